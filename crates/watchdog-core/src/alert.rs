@@ -1,0 +1,273 @@
+//! The story of an alert: opened, escalated, repeated, resolved, and what each person was last told of it.
+//!
+//! An alert's [`Record`] holds two things that change for different reasons. The *story* follows what is seen: it
+//! begins when the level leaves `ok`, rises and falls with it, and ends when use has fallen below the lowest threshold by the
+//! hysteresis margin. *Told* follows what was delivered. Who is owed a mail, and why, is the difference of the two; so a
+//! mail that could not be sent is simply still owed in the next run, with the newest state.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::Bytes;
+use crate::policy::{Address, Limit};
+use crate::verdict::Level;
+
+/// What an alert is about. Its text form is the alert's stable key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A limit of a workgroup, by the window's name.
+    Limit {
+        /// The workgroup.
+        workgroup: String,
+        /// [`crate::window::Window::id`].
+        window: String,
+    },
+    /// Whether a workgroup can be seen at all.
+    Sight {
+        /// The workgroup.
+        workgroup: String,
+    },
+    /// Whether the list of workgroups can be read.
+    Listing,
+    /// Whether the policy can be understood.
+    Policy,
+}
+
+/// How bad an open alert is, the worst last. `CannotSee` never mixes with the others in one story; its place says
+/// where it stands in a mail about several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Level `warn`.
+    Warn,
+    /// Something is not known.
+    CannotSee,
+    /// Level `critical`.
+    Critical,
+    /// Level `exhausted`.
+    Exhausted,
+}
+
+/// Why a person is told something now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The alert is open and this person has not heard of it.
+    Opened,
+    /// It is worse than this person was last told.
+    Escalated {
+        /// What they were last told.
+        from: Severity,
+    },
+    /// Nothing new, but this person was last told a repeat interval ago.
+    Repeated {
+        /// When they were last told.
+        last_told: Timestamp,
+    },
+    /// It is over.
+    Resolved(Ending),
+}
+
+/// How an alert came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Use fell below the lowest threshold by the margin, or what was unseen is seen.
+    Over,
+    /// A new calendar window began from nothing.
+    WindowEnded,
+    /// The policy no longer has this limit, or the workgroup is gone.
+    NotWatched,
+}
+
+/// All that is remembered of one alert.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Record {
+    /// The open story, if there is one.
+    pub story: Option<Story>,
+    /// How the last story ended, while somebody is still to be told so.
+    pub ended: Option<Ending>,
+    /// What each person was last told.
+    pub told: BTreeMap<Address, Told>,
+}
+
+/// An alert that is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Story {
+    /// When it opened. Also the story's name.
+    pub opened: Timestamp,
+    /// How bad it is now, hysteresis considered.
+    pub severity: Severity,
+    /// The start of the calendar window it is about; none for rolling windows.
+    pub window_began: Option<Timestamp>,
+}
+
+/// What a person was last told of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Which story: its opening time.
+    pub story: Timestamp,
+    /// How bad it was said to be.
+    pub severity: Severity,
+    /// The instant that was judged then.
+    pub at: Timestamp,
+}
+
+/// What this run sees of an alert's subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sighting {
+    /// Nothing is wrong; how a story that was open has ended.
+    Calm(Ending),
+    /// Something is.
+    Wrong {
+        /// How bad.
+        severity: Severity,
+        /// The start of the calendar window, where there is one.
+        window_began: Option<Timestamp>,
+    },
+    /// It cannot be told; whatever was true stays as it is, and nobody hears of it.
+    Unseen,
+}
+
+impl Record {
+    /// Whether nothing need be remembered any more.
+    pub fn is_over(&self) -> bool {
+        self.story.is_none() && self.told.is_empty()
+    }
+
+    /// The record after this run's sighting. Tells nobody.
+    pub fn after(&self, sighting: Sighting, at: Timestamp) -> Self {
+        let mut next = self.clone();
+        match sighting {
+            Sighting::Unseen => {}
+            Sighting::Calm(ending) => {
+                if next.story.take().is_some() {
+                    next.ended = Some(ending);
+                }
+            }
+            Sighting::Wrong { severity, window_began } => {
+                next.ended = None;
+                next.story = Some(match self.story {
+                    Some(story) if story.window_began == window_began => Story { severity, ..story },
+                    // None, or one about a window that has ended: a new story, which nobody has been told.
+                    _ => Story { opened: at, severity, window_began },
+                });
+            }
+        }
+        next
+    }
+
+    /// What `person` is owed, if anything; `audience` says whether they are to hear of the open story.
+    pub fn owed(
+        &self,
+        person: &Address,
+        audience: bool,
+        repeat_every: SignedDuration,
+        at: Timestamp,
+    ) -> Option<Reason> {
+        let told = self.told.get(person);
+        let Some(story) = self.story else {
+            return told.map(|_| Reason::Resolved(self.ended.unwrap_or(Ending::Over)));
+        };
+        match told {
+            None => audience.then_some(Reason::Opened),
+            Some(told) if told.story != story.opened => {
+                Some(if audience { Reason::Opened } else { Reason::Resolved(Ending::WindowEnded) })
+            }
+            Some(_) if !audience => None,
+            Some(told) if story.severity > told.severity => Some(Reason::Escalated { from: told.severity }),
+            Some(told) if at.duration_since(told.at) >= repeat_every => Some(Reason::Repeated { last_told: told.at }),
+            Some(_) => None,
+        }
+    }
+
+    /// Notes that `person` has been told `reason` at `at`.
+    pub fn tell(&mut self, person: &Address, reason: Reason, at: Timestamp) {
+        match (reason, self.story) {
+            (Reason::Resolved(_), _) | (_, None) => {
+                self.told.remove(person);
+                if self.told.is_empty() {
+                    self.ended = None;
+                }
+            }
+            (_, Some(story)) => {
+                self.told.insert(person.clone(), Told { story: story.opened, severity: story.severity, at });
+            }
+        }
+    }
+}
+
+/// The level of a limit's alert: it rises at a threshold, and falls only where use is below the threshold by the margin.
+/// `open` is how bad the alert is so far; `None` where there is none.
+pub fn settled(limit: &Limit, used: Bytes, open: Option<Severity>) -> Option<Severity> {
+    [Severity::Exhausted, Severity::Critical, Severity::Warn].into_iter().find(|severity| {
+        let threshold = limit.threshold(severity.level());
+        let held = open.is_some_and(|open| open >= *severity);
+        let needed = if held { threshold.saturating_sub(limit.hysteresis) } else { threshold };
+        needed.reached(used, limit.bytes)
+    })
+}
+
+impl Severity {
+    /// The level that stands for it; `ok` for what is no level.
+    pub fn level(self) -> Level {
+        match self {
+            Self::Warn => Level::Warn,
+            Self::CannotSee => Level::Ok,
+            Self::Critical => Level::Critical,
+            Self::Exhausted => Level::Exhausted,
+        }
+    }
+
+    /// For people: `warn`, `critical`, `exhausted`, `cannot see`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::CannotSee => "cannot see",
+            other => other.level().word(),
+        }
+    }
+}
+
+impl Reason {
+    /// The stable word of the interface contract.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Escalated { .. } => "escalated",
+            Self::Repeated { .. } => "repeated",
+            Self::Resolved(_) => "resolved",
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Limit { workgroup, window } => write!(f, "limit/{workgroup}/{window}"),
+            Self::Sight { workgroup } => write!(f, "sight/{workgroup}"),
+            Self::Listing => f.write_str("listing"),
+            Self::Policy => f.write_str("policy"),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = String;
+
+    /// Reads a key back; workgroup names have no `/`, windows may.
+    fn from_str(key: &str) -> Result<Self, String> {
+        let mut parts = key.splitn(3, '/');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some("limit"), Some(w), Some(window)) => {
+                Ok(Self::Limit { workgroup: w.to_owned(), window: window.to_owned() })
+            }
+            (Some("sight"), Some(w), None) => Ok(Self::Sight { workgroup: w.to_owned() }),
+            (Some("listing"), None, None) => Ok(Self::Listing),
+            (Some("policy"), None, None) => Ok(Self::Policy),
+            _ => Err(format!("`{key}` is no alert's key")),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Who is told what in this run: one message per person, with all that concerns them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::alert::{Ending, Reason, Record, Severity, Sighting, Story, Subject, settled};
+use crate::bytes::{Bytes, Units};
+use crate::event::Tick;
+use crate::percent::Percent;
+use crate::policy::{Address, MailRules, Origin, Policy, Problems, Who, WorkgroupRule};
+use crate::usage::Unknown;
+use crate::verdict::{Finding, Findings, Verdict};
+use crate::window::Span;
+
+/// Everything that is remembered of alerts, by subject.
+pub type Records = BTreeMap<Subject, Record>;
+
+/// What a run will do. It leaves no choices to the carrying out.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// One per person, in the order of addresses.
+    pub messages: Vec<Message>,
+    /// The records after this run's sightings, nobody told yet.
+    pub records: Records,
+}
+
+/// All that one person is told in this run, the worst first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// The person.
+    pub to: Address,
+    /// At least one.
+    pub notices: Vec<Notice>,
+}
+
+/// One thing that a person is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    /// What it is about.
+    pub subject: Subject,
+    /// Why now.
+    pub reason: Reason,
+    /// How bad it is, or was when it ended.
+    pub severity: Severity,
+    /// The story it belongs to: when the alert opened.
+    pub opened: Timestamp,
+    /// The facts.
+    pub facts: Facts,
+}
+
+/// What a notice says beside its reason.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Facts {
+    /// A limit and its use.
+    Limit(LimitFacts),
+    /// Something that cannot be seen.
+    Unseen {
+        /// The workgroup, where it is one.
+        workgroup: Option<String>,
+        /// Why not.
+        why: Unknown,
+    },
+    /// The policy cannot be understood; an older one is in force.
+    Policy {
+        /// What is wrong with it.
+        problems: Problems,
+        /// When the policy that is in force was first read.
+        in_force_since: Timestamp,
+    },
+    /// It is over, and there is no more to say.
+    Over,
+}
+
+/// A limit's numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LimitFacts {
+    /// The workgroup.
+    pub workgroup: String,
+    /// The window's name, such as `1h`.
+    pub window: String,
+    /// The window in words: `in the last hour`.
+    pub window_words: String,
+    /// The stretch that was added up.
+    pub span: Span,
+    /// What was used in it.
+    pub used: Bytes,
+    /// The limit.
+    pub limit: Bytes,
+    /// The units it was written in.
+    pub units: Units,
+    /// Where the number comes from.
+    pub origin: Origin,
+    /// Where `warn` begins.
+    pub warn: Percent,
+    /// Where `critical` begins.
+    pub critical: Percent,
+    /// Where the alert resolves: below this share.
+    pub resolves_below: Percent,
+}
+
+/// Whether the policy that is in force is the current one.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Standing {
+    /// It is.
+    Current,
+    /// The current one has problems; this is the last that had none.
+    LastValid {
+        /// What is wrong with the current one.
+        problems: Problems,
+        /// When the one in force was first read.
+        since: Timestamp,
+    },
+}
+
+/// One alert of this run, before anybody is told.
+struct Case<'p> {
+    sighting: Sighting,
+    facts: Facts,
+    audience: BTreeSet<&'p Address>,
+    repeat_every: SignedDuration,
+}
+
+/// Decides what every person is told in this run.
+pub fn plan<'p>(
+    policy: &'p Policy,
+    standing: &Standing,
+    tick: &Tick,
+    findings: &Findings<'p>,
+    incomplete: Option<&Unknown>,
+    records: &Records,
+) -> Plan {
+    let mail = &policy.mail;
+    let mut cases: BTreeMap<Subject, Case<'p>> = BTreeMap::new();
+    for verdict in &findings.verdicts {
+        let subject = Subject::Limit { workgroup: verdict.workgroup.clone(), window: verdict.limit.window.id() };
+        let story = records.get(&subject).and_then(|record| record.story);
+        cases.insert(subject, limit_case(verdict, story, mail));
+    }
+    let admins = || mail.admins.iter().collect::<BTreeSet<_>>();
+    let sight =
+        |sighting, facts| Case { sighting, facts, audience: admins(), repeat_every: mail.repeat_cannot_see_every };
+    let wrong = Sighting::Wrong { severity: Severity::CannotSee, window_began: None };
+    let over = Sighting::Calm(Ending::Over);
+    for (workgroup, why) in &findings.unseen {
+        let facts = Facts::Unseen { workgroup: Some(workgroup.clone()), why: why.clone() };
+        let sighting = if why.is_passing() { Sighting::Unseen } else { wrong };
+        cases.insert(Subject::Sight { workgroup: workgroup.clone() }, sight(sighting, facts));
+    }
+    for workgroup in &findings.seen {
+        cases.insert(Subject::Sight { workgroup: workgroup.clone() }, sight(over, Facts::Over));
+    }
+    cases.insert(
+        Subject::Listing,
+        match incomplete {
+            Some(why) => sight(wrong, Facts::Unseen { workgroup: None, why: why.clone() }),
+            None => sight(over, Facts::Over),
+        },
+    );
+    cases.insert(
+        Subject::Policy,
+        match standing {
+            Standing::Current => sight(over, Facts::Over),
+            Standing::LastValid { problems, since } => {
+                sight(wrong, Facts::Policy { problems: problems.clone(), in_force_since: *since })
+            }
+        },
+    );
+    // What is remembered and no longer judged: the policy or the account has changed. Where the list of workgroups is not
+    // complete, absence says nothing.
+    let gone = if incomplete.is_some() { Sighting::Unseen } else { Sighting::Calm(Ending::NotWatched) };
+    for subject in records.keys() {
+        cases.entry(subject.clone()).or_insert_with(|| sight(gone, Facts::Over));
+    }
+    carry(cases, tick.at, mail, records)
+}
+
+fn carry(cases: BTreeMap<Subject, Case<'_>>, at: Timestamp, mail: &MailRules, records: &Records) -> Plan {
+    let mut people: BTreeMap<Address, Vec<Notice>> = BTreeMap::new();
+    let mut after = Records::new();
+    for (subject, case) in cases {
+        let before = records.get(&subject).cloned().unwrap_or_default();
+        let mut record = before.after(case.sighting, at);
+        // Somebody whose domain is no longer allowed is told nothing more, not even the end.
+        record.told.retain(|person, _| mail.allowed_domains.iter().any(|d| d == person.domain()));
+        if case.sighting != Sighting::Unseen {
+            let concerned: BTreeSet<&Address> = case.audience.iter().copied().chain(record.told.keys()).collect();
+            for person in concerned {
+                let Some(reason) = record.owed(person, case.audience.contains(person), case.repeat_every, at) else {
+                    continue;
+                };
+                let last = record.told.get(person);
+                let ended = matches!(reason, Reason::Resolved(_));
+                let (severity, opened) = match (record.story, last) {
+                    (Some(story), _) if !ended => (story.severity, story.opened),
+                    (_, Some(told)) => (told.severity, told.story),
+                    (story, None) => story.map_or((Severity::Warn, at), |s| (s.severity, s.opened)),
+                };
+                let notice = Notice { subject: subject.clone(), reason, severity, opened, facts: case.facts.clone() };
+                people.entry(person.clone()).or_default().push(notice);
+            }
+        }
+        after.insert(subject, record);
+    }
+    let messages = people.into_iter().map(|(to, mut notices)| {
+        // The worst first; what is over comes last.
+        notices.sort_by_key(|n| (matches!(n.reason, Reason::Resolved(_)), std::cmp::Reverse(n.severity)));
+        Message { to, notices }
+    });
+    Plan { messages: messages.collect(), records: after }
+}
+
+fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRules) -> Case<'p> {
+    let limit = verdict.limit;
+    let window_began = limit.window.began(verdict.as_of);
+    let Finding::Seen { used, .. } = verdict.finding else {
+        return Case {
+            sighting: Sighting::Unseen,
+            facts: Facts::Over,
+            audience: BTreeSet::new(),
+            repeat_every: limit.repeat_every,
+        };
+    };
+    // A story about an earlier calendar window says nothing about this one.
+    let current = story.filter(|story| story.window_began == window_began);
+    let severity = settled(limit, used, current.map(|story| story.severity));
+    let ending = if story.is_some() && current.is_none() { Ending::WindowEnded } else { Ending::Over };
+    let sighting = match severity {
+        Some(severity) => Sighting::Wrong { severity, window_began },
+        None => Sighting::Calm(ending),
+    };
+    let who: &'p [Who] = match severity {
+        None => &[],
+        Some(Severity::Warn | Severity::CannotSee) => &limit.audience.warn,
+        Some(Severity::Critical) => &limit.audience.critical,
+        Some(Severity::Exhausted) => &limit.audience.exhausted,
+    };
+    let facts = LimitFacts {
+        workgroup: verdict.workgroup.clone(),
+        window: limit.window.id(),
+        window_words: limit.window.words(),
+        span: verdict.span,
+        used,
+        limit: limit.bytes,
+        units: limit.units,
+        origin: limit.origin,
+        warn: limit.warn,
+        critical: limit.critical,
+        resolves_below: limit.warn.saturating_sub(limit.hysteresis),
+    };
+    Case {
+        sighting,
+        facts: Facts::Limit(facts),
+        audience: who.iter().flat_map(|who| addresses(who, verdict.rule, mail)).collect(),
+        repeat_every: limit.repeat_every,
+    }
+}
+
+fn addresses<'p>(who: &'p Who, rule: &'p WorkgroupRule, mail: &'p MailRules) -> Vec<&'p Address> {
+    match who {
+        Who::Address(address) => vec![address],
+        Who::Owner => rule.owner.as_ref().map_or_else(|| mail.admins.iter().collect(), |owner| vec![owner]),
+        Who::Admins => mail.admins.iter().collect(),
+    }
+}

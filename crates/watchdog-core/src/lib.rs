@@ -1,0 +1,28 @@
+//! Decisions of the Athena quota watchdog: values in, values out.
+//!
+//! Nothing here waits, asks AWS, looks at a clock, reads the environment or draws a random number. The same decision
+//! is therefore made in the Lambda, in the operator's tool, over a year of history, and in a test.
+//!
+//! The modules stand in the order of the flow, and each imports only from those above it.
+
+pub mod bytes;
+pub mod percent;
+pub mod window;
+
+pub mod event;
+
+pub mod policy;
+
+pub mod usage;
+
+pub mod verdict;
+
+pub mod alert;
+
+pub mod delivery;
+
+pub mod mail;
+
+pub mod ledger;
+
+pub mod report;

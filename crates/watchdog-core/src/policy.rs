@@ -1,0 +1,198 @@
+//! The operator's document: which workgroups are watched, their limits, and who hears of them.
+//!
+//! A policy is one or several TOML documents. They are read twice: as typed ([`typed`]), then as meant ([`meant`]).
+//! Whatever is wrong is reported at once, each problem with its place and what would have been accepted.
+//! After that nothing is checked again: the values here are right by construction.
+
+mod address;
+mod meant;
+mod pattern;
+mod problem;
+mod typed;
+
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+
+pub use self::address::{Address, BadAddress};
+pub use self::pattern::{BadPattern, Pattern};
+pub use self::problem::{Place, Problem, Problems};
+pub use self::typed::json_schema_text;
+use crate::bytes::{Bytes, Size, Units};
+use crate::percent::Percent;
+use crate::window::Window;
+
+/// The most that one SSM parameter holds (Advanced tier); the Standard tier holds half of it.
+pub const PARAMETER_MAX_BYTES: usize = 8_192;
+
+/// The most text a policy may have in all its documents together. A thousand workgroups with two limits each need
+/// about 200 KB; and the last valid policy must fit a DynamoDB item (400 KB).
+pub const POLICY_MAX_BYTES: usize = 300 * 1024;
+
+/// One of the documents that make up a policy.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Document {
+    /// The file's or parameter's name, as it shall appear in messages. Documents are merged in the order of names.
+    pub name: String,
+    /// TOML text.
+    pub text: String,
+}
+
+/// The policy as meant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// Who sends, who is told, and where mail may go at all.
+    pub mail: MailRules,
+    /// Rules for exact names, then for patterns, the most specific first: the first match counts.
+    rules: Vec<WorkgroupRule>,
+}
+
+/// Who sends, who is told, and where mail may go at all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MailRules {
+    /// The From address.
+    pub sender: Address,
+    /// Where answers go, when not to the sender.
+    pub reply_to: Option<Address>,
+    /// At least one; each in an allowed domain.
+    pub admins: Vec<Address>,
+    /// Lower case, no wildcards; compared whole.
+    pub allowed_domains: Vec<String>,
+    /// The zone of times in mails.
+    pub zone: TimeZone,
+    /// How often the admins are reminded of something that cannot be seen.
+    pub repeat_cannot_see_every: SignedDuration,
+}
+
+/// What holds for one workgroup, or for all that match a pattern.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkgroupRule {
+    /// Whom it is for.
+    pub pattern: Pattern,
+    /// Whom `owner` means.
+    pub owner: Option<Address>,
+    /// What one query may scan, enforced by Athena and not by the watchdog.
+    pub per_query_cutoff: Option<Size>,
+    /// One per window.
+    pub limits: Vec<Limit>,
+}
+
+/// How many bytes may be scanned in one window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limit {
+    /// How long it looks back.
+    pub window: Window,
+    /// The limit. At least 1.
+    pub bytes: Bytes,
+    /// The units it was written in.
+    pub units: Units,
+    /// How it was computed.
+    pub origin: Origin,
+    /// Share of the limit at which the level is `warn`; below `critical`.
+    pub warn: Percent,
+    /// Share of the limit at which the level is `critical`; below 100 %.
+    pub critical: Percent,
+    /// How far below a threshold use must fall before the level falls; less than `warn`.
+    pub hysteresis: Percent,
+    /// How often an open alert is repeated.
+    pub repeat_every: SignedDuration,
+    /// Who hears of it.
+    pub audience: Audience,
+}
+
+/// Where a limit's number came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Given as it is.
+    Given,
+    /// `quota × (1 + buffer)`.
+    QuotaAndBuffer {
+        /// The quota.
+        quota: Size,
+        /// What was put on top.
+        buffer: Percent,
+    },
+    /// `quota × share`.
+    ShareOfQuota {
+        /// The quota.
+        quota: Size,
+        /// The part that may be used.
+        share: Percent,
+    },
+}
+
+/// Who hears of each level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audience {
+    /// Of `warn`; may be empty.
+    pub warn: Vec<Who>,
+    /// Of `critical`; may be empty.
+    pub critical: Vec<Who>,
+    /// Of `exhausted`; never empty.
+    pub exhausted: Vec<Who>,
+}
+
+/// Somebody in an audience.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// The policy's admins.
+    Admins,
+    /// The workgroup's owner, and the admins where it has none.
+    Owner,
+    /// This address.
+    Address(Address),
+}
+
+impl Policy {
+    /// Reads a policy from its documents, in the order of their names whatever order they come in.
+    ///
+    /// # Errors
+    /// [`Problems`]: everything that is wrong, in order.
+    pub fn parse(documents: &[Document]) -> Result<Self, Problems> {
+        let mut documents: Vec<&Document> = documents.iter().collect();
+        documents.sort_by(|a, b| a.name.cmp(&b.name));
+        let total: usize = documents.iter().map(|d| d.text.len()).sum();
+        if total > POLICY_MAX_BYTES {
+            return Err(Problems(vec![Problem {
+                place: None,
+                message: format!(
+                    "the policy's documents have {total} bytes together: at most {POLICY_MAX_BYTES} are read"
+                ),
+            }]));
+        }
+        let mut problems = Vec::new();
+        let typed = documents.iter().map(|d| typed::read(&d.name, &d.text, &mut problems)).collect();
+        let policy = meant::policy(typed, &mut problems);
+        match policy {
+            Some(policy) if problems.is_empty() => Ok(policy),
+            _ => {
+                problems.sort();
+                problems.dedup();
+                Err(Problems(problems))
+            }
+        }
+    }
+
+    /// The rule for a workgroup: that of its exact name, or of the most specific pattern that matches.
+    pub fn rule_for(&self, workgroup: &str) -> Option<&WorkgroupRule> {
+        self.rules.iter().find(|rule| rule.pattern.matches(workgroup))
+    }
+
+    /// All rules, the most specific first.
+    pub fn rules(&self) -> &[WorkgroupRule] {
+        &self.rules
+    }
+}
+
+impl Document {
+    /// The problem of a document that no SSM parameter can hold, where it is one.
+    pub fn too_large_for_parameter(&self) -> Option<Problem> {
+        let size = self.text.len();
+        (size > PARAMETER_MAX_BYTES).then(|| Problem {
+            place: Some(Place { document: self.name.clone(), line: 1, column: 1 }),
+            message: format!(
+                "this document has {size} bytes: an SSM parameter holds at most {PARAMETER_MAX_BYTES} (Advanced tier) \
+                 or 4096 (Standard tier); split it into several parameters under the same path"
+            ),
+        })
+    }
+}

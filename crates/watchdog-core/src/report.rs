@@ -1,0 +1,198 @@
+//! What one run found and did: the function's answer, and the source of its summary event.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::delivery::{Message, Standing};
+use crate::event::{Source, Tick};
+use crate::verdict::{Findings, Verdict};
+
+/// The answer of one run. Field names are part of the interface contract.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunReport {
+    /// The run's own name; the request id in Lambda.
+    pub run_id: String,
+    /// Who asked for it.
+    pub source: Source,
+    /// The instant that was judged.
+    pub as_of: Timestamp,
+    /// How that instant was chosen.
+    pub tick: Tick,
+    /// Whether nothing was sent or written on purpose.
+    pub dry_run: bool,
+    /// Why nothing was judged at all, where nothing was: another run has done or is doing this tick.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
+    /// The policy that was in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyReport>,
+    /// One entry per limit.
+    pub limits: Vec<LimitReport>,
+    /// What could not be seen, by workgroup.
+    pub unseen: Vec<UnseenReport>,
+    /// Workgroups that no rule covers.
+    pub uncovered: Vec<String>,
+    /// Mails that SES has taken.
+    pub sent: Vec<MailReport>,
+    /// Mails that a real run would have sent.
+    pub would_send: Vec<MailReport>,
+    /// Mails that are still owed; the next run tries again.
+    pub failed: Vec<MailReport>,
+    /// What went wrong and did not stop the run.
+    pub warnings: Vec<String>,
+    /// Calls to AWS, by service and operation.
+    pub calls: BTreeMap<String, u32>,
+}
+
+/// The policy that a run used.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PolicyReport {
+    /// Its documents' names.
+    pub documents: Vec<String>,
+    /// `current`, or `last_valid` where the current one has problems.
+    pub standing: &'static str,
+    /// What is wrong with the current one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+/// One limit in a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LimitReport {
+    /// The workgroup.
+    pub workgroup: String,
+    /// The window's name, such as `1h`.
+    pub window: String,
+    /// `ok`, `warn`, `critical`, `exhausted` or `unknown`.
+    pub level: &'static str,
+    /// Why, in words.
+    pub reason: String,
+    /// Bytes scanned in the window; `null` where that is not known.
+    pub used_bytes: Option<u64>,
+    /// The limit in bytes.
+    pub limit_bytes: u64,
+    /// The instant that was judged.
+    pub as_of: Timestamp,
+}
+
+/// Something that could not be seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnseenReport {
+    /// The workgroup.
+    pub workgroup: String,
+    /// The stable word for the cause.
+    pub why: &'static str,
+    /// The cause in words.
+    pub reason: String,
+}
+
+/// One mail in a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MailReport {
+    /// The recipient.
+    pub to: String,
+    /// What the mail is about, and why now.
+    pub why: Vec<WhyReport>,
+    /// SES's id of the mail, where it was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    /// What went wrong, where it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// One notice of a mail in a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WhyReport {
+    /// The alert's key.
+    pub alert: String,
+    /// `opened`, `escalated`, `repeated` or `resolved`.
+    pub reason: &'static str,
+    /// `warn`, `critical`, `exhausted` or `cannot see`.
+    pub level: &'static str,
+}
+
+impl RunReport {
+    /// A report of a run that has not found anything yet.
+    pub fn new(run_id: String, source: Source, tick: Tick, dry_run: bool) -> Self {
+        Self {
+            run_id,
+            source,
+            as_of: tick.at,
+            tick,
+            dry_run,
+            skipped: None,
+            policy: None,
+            limits: Vec::new(),
+            unseen: Vec::new(),
+            uncovered: Vec::new(),
+            sent: Vec::new(),
+            would_send: Vec::new(),
+            failed: Vec::new(),
+            warnings: Vec::new(),
+            calls: BTreeMap::new(),
+        }
+    }
+
+    /// Notes what was found.
+    pub fn found(&mut self, findings: &Findings<'_>) {
+        self.limits = findings.verdicts.iter().map(LimitReport::from).collect();
+        self.unseen = findings
+            .unseen
+            .iter()
+            .map(|(workgroup, why)| UnseenReport {
+                workgroup: workgroup.clone(),
+                why: why.word(),
+                reason: why.to_string(),
+            })
+            .collect();
+        self.uncovered.clone_from(&findings.uncovered);
+    }
+
+    /// Limits whose level is `unknown`.
+    pub fn unknown_limits(&self) -> usize {
+        self.limits.iter().filter(|limit| limit.used_bytes.is_none()).count()
+    }
+}
+
+impl PolicyReport {
+    /// A policy of these documents.
+    pub fn new(documents: Vec<String>, standing: &Standing) -> Self {
+        match standing {
+            Standing::Current => Self { documents, standing: "current", problems: Vec::new() },
+            Standing::LastValid { problems, .. } => Self {
+                documents,
+                standing: "last_valid",
+                problems: problems.0.iter().map(ToString::to_string).collect(),
+            },
+        }
+    }
+}
+
+impl MailReport {
+    /// A mail of which nothing more is known yet.
+    pub fn new(message: &Message) -> Self {
+        let why = message.notices.iter().map(|notice| WhyReport {
+            alert: notice.subject.to_string(),
+            reason: notice.reason.word(),
+            level: notice.severity.words(),
+        });
+        Self { to: message.to.to_string(), why: why.collect(), message_id: None, error: None }
+    }
+}
+
+impl From<&Verdict<'_>> for LimitReport {
+    fn from(verdict: &Verdict<'_>) -> Self {
+        Self {
+            workgroup: verdict.workgroup.clone(),
+            window: verdict.limit.window.id(),
+            level: verdict.level_word(),
+            reason: verdict.reason(),
+            used_bytes: verdict.used().map(crate::bytes::Bytes::get),
+            limit_bytes: verdict.limit.bytes.get(),
+            as_of: verdict.as_of,
+        }
+    }
+}

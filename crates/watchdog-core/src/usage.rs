@@ -1,0 +1,319 @@
+//! What CloudWatch says, turned into integer bytes per five-minute bucket, or into the reason why it cannot be known.
+//!
+//! Here and only here floating point becomes integers, and a missing datapoint becomes a zero: it does so only where
+//! the answer for the metric is complete and the workgroup is known to publish metrics.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::Bytes;
+use crate::window::{BUCKET, Span, ceil, floor};
+
+/// The most that one bucket may plausibly hold: an exabyte in five minutes. More is a broken answer, not use.
+const MOST_PER_BUCKET: f64 = 1e18;
+
+/// Everything that was gathered about use.
+#[derive(Debug, Clone, Default)]
+pub struct Usage {
+    /// What is known of each workgroup that was looked at, by name.
+    pub workgroups: BTreeMap<String, Seen>,
+    /// Why the list of workgroups is not complete, where it is not. Then nothing may be concluded from a
+    /// workgroup's absence.
+    pub incomplete: Option<Unknown>,
+}
+
+/// A workgroup's use, or why it is not known.
+pub type Seen = Result<Series, Unknown>;
+
+/// Why something is not known. Never the same as zero.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Unknown {
+    /// The policy names it and the account has none of that name.
+    NoSuchWorkgroup,
+    /// It is disabled.
+    Disabled,
+    /// It publishes no metrics to CloudWatch.
+    MetricsOff,
+    /// Its configuration could not be asked for yet; the next run goes on.
+    NotExaminedYet,
+    /// AWS refused the question.
+    Denied {
+        /// Service and operation, such as `cloudwatch:GetMetricData`.
+        operation: String,
+    },
+    /// AWS did not answer the question in time or in full.
+    Failed {
+        /// Service and operation.
+        operation: String,
+        /// AWS's own error code, or a word for a fault on the way.
+        code: String,
+    },
+    /// CloudWatch answered only a part of the metric.
+    Partial,
+    /// CloudWatch did not say anything about the metric.
+    NotAnswered,
+    /// A datapoint that cannot be true.
+    Implausible {
+        /// The value as text: it may be no number.
+        value: String,
+        /// Its stamp.
+        at: Timestamp,
+    },
+}
+
+impl Unknown {
+    /// The stable word for logs, reports and tests.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::NoSuchWorkgroup => "no_such_workgroup",
+            Self::Disabled => "disabled",
+            Self::MetricsOff => "metrics_off",
+            Self::NotExaminedYet => "not_examined_yet",
+            Self::Denied { .. } => "denied",
+            Self::Failed { .. } => "failed",
+            Self::Partial => "partial",
+            Self::NotAnswered => "not_answered",
+            Self::Implausible { .. } => "implausible",
+        }
+    }
+
+    /// What a person can do about it, where there is something.
+    pub fn remedy(&self, workgroup: &str) -> Option<String> {
+        match self {
+            Self::NoSuchWorkgroup => Some(format!("Create `{workgroup}`, or take it out of the policy.")),
+            Self::Disabled => Some(format!("aws athena update-work-group --work-group {workgroup} --state ENABLED")),
+            Self::MetricsOff => Some(format!(
+                "aws athena update-work-group --work-group {workgroup} --configuration-updates PublishCloudWatchMetricsEnabled=true"
+            )),
+            Self::Denied { operation } => Some(format!("Allow `{operation}` in the role of the watchdog's function.")),
+            Self::NotExaminedYet
+            | Self::Failed { .. }
+            | Self::Partial
+            | Self::NotAnswered
+            | Self::Implausible { .. } => None,
+        }
+    }
+
+    /// Whether it passes by itself within a run or two, so that nobody need be told yet.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::NotExaminedYet)
+    }
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchWorkgroup => f.write_str("there is no workgroup of this name"),
+            Self::Disabled => f.write_str("the workgroup is disabled"),
+            Self::MetricsOff => f.write_str("the workgroup publishes no metrics to CloudWatch"),
+            Self::NotExaminedYet => f.write_str("its configuration has not been read yet"),
+            Self::Denied { operation } => write!(f, "AWS denied `{operation}`"),
+            Self::Failed { operation, code } => write!(f, "`{operation}` failed with `{code}`"),
+            Self::Partial => f.write_str("CloudWatch answered only a part"),
+            Self::NotAnswered => f.write_str("CloudWatch did not answer for this metric"),
+            Self::Implausible { value, at } => write!(f, "CloudWatch gave the impossible value `{value}` at {at}"),
+        }
+    }
+}
+
+/// Bytes per bucket over a stretch of time, every bucket proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Series {
+    /// Start of the first bucket.
+    first: Timestamp,
+    /// One value per bucket, none missing.
+    buckets: Vec<Bytes>,
+}
+
+/// One of the metrics that hold a workgroup's bytes, by its dimensions beside the workgroup.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Dimensions {
+    /// `{WorkGroup}` alone: all queries.
+    WorkGroup {},
+    /// `{QueryState, QueryType, WorkGroup}`: the queries of one state and type.
+    StateAndType {
+        /// `SUCCEEDED`, `FAILED` or `CANCELED`.
+        state: String,
+        /// Such as `DML`.
+        query_type: String,
+    },
+}
+
+/// Which `ProcessedBytes` metrics `ListMetrics` knows: those with data in the last two weeks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed(BTreeMap<String, BTreeSet<Dimensions>>);
+
+impl Listed {
+    /// Notes a metric, given its dimensions as name and value. Sets other than the two known ones are ignored: whatever they
+    /// split by, the known sets hold the same bytes already.
+    pub fn insert(&mut self, dimensions: &[(&str, &str)]) {
+        let value = |name: &str| dimensions.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        let Some(workgroup) = value("WorkGroup") else { return };
+        let set = match (dimensions.len(), value("QueryState"), value("QueryType")) {
+            (1, None, None) => Dimensions::WorkGroup {},
+            (3, Some(state), Some(query_type)) => Dimensions::StateAndType { state, query_type },
+            _ => return,
+        };
+        self.0.entry(workgroup).or_default().insert(set);
+    }
+
+    /// The metrics to ask for so as to know all bytes of `workgroup`: alternatives, each a list to be added up.
+    ///
+    /// `{WorkGroup}` alone where it exists, otherwise all sets by state and type: the two hold the same bytes, so they are never added.
+    /// A workgroup that is not listed (new, or idle for two weeks) is asked for in the form that the account's other
+    /// workgroups have; where there is none to learn from, in both forms, of which the larger counts.
+    pub fn metrics_of(&self, workgroup: &str) -> Vec<Vec<Dimensions>> {
+        if let Some(sets) = self.0.get(workgroup) {
+            if sets.contains(&Dimensions::WorkGroup {}) {
+                return vec![vec![Dimensions::WorkGroup {}]];
+            }
+            let mut split: BTreeSet<Dimensions> = sets.clone();
+            // A state that has not occurred in two weeks may occur now: a first cancelled query must be counted.
+            split.extend(self.split_forms());
+            return vec![split.into_iter().collect()];
+        }
+        if self.0.values().any(|sets| sets.contains(&Dimensions::WorkGroup {})) {
+            return vec![vec![Dimensions::WorkGroup {}]];
+        }
+        let split = self.split_forms().into_iter().collect();
+        if self.0.is_empty() { vec![vec![Dimensions::WorkGroup {}], split] } else { vec![split] }
+    }
+
+    fn split_forms(&self) -> BTreeSet<Dimensions> {
+        let mut types: BTreeSet<&str> = BTreeSet::from(["DML"]);
+        for set in self.0.values().flatten() {
+            if let Dimensions::StateAndType { query_type, .. } = set {
+                types.insert(query_type);
+            }
+        }
+        let form = |state: &str, query_type: &str| Dimensions::StateAndType {
+            state: state.into(),
+            query_type: query_type.into(),
+        };
+        types.iter().flat_map(|t| ["SUCCEEDED", "FAILED", "CANCELED"].map(|s| form(s, t))).collect()
+    }
+}
+
+/// The answer for one metric, put together from the pages of `GetMetricData`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Answer {
+    points: BTreeMap<Timestamp, f64>,
+    state: AnswerState,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+enum AnswerState {
+    #[default]
+    Nothing,
+    Partial,
+    Complete,
+    Bad(Unknown),
+}
+
+/// What CloudWatch says of one result on one page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PageStatus {
+    /// All that there is.
+    Complete,
+    /// More is to come on a later page.
+    Partial,
+    /// Not for us, or broken, or a word that we do not know.
+    Bad(Unknown),
+}
+
+impl Answer {
+    /// Adds one page's part of the answer. Pages may come in any order and more than once: a point that is given
+    /// twice counts once, with its larger value, since bytes that land late only ever add.
+    pub fn absorb(&mut self, points: impl IntoIterator<Item = (Timestamp, f64)>, status: PageStatus) {
+        for (at, value) in points {
+            if !(0.0..=MOST_PER_BUCKET).contains(&value) {
+                self.state = AnswerState::Bad(Unknown::Implausible { value: value.to_string(), at });
+            }
+            let known = self.points.entry(at).or_insert(value);
+            *known = known.max(value);
+        }
+        self.state = match (std::mem::take(&mut self.state), status) {
+            (bad @ AnswerState::Bad(_), _) => bad,
+            (_, PageStatus::Bad(why)) => AnswerState::Bad(why),
+            (AnswerState::Complete, _) | (_, PageStatus::Complete) => AnswerState::Complete,
+            (_, PageStatus::Partial) => AnswerState::Partial,
+        };
+    }
+
+    fn outcome(&self) -> Result<(), Unknown> {
+        match &self.state {
+            AnswerState::Complete => Ok(()),
+            AnswerState::Partial => Err(Unknown::Partial),
+            AnswerState::Nothing => Err(Unknown::NotAnswered),
+            AnswerState::Bad(why) => Err(why.clone()),
+        }
+    }
+}
+
+impl Series {
+    /// The use in `span` from the answers for [`Listed::metrics_of`], in the same shape.
+    ///
+    /// # Errors
+    /// [`Unknown`] where any of the metrics is not known in full: a sum that lacks a part is not a sum.
+    pub fn from_answers(span: Span, alternatives: &[Vec<Answer>]) -> Result<Self, Unknown> {
+        let first = floor(span.start);
+        let length = (ceil(span.end).as_second() - first.as_second()).max(0) / BUCKET;
+        let length = usize::try_from(length).unwrap_or(0);
+        let mut buckets = vec![Bytes::ZERO; length];
+        for answers in alternatives {
+            let mut sums = vec![0u128; length];
+            for answer in answers {
+                answer.outcome()?;
+                for (at, value) in &answer.points {
+                    let index = (floor(*at).as_second() - first.as_second()).div_euclid(BUCKET);
+                    if let Some(sum) = usize::try_from(index).ok().and_then(|i| sums.get_mut(i)) {
+                        // Up, so that a fraction is never lost; in range, as `absorb` has seen to it.
+                        *sum += value.ceil() as u128;
+                    }
+                }
+            }
+            for (bucket, sum) in buckets.iter_mut().zip(sums) {
+                *bucket = (*bucket).max(to_bytes(sum)?);
+            }
+        }
+        Ok(Self { first, buckets })
+    }
+
+    /// A series from its buckets, the first of which starts at `first`.
+    pub fn from_buckets(first: Timestamp, buckets: Vec<Bytes>) -> Self {
+        Self { first: floor(first), buckets }
+    }
+
+    /// The bytes in the buckets that start inside `span`.
+    ///
+    /// # Errors
+    /// [`Unknown::Partial`] where the series does not reach back to the span's start.
+    pub fn sum(&self, span: Span) -> Result<Bytes, Unknown> {
+        if span.start < self.first {
+            return Err(Unknown::Partial);
+        }
+        let index =
+            |at: Timestamp| usize::try_from((ceil(at).as_second() - self.first.as_second()) / BUCKET).unwrap_or(0);
+        let (from, to) = (index(span.start).min(self.buckets.len()), index(span.end).min(self.buckets.len()));
+        let sum = self.buckets[from..to.max(from)].iter().map(|b| u128::from(b.get())).sum();
+        to_bytes(sum)
+    }
+
+    /// End of the newest bucket in which anything was scanned.
+    pub fn newest(&self) -> Option<Timestamp> {
+        let last = self.buckets.iter().rposition(|b| *b > Bytes::ZERO)?;
+        let seconds = i64::try_from(last + 1).ok()? * BUCKET;
+        self.first.checked_add(SignedDuration::from_secs(seconds)).ok()
+    }
+}
+
+fn to_bytes(sum: u128) -> Result<Bytes, Unknown> {
+    u64::try_from(sum)
+        .map(Bytes::new)
+        .map_err(|_| Unknown::Implausible { value: sum.to_string(), at: Timestamp::UNIX_EPOCH })
+}
