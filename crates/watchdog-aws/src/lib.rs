@@ -1,1 +1,16 @@
-//! AWS edges.
+//! The AWS edges of the Athena quota watchdog.
+//!
+//! One file per service: a concrete SDK client in, values of `watchdog-core` out, every failure an
+//! [`failure::AwsFailure`]. Then the two that use them: [`gather`] reads the world, [`pass`] is one whole run.
+
+pub mod clients;
+pub mod failure;
+
+pub mod athena;
+pub mod cloudwatch;
+pub mod dynamodb;
+pub mod ses;
+pub mod ssm;
+
+pub mod gather;
+pub mod pass;

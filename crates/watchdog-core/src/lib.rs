@@ -15,6 +15,8 @@ pub mod policy;
 
 pub mod usage;
 
+pub mod catalogue;
+
 pub mod verdict;
 
 pub mod alert;

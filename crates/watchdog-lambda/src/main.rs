@@ -1,11 +1,19 @@
-//! The Lambda function.
+//! The Lambda function: cold start, and a handler that hands each event to [`watchdog_aws::pass`].
 
-use lambda_runtime::{LambdaEvent, service_fn};
+mod handler;
+mod log;
 
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde_json::Value;
+
+/// One thread: a run waits for AWS nearly all of its time, and at the smallest memory sizes there is a fraction of a CPU.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    lambda_runtime::run(service_fn(async |_event: LambdaEvent<serde_json::Value>| {
-        Ok::<_, lambda_runtime::Error>(serde_json::json!({}))
+    log::start();
+    let function = handler::Function::from_env().await;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
+        let function = &function;
+        async move { function.handle(event).await.map_err(Diagnostic::from) }
     }))
     .await
 }

@@ -1,0 +1,57 @@
+//! The account's workgroups and their settings.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_athena::Client;
+use aws_sdk_athena::types::WorkGroupState;
+use jiff::Timestamp;
+use watchdog_core::bytes::Bytes;
+use watchdog_core::catalogue::Settings;
+
+use crate::failure::AwsFailure;
+
+const LIST: &str = "athena:ListWorkGroups";
+const GET: &str = "athena:GetWorkGroup";
+
+/// Pages of 50: 2,000 workgroups, twice what a Region allows.
+const MOST_PAGES: usize = 40;
+
+/// The name of every workgroup, and whether it is enabled.
+///
+/// # Errors
+/// [`AwsFailure`], also where the list does not end.
+pub async fn workgroups(client: &Client) -> Result<BTreeMap<String, bool>, AwsFailure> {
+    let mut names = BTreeMap::new();
+    let mut token = None;
+    for _ in 0..MOST_PAGES {
+        let page = client.list_work_groups().max_results(50).set_next_token(token).send().await;
+        let page = page.map_err(|error| AwsFailure::of(LIST, &error))?;
+        for summary in page.work_groups() {
+            if let Some(name) = summary.name() {
+                names.insert(name.to_owned(), summary.state() != Some(&WorkGroupState::Disabled));
+            }
+        }
+        token = page.next_token;
+        if token.is_none() {
+            return Ok(names);
+        }
+    }
+    Err(AwsFailure::own(LIST, "EndlessList", format!("the list goes on after {MOST_PAGES} pages")))
+}
+
+/// What matters here of one workgroup's configuration.
+///
+/// # Errors
+/// [`AwsFailure`].
+pub async fn settings(client: &Client, workgroup: &str, now: Timestamp) -> Result<Settings, AwsFailure> {
+    let answer = client.get_work_group().work_group(workgroup).send().await;
+    let answer = answer.map_err(|error| AwsFailure::of(GET, &error))?;
+    let configuration = answer.work_group().and_then(|w| w.configuration());
+    let cutoff = configuration.and_then(|c| c.bytes_scanned_cutoff_per_query());
+    Ok(Settings {
+        // Absent means off: so it is for `primary` and for workgroups that were made without saying.
+        publishes_metrics: configuration.and_then(|c| c.publish_cloud_watch_metrics_enabled()).unwrap_or(false),
+        per_query_cutoff: cutoff.and_then(|bytes| u64::try_from(bytes).ok()).map(Bytes::new),
+        read: now,
+    })
+}

@@ -1,0 +1,152 @@
+//! Bytes scanned, from CloudWatch.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy, StatusCode};
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use watchdog_core::usage::{Answer, Dimensions, Listed, PageStatus, Unknown};
+use watchdog_core::window::{BUCKET, Span, ceil, floor};
+
+use crate::failure::AwsFailure;
+
+const GET: &str = "cloudwatch:GetMetricData";
+const LIST: &str = "cloudwatch:ListMetrics";
+const NAMESPACE: &str = "AWS/Athena";
+const METRIC: &str = "ProcessedBytes";
+
+/// Metrics in one request: CloudWatch's bound.
+const MOST_QUERIES: usize = 500;
+/// Datapoints in one request: CloudWatch's bound. Requests are cut so that one page holds the answer.
+const MOST_POINTS: usize = 100_800;
+/// Pages of one request. One is expected; CloudWatch may spread them at will, but not for ever.
+const MOST_PAGES: usize = 20;
+/// Requests under way at once: well below CloudWatch's 50 a second, and enough for a thousand workgroups in two rounds.
+const AT_ONCE: usize = 4;
+/// Pages of 500 metrics: ten for each of 2,000 workgroups.
+const MOST_LIST_PAGES: usize = 40;
+
+/// One metric to ask for: a workgroup and the dimensions beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The workgroup.
+    pub workgroup: String,
+    /// The rest of the dimension set.
+    pub dimensions: Dimensions,
+}
+
+/// Lists which `ProcessedBytes` metrics exist.
+///
+/// # Errors
+/// [`AwsFailure`], also where the list does not end.
+pub async fn listed(client: &Client) -> Result<Listed, AwsFailure> {
+    let mut listed = Listed::default();
+    let mut token = None;
+    for _ in 0..MOST_LIST_PAGES {
+        let page = client.list_metrics().namespace(NAMESPACE).metric_name(METRIC).set_next_token(token).send().await;
+        let page = page.map_err(|error| AwsFailure::of(LIST, &error))?;
+        for metric in page.metrics() {
+            let dimensions = metric.dimensions().iter().filter_map(|d| Some((d.name()?, d.value()?)));
+            listed.insert(&dimensions.collect::<Vec<_>>());
+        }
+        token = page.next_token;
+        if token.is_none() {
+            return Ok(listed);
+        }
+    }
+    Err(AwsFailure::own(LIST, "EndlessList", format!("the list goes on after {MOST_LIST_PAGES} pages")))
+}
+
+/// Asks for the metrics over `span` in five-minute sums. The answers are in the order of `wanted`; one for which a call failed
+/// says so itself, so that the others still count.
+pub async fn answers(client: &Client, span: Span, wanted: &[Wanted]) -> Vec<Answer> {
+    let (start, end) = (floor(span.start), ceil(span.end));
+    let points = usize::try_from((end.as_second() - start.as_second()) / BUCKET).unwrap_or(MOST_POINTS).max(1);
+    let size = (MOST_POINTS / points).clamp(1, MOST_QUERIES);
+    let requests = stream::iter(wanted.chunks(size).map(|chunk| request(client, start, end, chunk)));
+    requests.buffered(AT_ONCE).concat().await
+}
+
+async fn request(client: &Client, start: Timestamp, end: Timestamp, wanted: &[Wanted]) -> Vec<Answer> {
+    let mut answers = vec![Answer::default(); wanted.len()];
+    if let Err(failure) = pages(client, start, end, wanted, &mut answers).await {
+        tracing::warn!(code = failure.code, "{failure}");
+        for answer in &mut answers {
+            answer.absorb([], PageStatus::Bad(failure.unknown()));
+        }
+    }
+    answers
+}
+
+async fn pages(
+    client: &Client,
+    start: Timestamp,
+    end: Timestamp,
+    wanted: &[Wanted],
+    answers: &mut [Answer],
+) -> Result<(), AwsFailure> {
+    let queries: Vec<MetricDataQuery> = wanted.iter().enumerate().map(|(i, w)| query(i, w)).collect();
+    let index: BTreeMap<String, usize> = (0..wanted.len()).map(|i| (id(i), i)).collect();
+    let mut token = None;
+    for _ in 0..MOST_PAGES {
+        let page = client
+            .get_metric_data()
+            .set_metric_data_queries(Some(queries.clone()))
+            .start_time(DateTime::from_secs(start.as_second()))
+            .end_time(DateTime::from_secs(end.as_second()))
+            .scan_by(ScanBy::TimestampAscending)
+            .set_next_token(token)
+            .send()
+            .await
+            .map_err(|error| AwsFailure::of(GET, &error))?;
+        for result in page.metric_data_results() {
+            if let Some(answer) = result.id().and_then(|id| index.get(id)).and_then(|i| answers.get_mut(*i)) {
+                absorb(answer, result);
+            }
+        }
+        token = page.next_token;
+        if token.is_none() {
+            return Ok(());
+        }
+    }
+    Err(AwsFailure::own(GET, "EndlessPages", format!("the answer goes on after {MOST_PAGES} pages")))
+}
+
+fn absorb(answer: &mut Answer, result: &MetricDataResult) {
+    let (stamps, values) = (result.timestamps(), result.values());
+    let failed = |code: &str| PageStatus::Bad(Unknown::Failed { operation: GET.to_owned(), code: code.to_owned() });
+    let status = match result.status_code() {
+        _ if stamps.len() != values.len() => failed("UnequalLengths"),
+        Some(StatusCode::Complete) => PageStatus::Complete,
+        Some(StatusCode::PartialData) => PageStatus::Partial,
+        Some(StatusCode::Forbidden) => PageStatus::Bad(Unknown::Denied { operation: GET.to_owned() }),
+        Some(other) => failed(other.as_str()),
+        None => failed("NoStatus"),
+    };
+    let points = stamps.iter().zip(values).filter_map(|(at, value)| {
+        let at = Timestamp::from_second(at.secs()).ok()?;
+        Some((at, *value))
+    });
+    answer.absorb(points, status);
+}
+
+/// `Id` must match `[a-z][A-Za-z0-9_]*`, which workgroup names do not: the position stands for them.
+fn id(i: usize) -> String {
+    format!("m{i}")
+}
+
+fn query(i: usize, wanted: &Wanted) -> MetricDataQuery {
+    let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
+    let mut dimensions = vec![dimension("WorkGroup", &wanted.workgroup)];
+    if let Dimensions::StateAndType { state, query_type } = &wanted.dimensions {
+        dimensions.insert(0, dimension("QueryState", state));
+        dimensions.insert(1, dimension("QueryType", query_type));
+    }
+    let metric = Metric::builder().namespace(NAMESPACE).metric_name(METRIC).set_dimensions(Some(dimensions)).build();
+    let period = i32::try_from(BUCKET).unwrap_or(300);
+    // No `Unit`: asking for one hides datapoints that were stored with another.
+    let stat = MetricStat::builder().metric(metric).period(period).stat("Sum").build();
+    MetricDataQuery::builder().id(id(i)).metric_stat(stat).return_data(true).build()
+}

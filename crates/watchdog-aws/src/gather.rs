@@ -1,0 +1,228 @@
+//! Reads the world: the policy's documents, the workgroups, their use. Decides nothing but what to ask.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use watchdog_core::catalogue::{Catalogue, Settings};
+use watchdog_core::event::Tick;
+use watchdog_core::policy::{Document, Policy};
+use watchdog_core::usage::{Seen, Series, Unknown, Usage};
+use watchdog_core::window::Span;
+
+use crate::clients::Clients;
+use crate::cloudwatch::Wanted;
+use crate::failure::AwsFailure;
+use crate::{athena, cloudwatch, ssm};
+
+/// `GetWorkGroup` calls under way at once. Its rate is not published; Athena's published ones start at five a second with
+/// bursts of ten.
+const EXAMINE_AT_ONCE: usize = 5;
+/// Time for examining workgroups in one run. What is not done by then is done in the next: a thousand new ones
+/// may take a few runs, and no run is late because of them.
+const EXAMINE_FOR: Duration = Duration::from_secs(15);
+
+/// Where the policy is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PolicySource {
+    /// SSM parameters under this path.
+    Parameters(String),
+    /// These documents, read from files.
+    Documents(Vec<Document>),
+}
+
+/// What was read beside the use, and what went wrong on the way without stopping it.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// In words, for the run report.
+    pub warnings: Vec<String>,
+    /// Whether the catalogue holds something worth writing down.
+    pub catalogue_changed: bool,
+    /// Why the list of workgroups is not complete, where it is not.
+    pub incomplete: Option<Unknown>,
+}
+
+/// Reads the policy's documents.
+///
+/// # Errors
+/// [`AwsFailure`].
+pub async fn documents(clients: &Clients, source: &PolicySource) -> Result<Vec<Document>, AwsFailure> {
+    match source {
+        PolicySource::Parameters(path) => ssm::documents(&clients.ssm, path).await,
+        PolicySource::Documents(documents) => Ok(documents.clone()),
+    }
+}
+
+/// Refreshes the names and metric sets in the catalogue where they are due, side by side.
+pub async fn refresh(clients: &Clients, catalogue: &mut Catalogue, now: Timestamp) -> Notes {
+    let mut notes = Notes::default();
+    let names = async {
+        match catalogue.names_due(now) {
+            true => Some(athena::workgroups(&clients.athena).await),
+            false => None,
+        }
+    };
+    let metrics = async {
+        match catalogue.metrics_due(now) {
+            true => Some(cloudwatch::listed(&clients.cloudwatch).await),
+            false => None,
+        }
+    };
+    let (names, metrics) = futures_util::join!(names, metrics);
+    match names {
+        Some(Ok(names)) => {
+            notes.catalogue_changed |= names != catalogue.names;
+            catalogue.replace_names(names, now);
+        }
+        Some(Err(failure)) => {
+            notes.warnings.push(failure.to_string());
+            notes.incomplete = Some(failure.unknown());
+        }
+        None => {}
+    }
+    match metrics {
+        Some(Ok(listed)) => {
+            notes.catalogue_changed = true;
+            catalogue.listed = listed;
+            catalogue.listed_read = Some(now);
+        }
+        // Not fatal: where nothing is known of the sets, both forms are asked for.
+        Some(Err(failure)) => notes.warnings.push(failure.to_string()),
+        None => {}
+    }
+    notes
+}
+
+/// Reads the use of every workgroup that the policy covers, as far back as its longest window.
+pub async fn usage(
+    clients: &Clients,
+    policy: &Policy,
+    tick: &Tick,
+    now: Timestamp,
+    catalogue: &mut Catalogue,
+    notes: &mut Notes,
+) -> Usage {
+    let known: Vec<String> = match &notes.incomplete {
+        None => catalogue.names.keys().cloned().collect(),
+        // Without the list: those known from earlier, and those that the policy names.
+        Some(_) => {
+            let named = policy.rules().iter().map(|rule| &rule.pattern).filter(|p| p.is_exact()).map(|p| p.as_str());
+            let mut known: Vec<String> =
+                catalogue.names.keys().map(String::as_str).chain(named).map(str::to_owned).collect();
+            known.sort();
+            known.dedup();
+            known
+        }
+    };
+    let watched: Vec<&str> = known.iter().map(String::as_str).filter(|name| policy.rule_for(name).is_some()).collect();
+    let failed = examine(clients, catalogue, &watched, now, notes).await;
+    let mut usage = Usage { workgroups: BTreeMap::new(), incomplete: notes.incomplete.clone() };
+    let mut readable = Vec::new();
+    for name in &known {
+        let seen = match policy.rule_for(name) {
+            // Covered by no rule: only named in the report.
+            None => Ok(Series::from_buckets(tick.at, Vec::new())),
+            Some(rule) => match may_be_read(catalogue, name, now, &failed) {
+                Ok(()) if rule.limits.is_empty() => Ok(Series::from_buckets(tick.at, Vec::new())),
+                Ok(()) => {
+                    readable.push(name.as_str());
+                    continue;
+                }
+                Err(why) => Err(why),
+            },
+        };
+        usage.workgroups.insert(name.clone(), seen);
+    }
+    // By length of the longest window, so that one day-long limit does not make every workgroup fetch a day.
+    let mut by_span: BTreeMap<Timestamp, Vec<&str>> = BTreeMap::new();
+    for name in readable {
+        let limits = policy.rule_for(name).map_or(&[][..], |rule| &rule.limits);
+        let start = limits.iter().map(|limit| limit.window.span(tick.at).start).min().unwrap_or(tick.at);
+        by_span.entry(start).or_default().push(name);
+    }
+    let groups = by_span.into_iter().map(|(start, names)| {
+        let span = Span { start, end: tick.at };
+        let catalogue = &*catalogue;
+        async move { read(clients, catalogue, span, &names).await }
+    });
+    let groups: Vec<_> = stream::iter(groups).buffer_unordered(4).collect().await;
+    usage.workgroups.extend(groups.into_iter().flatten());
+    usage
+}
+
+/// Asks for the configuration of those workgroups that are due. Returns why, for those where it failed.
+async fn examine(
+    clients: &Clients,
+    catalogue: &mut Catalogue,
+    watched: &[&str],
+    now: Timestamp,
+    notes: &mut Notes,
+) -> BTreeMap<String, Unknown> {
+    let due = catalogue.to_examine(watched.iter().copied(), now);
+    let due: Vec<String> = due.into_iter().map(str::to_owned).collect();
+    let mut failed = BTreeMap::new();
+    let mut failures: BTreeMap<String, usize> = BTreeMap::new();
+    let calls = due.iter().map(|name| async move { (name, athena::settings(&clients.athena, name, now).await) });
+    let answers = stream::iter(calls).buffer_unordered(EXAMINE_AT_ONCE);
+    let mut answers = std::pin::pin!(answers);
+    let deadline = tokio::time::sleep(EXAMINE_FOR);
+    let mut deadline = std::pin::pin!(deadline);
+    loop {
+        let next = tokio::select! {
+            next = answers.next() => next,
+            () = &mut deadline => {
+                notes.warnings.push("not all workgroups could be examined in time; the next run goes on".to_owned());
+                None
+            }
+        };
+        match next {
+            None => break,
+            Some((name, Ok(settings))) => {
+                notes.catalogue_changed = true;
+                catalogue.settings.insert(name.clone(), settings);
+            }
+            Some((name, Err(failure))) => {
+                *failures.entry(failure.to_string()).or_insert(0) += 1;
+                let gone = failure.code == "InvalidRequestException";
+                failed.insert(name.clone(), if gone { Unknown::NoSuchWorkgroup } else { failure.unknown() });
+            }
+        }
+    }
+    notes.warnings.extend(failures.into_iter().map(|(failure, n)| format!("{failure}, for {n} workgroups")));
+    failed
+}
+
+/// Whether a missing datapoint of this workgroup would mean zero.
+fn may_be_read(
+    catalogue: &Catalogue,
+    name: &str,
+    now: Timestamp,
+    failed: &BTreeMap<String, Unknown>,
+) -> Result<(), Unknown> {
+    if catalogue.names.get(name) == Some(&false) {
+        return Err(Unknown::Disabled);
+    }
+    match catalogue.usable(name, now) {
+        Some(Settings { publishes_metrics: true, .. }) => Ok(()),
+        Some(_) => Err(Unknown::MetricsOff),
+        None => Err(failed.get(name).cloned().unwrap_or(Unknown::NotExaminedYet)),
+    }
+}
+
+async fn read(clients: &Clients, catalogue: &Catalogue, span: Span, names: &[&str]) -> Vec<(String, Seen)> {
+    let choices: Vec<_> = names.iter().map(|name| (*name, catalogue.listed.metrics_of(name))).collect();
+    let wanted: Vec<Wanted> = choices
+        .iter()
+        .flat_map(|(name, alternatives)| {
+            let all = alternatives.iter().flatten();
+            all.map(|dimensions| Wanted { workgroup: (*name).to_owned(), dimensions: dimensions.clone() })
+        })
+        .collect();
+    let mut answers = cloudwatch::answers(&clients.cloudwatch, span, &wanted).await.into_iter();
+    let series = choices.into_iter().map(|(name, alternatives)| {
+        let shaped: Vec<Vec<_>> = alternatives.iter().map(|sets| answers.by_ref().take(sets.len()).collect()).collect();
+        (name.to_owned(), Series::from_answers(span, &shaped))
+    });
+    series.collect()
+}

@@ -1,0 +1,89 @@
+//! One invocation: the event in, the run report or a typed failure out, and one summary line in the log.
+
+use jiff::Timestamp;
+use lambda_runtime::{Context, Diagnostic, LambdaEvent};
+use serde_json::Value;
+use tokio::sync::Mutex;
+use watchdog_aws::clients::Clients;
+use watchdog_aws::gather::PolicySource;
+use watchdog_aws::pass::{self, RunError, Settings};
+use watchdog_core::catalogue::Catalogue;
+use watchdog_core::event::Invocation;
+use watchdog_core::report::RunReport;
+
+use crate::log;
+
+/// What a cold start sets up and every invocation uses.
+pub struct Function {
+    clients: Clients,
+    settings: Result<(String, String), Failure>,
+    /// What earlier invocations of this process have learnt of the account.
+    catalogue: Mutex<Catalogue>,
+}
+
+/// Why an invocation failed: a stable word for alarms and scripts, and a sentence for people.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    word: String,
+    message: String,
+}
+
+impl Function {
+    /// Reads the environment and builds the clients. Makes no call to AWS, and fails nowhere: what is missing is said by the
+    /// first invocation, where the error reaches the caller, the alarm and the dead-letter queue.
+    pub async fn from_env() -> Self {
+        let required = |name: &str| {
+            std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or_else(|| Failure {
+                word: "NotConfigured".to_owned(),
+                message: format!("the environment variable `{name}` is not set: the stack's template sets it"),
+            })
+        };
+        let settings = required("POLICY_PATH").and_then(|path| Ok((path, required("STATE_TABLE")?)));
+        Self { clients: Clients::from_env().await, settings, catalogue: Mutex::new(Catalogue::default()) }
+    }
+
+    /// Handles one event.
+    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<RunReport, Failure> {
+        let name = event.context.env_config.function_name.clone();
+        let result = self.run(&event.payload, &event.context).await;
+        match result {
+            Ok(report) => {
+                log::run(&name, &report, None);
+                Ok(report)
+            }
+            Err((failure, report)) => {
+                match report {
+                    Some(report) => log::run(&name, &report, Some((&failure.word, &failure.message))),
+                    None => tracing::error!(error_type = failure.word, "{}", failure.message),
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn run(&self, event: &Value, context: &Context) -> Result<RunReport, (Failure, Option<Box<RunReport>>)> {
+        let (path, table) = self.settings.clone().map_err(|failure| (failure, None))?;
+        let invocation = Invocation::parse(event)
+            .map_err(|error| (Failure { word: "ForeignEvent".to_owned(), message: error.to_string() }, None))?;
+        let now = Timestamp::now();
+        let deadline = i64::try_from(context.deadline).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        let settings = Settings {
+            policy: PolicySource::Parameters(path),
+            table: Some(table),
+            run_id: context.request_id.clone(),
+            name: context.env_config.function_name.clone(),
+            deadline: deadline.unwrap_or(now),
+        };
+        let mut catalogue = self.catalogue.lock().await;
+        match pass::run(&self.clients, &settings, &mut catalogue, &invocation, now).await {
+            Ok((report, _)) => Ok(report),
+            Err(RunError { word, message, report }) => Err((Failure { word: word.to_owned(), message }, report)),
+        }
+    }
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        Self { error_type: failure.word, error_message: failure.message }
+    }
+}

@@ -1,0 +1,119 @@
+//! The log: JSON lines, and per run one summary line that CloudWatch reads metrics from.
+//!
+//! The summary is in the embedded metric format, which wants its `_aws` object at the top level; `tracing`'s own JSON cannot
+//! write one. So the summary is put together here, travels through `tracing` as one field, and is printed as it is.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+use watchdog_core::report::RunReport;
+
+/// The namespace of the watchdog's own metrics; the stack's alarms name it too.
+const NAMESPACE: &str = "AthenaQuotaWatchdog";
+/// The target of the summary event, by which the formatter knows it.
+const SUMMARY: &str = "watchdog::summary";
+
+/// Limits in one summary line. At about 250 bytes each, 200 stay far below the 256 KB of a log event.
+const MOST_LIMITS: usize = 200;
+
+/// Starts logging to standard output, from the level in `AWS_LAMBDA_LOG_LEVEL`, or `INFO`.
+pub fn start() {
+    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok());
+    tracing_subscriber::fmt()
+        .json()
+        .with_max_level(level.unwrap_or(tracing::Level::INFO))
+        .event_format(Lines { json: Format::default().json().flatten_event(true).with_current_span(false) })
+        .init();
+}
+
+/// Logs the summary of a run; `failure` is its word and message where the invocation fails.
+pub fn run(function: &str, report: &RunReport, failure: Option<(&str, &str)>) {
+    let summary = summary(function, report, failure, Timestamp::now());
+    tracing::info!(target: SUMMARY, summary = %summary);
+}
+
+/// One line with everything that an alarm, a query in Logs Insights or a person looks for.
+fn summary(function: &str, report: &RunReport, failure: Option<(&str, &str)>, now: Timestamp) -> Value {
+    let metrics = ["CompletedRuns", "UnknownLimits", "MailsSent", "MailsFailed"];
+    let metrics = metrics.map(|name| json!({ "Name": name, "Unit": "Count" }));
+    let completed = failure.is_none() && report.skipped.is_none() && !report.dry_run;
+    json!({
+        "_aws": {
+            "Timestamp": now.as_millisecond(),
+            "CloudWatchMetrics": [{
+                "Namespace": NAMESPACE,
+                "Dimensions": [["FunctionName"]],
+                "Metrics": metrics,
+            }],
+        },
+        "timestamp": now,
+        "level": if failure.is_some() { "ERROR" } else { "INFO" },
+        "message": "run",
+        "FunctionName": function,
+        "CompletedRuns": u8::from(completed),
+        "UnknownLimits": report.unknown_limits(),
+        "MailsSent": report.sent.len(),
+        "MailsFailed": report.failed.len(),
+        "error_type": failure.map(|(word, _)| word),
+        "error": failure.map(|(_, message)| message),
+        "report": bounded(report),
+    })
+}
+
+/// The report with the limits that matter where there are too many for one log event.
+fn bounded(report: &RunReport) -> RunReport {
+    let mut report = report.clone();
+    if report.limits.len() > MOST_LIMITS {
+        let all = report.limits.len();
+        report.limits.retain(|limit| limit.level != "ok");
+        report.limits.truncate(MOST_LIMITS);
+        let shown = report.limits.len();
+        report
+            .warnings
+            .push(format!("{shown} of {all} limits are in this log line; the function's answer has them all"));
+    }
+    report.uncovered.truncate(MOST_LIMITS);
+    report.unseen.truncate(MOST_LIMITS);
+    report
+}
+
+/// Prints the summary as it is and everything else as `tracing`'s JSON.
+struct Lines {
+    json: Format<Json>,
+}
+
+impl<S> FormatEvent<S, JsonFields> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    JsonFields: for<'w> FormatFields<'w>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        if event.metadata().target() != SUMMARY {
+            return self.json.format_event(context, writer, event);
+        }
+        let mut summary = Summary(None);
+        event.record(&mut summary);
+        writeln!(writer, "{}", summary.0.unwrap_or_default())
+    }
+}
+
+struct Summary(Option<String>);
+
+impl Visit for Summary {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "summary" {
+            self.0 = Some(format!("{value:?}"));
+        }
+    }
+}
