@@ -1,0 +1,13 @@
+//! The AWS edges, driven by the real SDK clients with canned replies.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod athena;
+mod cloudwatch;
+mod dynamodb;
+mod failure;
+
+mod ssm;
+
+fn at(text: &str) -> jiff::Timestamp {
+    text.parse().unwrap()
+}
