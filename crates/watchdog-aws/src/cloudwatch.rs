@@ -63,10 +63,16 @@ pub async fn listed(client: &Client) -> Result<Listed, AwsFailure> {
 /// says so itself, so that the others still count.
 pub async fn answers(client: &Client, span: Span, wanted: &[Wanted]) -> Vec<Answer> {
     let (start, end) = (floor(span.start), ceil(span.end));
-    let points = usize::try_from((end.as_second() - start.as_second()) / BUCKET).unwrap_or(MOST_POINTS).max(1);
-    let size = (MOST_POINTS / points).clamp(1, MOST_QUERIES);
+    let size = most_per_request(span);
     let requests = stream::iter(wanted.chunks(size).map(|chunk| request(client, start, end, chunk)));
     requests.buffered(AT_ONCE).concat().await
+}
+
+/// How many metrics over `span` fit one request.
+pub fn most_per_request(span: Span) -> usize {
+    let buckets = (ceil(span.end).as_second() - floor(span.start).as_second()) / BUCKET;
+    let points = usize::try_from(buckets).unwrap_or(MOST_POINTS).max(1);
+    (MOST_POINTS / points).clamp(1, MOST_QUERIES)
 }
 
 async fn request(client: &Client, start: Timestamp, end: Timestamp, wanted: &[Wanted]) -> Vec<Answer> {

@@ -134,21 +134,34 @@ pub async fn usage(
         };
         usage.workgroups.insert(name.clone(), seen);
     }
-    // By length of the longest window, so that one day-long limit does not make every workgroup fetch a day.
-    let mut by_span: BTreeMap<Timestamp, Vec<&str>> = BTreeMap::new();
+    let mut by_start: BTreeMap<Timestamp, Vec<&str>> = BTreeMap::new();
     for name in readable {
         let limits = policy.rule_for(name).map_or(&[][..], |rule| &rule.limits);
         let start = limits.iter().map(|limit| limit.window.span(tick.at).start).min().unwrap_or(tick.at);
-        by_span.entry(start).or_default().push(name);
+        by_start.entry(start).or_default().push(name);
     }
-    let groups = by_span.into_iter().map(|(start, names)| {
-        let span = Span { start, end: tick.at };
+    let by_span = fewest_requests(by_start, tick.at);
+    let groups = by_span.into_iter().map(|(span, names)| {
         let catalogue = &*catalogue;
         async move { read(clients, catalogue, span, &names).await }
     });
     let groups: Vec<_> = stream::iter(groups).buffer_unordered(4).collect().await;
     usage.workgroups.extend(groups.into_iter().flatten());
     usage
+}
+
+/// Groups workgroups that need to be read from different starts. All together from the earliest one where a single request
+/// holds that; otherwise apart, so that one day-long limit does not make every workgroup fetch a day. CloudWatch charges by the metric and not
+/// by the datapoint, so that this is about the number of calls only.
+fn fewest_requests(by_start: BTreeMap<Timestamp, Vec<&str>>, end: Timestamp) -> Vec<(Span, Vec<&str>)> {
+    let names: usize = by_start.values().map(Vec::len).sum();
+    match by_start.keys().next().map(|start| Span { start: *start, end }) {
+        // Most workgroups are one metric each; where some are more, a second request is made and nothing is lost.
+        Some(span) if names <= cloudwatch::most_per_request(span) => {
+            vec![(span, by_start.into_values().flatten().collect())]
+        }
+        _ => by_start.into_iter().map(|(start, names)| (Span { start, end }, names)).collect(),
+    }
 }
 
 /// Asks for the configuration of those workgroups that are due. Returns why, for those where it failed.

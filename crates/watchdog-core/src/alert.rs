@@ -175,7 +175,12 @@ impl Record {
         match told {
             None => audience.then_some(Reason::Opened),
             Some(told) if told.story != story.opened => {
-                Some(if audience { Reason::Opened } else { Reason::Resolved(Ending::WindowEnded) })
+                // What they were told of is over, and what came after it is not for them.
+                let ending = match story.window_began {
+                    Some(began) if told.story < began => Ending::WindowEnded,
+                    _ => Ending::Over,
+                };
+                Some(if audience { Reason::Opened } else { Reason::Resolved(ending) })
             }
             Some(_) if !audience => None,
             Some(told) if story.severity > told.severity => Some(Reason::Escalated { from: told.severity }),

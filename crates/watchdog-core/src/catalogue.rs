@@ -18,9 +18,13 @@ pub const FRESH: SignedDuration = SignedDuration::from_mins(15);
 /// How long knowledge that could not be refreshed may still be used. Longer, and "metrics are on" is a guess.
 pub const USABLE: SignedDuration = SignedDuration::from_hours(6);
 
-/// How many known workgroups are examined again in one run: a thousand take under nine hours at a run every five
-/// minutes, and no run pays for more than these.
-const SLICE: usize = 10;
+/// How many known workgroups are examined again in one run. At a run every five minutes a thousand take just over four
+/// hours, well within [`USABLE`].
+const SLICE: usize = 20;
+
+/// Knowledge this old is examined again whatever the slice: where runs are rare or workgroups many, it would otherwise
+/// outlive [`USABLE`], and a workgroup would go unwatched until its turn.
+const PRESSING: SignedDuration = SignedDuration::from_hours(5);
 
 /// Names that `ListWorkGroups` returns in one page. As long as one page holds them all, it is asked in every run.
 const PAGE: usize = 50;
@@ -62,8 +66,8 @@ impl Catalogue {
         is_due(self.listed_read, now)
     }
 
-    /// Which of `watched` to examine now: those never examined, all of them, and a slice of those that are no
-    /// longer fresh, the oldest first.
+    /// Which of `watched` to examine now: all that were never examined or are about to be too old to be used, and
+    /// a slice of those that are no longer fresh, the oldest first.
     pub fn to_examine<'a>(&self, watched: impl Iterator<Item = &'a str>, now: Timestamp) -> Vec<&'a str> {
         let mut fresh_needed = Vec::new();
         let mut stale = Vec::new();
@@ -75,7 +79,8 @@ impl Catalogue {
             }
         }
         stale.sort();
-        fresh_needed.extend(stale.into_iter().take(SLICE).map(|(_, name)| name));
+        let pressing = stale.partition_point(|(read, _)| now.duration_since(*read) >= PRESSING);
+        fresh_needed.extend(stale.into_iter().take(SLICE.max(pressing)).map(|(_, name)| name));
         fresh_needed
     }
 
@@ -95,4 +100,111 @@ impl Catalogue {
 fn is_due(read: Option<Timestamp>, now: Timestamp) -> bool {
     // A time ahead of the clock is not to be trusted either.
     read.is_none_or(|read| now.duration_since(read) >= FRESH || read > now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn read_at(read: Timestamp) -> Settings {
+        Settings { publishes_metrics: true, per_query_cutoff: None, read }
+    }
+
+    /// Which of `w00`, `w01`, … are examined, where each was read so many minutes ago; never, where negative.
+    #[track_caller]
+    fn check(minutes_ago: &[i64], expected: &[&str]) {
+        let now = at("2026-03-01T12:00:00Z");
+        let mut catalogue = Catalogue::default();
+        let names: Vec<String> = (0..minutes_ago.len()).map(|n| format!("w{n:02}")).collect();
+        for (name, minutes) in names.iter().zip(minutes_ago).filter(|(_, minutes)| **minutes >= 0) {
+            catalogue.settings.insert(name.clone(), read_at(now - SignedDuration::from_mins(*minutes)));
+        }
+        assert_eq!(catalogue.to_examine(names.iter().map(String::as_str), now), expected);
+    }
+
+    #[test]
+    fn the_unknown_first_and_then_the_oldest() {
+        check(&[-1, 0, 14, 15, 16, -1], &["w00", "w05", "w04", "w03"]);
+        check(&[], &[]);
+        // No more than a slice of what is merely stale.
+        let expected: Vec<String> = (5..25).rev().map(|n| format!("w{n:02}")).collect();
+        let ages: Vec<i64> = (20..45).collect();
+        check(&ages, &expected.iter().map(String::as_str).collect::<Vec<_>>());
+        // But all that would soon be too old to be used.
+        let expected: Vec<String> = (0..30).map(|n| format!("w{n:02}")).collect();
+        check(&[300; 30], &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_time_ahead_of_the_clock_is_not_trusted() {
+        let now = at("2026-03-01T12:00:00Z");
+        let mut catalogue = Catalogue::default();
+        catalogue.settings.insert("w".to_owned(), read_at(now + SignedDuration::from_mins(1)));
+        assert_eq!(catalogue.to_examine(["w"].into_iter(), now), ["w"]);
+        catalogue.listed_read = Some(now + SignedDuration::from_secs(1));
+        assert!(catalogue.metrics_due(now));
+    }
+
+    /// However many workgroups there are and however rare the runs, none becomes too old to be used between two.
+    #[test]
+    fn nothing_known_is_ever_too_old_to_be_used() {
+        for (workgroups, minutes) in [(5, 5), (1000, 5), (1000, 15), (200, 60)] {
+            let names: Vec<String> = (0..workgroups).map(|n| format!("w{n:04}")).collect();
+            let mut catalogue = Catalogue::default();
+            let mut now = at("2026-03-01T00:00:00Z");
+            for run in 0..24 * 60 / minutes {
+                let due: Vec<String> =
+                    catalogue.to_examine(names.iter().map(String::as_str), now).into_iter().map(str::to_owned).collect();
+                for name in due {
+                    catalogue.settings.insert(name, read_at(now));
+                }
+                let usable = names.iter().filter(|name| catalogue.usable(name, now).is_some()).count();
+                assert_eq!(usable, names.len(), "in run {run} every {minutes} minutes of {workgroups}");
+                now += SignedDuration::from_mins(minutes);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_too_old_is_not_used() {
+        let read = at("2026-03-01T00:00:00Z");
+        let mut catalogue = Catalogue::default();
+        catalogue.settings.insert("w".to_owned(), read_at(read));
+        assert!(catalogue.usable("w", read + USABLE).is_some());
+        assert!(catalogue.usable("w", read + USABLE + SignedDuration::from_secs(1)).is_none());
+        assert!(catalogue.usable("other", read).is_none());
+    }
+
+    #[test]
+    fn names_are_listed_each_run_while_one_page_holds_them() {
+        let now = at("2026-03-01T12:00:00Z");
+        let names = |n: usize| (0..n).map(|n| (format!("w{n}"), true)).collect::<BTreeMap<_, _>>();
+        let mut catalogue = Catalogue::default();
+        assert!(catalogue.names_due(now) && catalogue.metrics_due(now));
+        catalogue.settings.insert("w1".to_owned(), read_at(now));
+        catalogue.settings.insert("gone".to_owned(), read_at(now));
+        catalogue.replace_names(names(49), now);
+        assert_eq!(catalogue.settings.keys().collect::<Vec<_>>(), ["w1"]);
+        assert!(catalogue.names_due(now));
+        catalogue.replace_names(names(50), now);
+        assert!(!catalogue.names_due(now) && !catalogue.names_due(now + SignedDuration::from_mins(14)));
+        assert!(catalogue.names_due(now + FRESH));
+    }
+
+    #[test]
+    fn it_is_remembered_as_it_is() {
+        let now = at("2026-03-01T12:00:00Z");
+        let mut catalogue = Catalogue::default();
+        catalogue.replace_names(BTreeMap::from([("etl".to_owned(), true), ("old".to_owned(), false)]), now);
+        catalogue.settings.insert("etl".to_owned(), read_at(now));
+        catalogue.listed.insert(&[("WorkGroup", "etl")]);
+        catalogue.listed.insert(&[("QueryState", "SUCCEEDED"), ("QueryType", "DML"), ("WorkGroup", "old")]);
+        catalogue.listed_read = Some(now);
+        let text = serde_json::to_string(&catalogue).unwrap();
+        assert_eq!(serde_json::from_str::<Catalogue>(&text).unwrap(), catalogue);
+    }
 }

@@ -196,7 +196,12 @@ fn carry(cases: BTreeMap<Subject, Case<'_>>, at: Timestamp, mail: &MailRules, re
                     (_, Some(told)) => (told.severity, told.story),
                     (story, None) => story.map_or((Severity::Warn, at), |s| (s.severity, s.opened)),
                 };
-                let notice = Notice { subject: subject.clone(), reason, severity, opened, facts: case.facts.clone() };
+                let facts = match &case.facts {
+                    // A newer story is somebody else's: this person hears no more than the end of the old one.
+                    Facts::Unseen { .. } | Facts::Policy { .. } if ended => Facts::Over,
+                    facts => facts.clone(),
+                };
+                let notice = Notice { subject: subject.clone(), reason, severity, opened, facts };
                 people.entry(person.clone()).or_default().push(notice);
             }
         }

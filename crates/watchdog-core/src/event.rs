@@ -7,6 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::untrusted::plain;
+
 /// Events up to this late are judged at their own time; the metrics of that time are still there in full.
 /// Older ones (a redriven dead letter, a recorded payload) say nothing about which instant is of interest:
 /// they count as a wish to run now. EventBridge itself retries for at most this long.
@@ -90,6 +92,9 @@ impl Invocation {
                 other => foreign(format!("its `dry_run` is {}, not true or false", kind(other))),
             };
         }
+        if let Some(other) = fields.get("source").filter(|source| !source.is_string()) {
+            return foreign(format!("its `source` is {}, not a text", kind(other)));
+        }
         let Some(source) = fields.get("source").and_then(Value::as_str) else {
             let record = event.pointer("/Records/0");
             let from =
@@ -106,12 +111,10 @@ impl Invocation {
         };
         match fields.get("detail-type").and_then(Value::as_str) {
             Some("Scheduled Event") => {}
-            other => {
-                return foreign(format!(
-                    "its `detail-type` is `{}`, not `Scheduled Event`",
-                    clip(other.unwrap_or("absent"))
-                ));
+            Some(other) => {
+                return foreign(format!("its `detail-type` is `{}`, not `Scheduled Event`", clip(other)));
             }
+            None => return foreign("it has no `detail-type`, which would be `Scheduled Event`".to_owned()),
         }
         let Some(Ok(time)) = fields.get("time").and_then(Value::as_str).map(str::parse::<Timestamp>) else {
             return foreign("its `time` is missing or not an RFC 3339 instant".to_owned());
@@ -144,5 +147,5 @@ fn kind(value: &Value) -> &'static str {
 
 /// Other people's text in an error: one line, bounded.
 fn clip(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(80).collect()
+    plain(text).chars().take(80).collect()
 }

@@ -9,6 +9,8 @@ pub mod bytes;
 pub mod percent;
 pub mod window;
 
+mod untrusted;
+
 pub mod event;
 
 pub mod policy;

@@ -129,4 +129,53 @@ mod tests {
         assert_eq!(whole_percent(Bytes::new(999), Bytes::new(1000)), 99);
         assert_eq!(whole_percent(Bytes::new(1), Bytes::ZERO), u64::MAX);
     }
+
+    #[track_caller]
+    fn check_level(limit: u64, percent: &str, first: u64) {
+        let percent: Percent = percent.parse().unwrap();
+        let limit = Bytes::new(limit);
+        assert!(percent.reached(Bytes::new(first), limit), "{first} of {limit:?}");
+        assert!(first == 0 || !percent.reached(Bytes::new(first - 1), limit), "{first} - 1 of {limit:?}");
+    }
+
+    #[test]
+    fn a_threshold_begins_at_the_first_byte_that_is_not_below_it() {
+        check_level(1000, "80 %", 800);
+        check_level(999, "80 %", 800);
+        check_level(3, "33.33 %", 1);
+        check_level(3, "33.34 %", 2);
+        check_level(1, "0.01 %", 1);
+        check_level(700_000_000_000, "97.5 %", 682_500_000_000);
+        check_level((1 << 53) + 1, "100 %", (1 << 53) + 1);
+        check_level(7, "0 %", 0);
+    }
+
+    #[test]
+    fn a_hundred_percent_is_only_said_when_it_is_true() {
+        assert_eq!(whole_percent(Bytes::new(u64::MAX - 1), Bytes::new(u64::MAX)), 99);
+        assert_eq!(whole_percent(Bytes::new(u64::MAX), Bytes::new(u64::MAX)), 100);
+        assert_eq!(whole_percent(Bytes::new(u64::MAX), Bytes::new(1)), u64::MAX);
+        assert_eq!(whole_percent(Bytes::ZERO, Bytes::new(1)), 0);
+    }
+
+    #[test]
+    fn nothing_falls_below_zero() {
+        assert_eq!(Percent::whole(80).saturating_sub(Percent::whole(5)), Percent::whole(75));
+        assert_eq!(Percent::whole(5).saturating_sub(Percent::whole(80)), Percent::whole(0));
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn what_is_shown_is_read_back(hundredths in 0..=1_000_000u32) {
+            let percent = Percent(hundredths);
+            proptest::prop_assert_eq!(percent.to_string().parse::<Percent>(), Ok(percent));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC*", near in "[0-9.]{0,12} ?%{0,2}") {
+            let _ = (text.parse::<Percent>(), near.parse::<Percent>());
+        }
+    }
 }

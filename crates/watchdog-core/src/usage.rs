@@ -130,8 +130,10 @@ pub struct Series {
 }
 
 /// One of the metrics that hold a workgroup's bytes, by its dimensions beside the workgroup.
+// Untagged, so that what is remembered of a thousand workgroups stays short; unknown fields are denied, as otherwise
+// anything would be read as the first variant, which has none.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 pub enum Dimensions {
     /// `{WorkGroup}` alone: all queries.
     WorkGroup {},
@@ -265,6 +267,10 @@ impl Series {
         let length = (ceil(span.end).as_second() - first.as_second()).max(0) / BUCKET;
         let length = usize::try_from(length).unwrap_or(0);
         let mut buckets = vec![Bytes::ZERO; length];
+        // Where nothing was asked, nothing is proven to be zero.
+        if alternatives.is_empty() || alternatives.iter().any(Vec::is_empty) {
+            return Err(Unknown::NotAnswered);
+        }
         for answers in alternatives {
             let mut sums = vec![0u128; length];
             for answer in answers {
@@ -278,7 +284,7 @@ impl Series {
                 }
             }
             for (bucket, sum) in buckets.iter_mut().zip(sums) {
-                *bucket = (*bucket).max(to_bytes(sum)?);
+                *bucket = (*bucket).max(to_bytes(sum, first)?);
             }
         }
         Ok(Self { first, buckets })
@@ -292,16 +298,17 @@ impl Series {
     /// The bytes in the buckets that start inside `span`.
     ///
     /// # Errors
-    /// [`Unknown::Partial`] where the series does not reach back to the span's start.
+    /// [`Unknown::Partial`] where the series does not reach back to the span's start or on to its end.
     pub fn sum(&self, span: Span) -> Result<Bytes, Unknown> {
+        let index = |at: Timestamp| {
+            usize::try_from((ceil(at).as_second() - self.first.as_second()) / BUCKET).unwrap_or(usize::MAX)
+        };
         if span.start < self.first {
             return Err(Unknown::Partial);
         }
-        let index =
-            |at: Timestamp| usize::try_from((ceil(at).as_second() - self.first.as_second()) / BUCKET).unwrap_or(0);
-        let (from, to) = (index(span.start).min(self.buckets.len()), index(span.end).min(self.buckets.len()));
-        let sum = self.buckets[from..to.max(from)].iter().map(|b| u128::from(b.get())).sum();
-        to_bytes(sum)
+        let (from, to) = (index(span.start), index(span.end.max(span.start)));
+        let buckets = self.buckets.get(from..to).ok_or(Unknown::Partial)?;
+        to_bytes(buckets.iter().map(|b| u128::from(b.get())).sum(), span.start)
     }
 
     /// End of the newest bucket in which anything was scanned.
@@ -312,8 +319,7 @@ impl Series {
     }
 }
 
-fn to_bytes(sum: u128) -> Result<Bytes, Unknown> {
-    u64::try_from(sum)
-        .map(Bytes::new)
-        .map_err(|_| Unknown::Implausible { value: sum.to_string(), at: Timestamp::UNIX_EPOCH })
+/// `since` is where the sum begins.
+fn to_bytes(sum: u128, since: Timestamp) -> Result<Bytes, Unknown> {
+    u64::try_from(sum).map(Bytes::new).map_err(|_| Unknown::Implausible { value: sum.to_string(), at: since })
 }

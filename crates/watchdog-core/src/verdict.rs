@@ -87,17 +87,22 @@ pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p>
             findings.uncovered.push(name.to_owned());
             continue;
         };
-        match &seen {
-            Ok(_) => findings.seen.push(name.to_owned()),
-            Err(why) => findings.unseen.push((name.to_owned(), why.clone())),
-        }
+        let mut unseen = seen.as_ref().err().cloned();
         for limit in &rule.limits {
             let span = limit.window.span(tick.at);
             let finding = match seen.as_ref().map_err(Clone::clone).and_then(|series| series.sum(span)) {
                 Ok(used) => Finding::Seen { used, level: limit.level(used) },
-                Err(why) => Finding::Unknown(why),
+                Err(why) => {
+                    // One limit that cannot be judged is reason enough to tell somebody.
+                    unseen.get_or_insert_with(|| why.clone());
+                    Finding::Unknown(why)
+                }
             };
             findings.verdicts.push(Verdict { workgroup: name.to_owned(), rule, limit, span, as_of: tick.at, finding });
+        }
+        match unseen {
+            None => findings.seen.push(name.to_owned()),
+            Some(why) => findings.unseen.push((name.to_owned(), why)),
         }
     }
     findings

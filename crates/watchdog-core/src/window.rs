@@ -149,11 +149,17 @@ pub fn ceil(at: Timestamp) -> Timestamp {
 fn calendar_start(unit: CalendarUnit, zone: &TimeZone, at: Timestamp) -> Timestamp {
     match unit {
         // By the offset in force, not by rounding local time: where the clock is set back, 01:30 comes twice, and
-        // rounding would let the second hour reach back into the first.
+        // rounding would let the second hour reach back into the first. Nor further than the change of the clock
+        // itself, which on Lord Howe Island is by half an hour.
         CalendarUnit::Hour => {
-            let offset = i64::from(zone.to_offset(at).seconds());
+            let in_force = zone.to_offset(at);
+            let offset = i64::from(in_force.seconds());
             let local = at.as_second() + offset;
-            Timestamp::from_second(local.div_euclid(3600) * 3600 - offset).unwrap_or(Timestamp::MIN)
+            let full = Timestamp::from_second(local.div_euclid(3600) * 3600 - offset).unwrap_or(Timestamp::MIN);
+            if zone.to_offset(full) == in_force {
+                return full;
+            }
+            zone.following(full).next().map_or(full, |change| change.timestamp())
         }
         CalendarUnit::Day => {
             at.to_zoned_datetime(zone.clone()).start_of_day().map_or(Timestamp::MIN, |day| day.timestamp())
@@ -161,9 +167,137 @@ fn calendar_start(unit: CalendarUnit, zone: &TimeZone, at: Timestamp) -> Timesta
     }
 }
 
-/// Reads a length of time such as `4h`, `30 min`, `1d 12h`, where a day is 24 hours; `None` for anything else,
-/// and for weeks, months and years, whose length is not fixed or not expected here.
+/// Reads a length of time such as `4h`, `30 min`, `1d 12h`, where a day is 24 hours and a week 7 days; `None` for anything else,
+/// and for months and years, whose length is not fixed.
 pub fn duration(text: &str) -> Option<SignedDuration> {
     let length: Length = text.trim().parse().ok()?;
     length.to_duration(SpanRelativeTo::days_are_24_hours()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zone(name: &str) -> TimeZone {
+        jiff::tz::TimeZoneDatabase::bundled().get(name).unwrap()
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        let got = match Window::parse(text, &zone("Europe/Berlin")) {
+            Ok(window) => format!("{} | {}", window.id(), window.words()),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(got, expected, "{text}");
+    }
+
+    /// Ids are the keys of what is remembered: one that changes forgets every open alert.
+    #[test]
+    fn windows_are_read_and_their_ids_are_stable() {
+        check("1h", "1h | in the last hour");
+        check(" 60 min ", "1h | in the last hour");
+        check("3600s", "1h | in the last hour");
+        check("24h", "24h | in the last 24 hours");
+        check("1d", "24h | in the last 24 hours");
+        check("1d 12h", "36h | in the last 36 hours");
+        check("7d", "168h | in the last 168 hours");
+        check("1w", "168h | in the last 168 hours");
+        check("5m", "5m | in the last 5 minutes");
+        check("90 min", "90m | in the last 90 minutes");
+        check("1h30m", "90m | in the last 90 minutes");
+        check("calendar hour", "calendar-hour@Europe/Berlin | in this clock hour (Europe/Berlin)");
+        check(" calendar day ", "calendar-day@Europe/Berlin | today (Europe/Berlin)");
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_a_remedy() {
+        let longer = "7d 5min";
+        for bad in [
+            "", "1", "60", "0h", "0m", "-1h", "1h ago", "3m", "7 min", "5m 1s", "5m 1ms", longer, "8d", "2w", "1mo", "1y",
+            "calendar", "calendar week", "Calendar Day", "99999999999999h", "1h\0", "١h",
+        ] {
+            check(
+                bad,
+                &format!(
+                    "`{bad}` is not a window: write a rolling one as a multiple of 5 minutes up to 7 days, such as \
+                     `1h` or `24h`, or `calendar hour` or `calendar day`"
+                ),
+            );
+        }
+    }
+
+    #[track_caller]
+    fn check_start(window: &str, name: &str, at: &str, start: &str) {
+        let window = Window::parse(window, &zone(name)).unwrap();
+        let at: Timestamp = at.parse().unwrap();
+        let span = window.span(at);
+        assert_eq!((span.start.to_string().as_str(), span.end), (start, at), "{window} at {at}");
+    }
+
+    #[test]
+    fn a_rolling_window_starts_at_a_bucket_border_and_ends_at_the_tick() {
+        check_start("1h", "UTC", "2026-03-01T14:05:00Z", "2026-03-01T13:05:00Z");
+        check_start("1h", "UTC", "2026-03-01T14:05:00.000000001Z", "2026-03-01T13:05:00Z");
+        check_start("1h", "UTC", "2026-03-01T14:09:59.999Z", "2026-03-01T13:05:00Z");
+        check_start("1h", "UTC", "2026-03-01T00:02:00Z", "2026-02-28T23:00:00Z");
+        check_start("24h", "Europe/Berlin", "2026-03-29T12:00:00Z", "2026-03-28T12:00:00Z");
+        check_start("7d", "UTC", "2026-01-03T00:00:00Z", "2025-12-27T00:00:00Z");
+    }
+
+    #[test]
+    fn calendar_windows_start_where_the_hour_or_day_does() {
+        check_start("calendar day", "UTC", "2026-03-01T00:00:00Z", "2026-03-01T00:00:00Z");
+        check_start("calendar day", "UTC", "2026-02-28T23:59:59Z", "2026-02-28T00:00:00Z");
+        // The clock goes forward: a day of 23 hours. And back: one of 25.
+        check_start("calendar day", "Europe/Berlin", "2026-03-29T21:59:59Z", "2026-03-28T23:00:00Z");
+        check_start("calendar day", "Europe/Berlin", "2026-03-29T22:00:00Z", "2026-03-29T22:00:00Z");
+        check_start("calendar day", "Europe/Berlin", "2026-10-25T22:59:59Z", "2026-10-24T22:00:00Z");
+        check_start("calendar day", "Europe/Berlin", "2026-10-25T23:00:00Z", "2026-10-25T23:00:00Z");
+        check_start("calendar day", "America/New_York", "2026-03-08T12:00:00Z", "2026-03-08T05:00:00Z");
+        check_start("calendar day", "America/New_York", "2026-11-01T12:00:00Z", "2026-11-01T04:00:00Z");
+        check_start("calendar day", "Asia/Kolkata", "2026-03-01T18:29:59Z", "2026-02-28T18:30:00Z");
+        check_start("calendar day", "Asia/Kolkata", "2026-03-01T18:30:00Z", "2026-03-01T18:30:00Z");
+        // Midnight does not exist: the day starts at 01:00.
+        check_start("calendar day", "America/Sao_Paulo", "2018-11-04T12:00:00Z", "2018-11-04T03:00:00Z");
+        check_start("calendar day", "Asia/Beirut", "2026-03-28T22:00:00Z", "2026-03-28T22:00:00Z");
+        // 23:00 to 24:00 comes twice: still one day.
+        check_start("calendar day", "America/Sao_Paulo", "2018-02-18T02:30:00Z", "2018-02-17T02:00:00Z");
+        // Midnight comes twice: the first one.
+        check_start("calendar day", "America/Havana", "2026-11-01T05:30:00Z", "2026-11-01T04:00:00Z");
+
+        check_start("calendar hour", "UTC", "2026-03-01T14:59:59Z", "2026-03-01T14:00:00Z");
+        check_start("calendar hour", "Asia/Kolkata", "2026-03-01T14:29:59Z", "2026-03-01T13:30:00Z");
+        check_start("calendar hour", "Asia/Kathmandu", "2026-03-01T14:20:00Z", "2026-03-01T14:15:00Z");
+        check_start("calendar hour", "Europe/Berlin", "2026-03-29T01:00:00Z", "2026-03-29T01:00:00Z");
+        // 02:30 comes twice; each has an hour of its own.
+        check_start("calendar hour", "Europe/Berlin", "2026-10-25T00:30:00Z", "2026-10-25T00:00:00Z");
+        check_start("calendar hour", "Europe/Berlin", "2026-10-25T01:30:00Z", "2026-10-25T01:00:00Z");
+        // By half an hour back at 15:00 UTC (01:30 again), and forward at 15:30 UTC (02:30, without a 02:00).
+        check_start("calendar hour", "Australia/Lord_Howe", "2026-04-04T14:59:00Z", "2026-04-04T14:00:00Z");
+        check_start("calendar hour", "Australia/Lord_Howe", "2026-04-04T15:10:00Z", "2026-04-04T15:00:00Z");
+        check_start("calendar hour", "Australia/Lord_Howe", "2026-04-04T15:40:00Z", "2026-04-04T15:30:00Z");
+        check_start("calendar hour", "Australia/Lord_Howe", "2026-10-03T15:29:00Z", "2026-10-03T14:30:00Z");
+        check_start("calendar hour", "Australia/Lord_Howe", "2026-10-03T15:30:00Z", "2026-10-03T15:30:00Z");
+        check_start("calendar hour", "Australia/Lord_Howe", "2026-10-03T15:45:00Z", "2026-10-03T15:30:00Z");
+        check_start("calendar hour", "Australia/Lord_Howe", "2026-10-03T16:05:00Z", "2026-10-03T16:00:00Z");
+    }
+
+    #[test]
+    fn only_calendar_windows_begin_anew() {
+        let at = "2026-03-01T14:05:00Z".parse().unwrap();
+        let began = |text: &str| Window::parse(text, &TimeZone::UTC).unwrap().began(at).map(|t| t.to_string());
+        assert_eq!(began("1h"), None);
+        assert_eq!(began("calendar hour").as_deref(), Some("2026-03-01T14:00:00Z"));
+        assert_eq!(began("calendar day").as_deref(), Some("2026-03-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn the_ends_of_time_do_not_panic() {
+        for window in ["7d", "calendar hour", "calendar day"] {
+            for at in [Timestamp::MIN, Timestamp::MAX, Timestamp::UNIX_EPOCH] {
+                Window::parse(window, &zone("Australia/Lord_Howe")).unwrap().span(at);
+                ceil(at);
+            }
+        }
+    }
 }

@@ -6,8 +6,17 @@ use serde::{Deserialize, Serialize};
 
 /// A mail address of plain ASCII, its domain in lower case. Order and equality are those of the text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct Address(String);
+
+impl TryFrom<String> for Address {
+    type Error = BadAddress;
+
+    /// What is remembered is read with the same care as what is typed.
+    fn try_from(text: String) -> Result<Self, BadAddress> {
+        Self::parse(&text)
+    }
+}
 
 /// Why a text is not an address that mail can go to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -9,7 +9,7 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::pattern::Pattern;
 use super::problem::{Place, Problem};
-use super::typed::{At, TypedAudience, TypedLimit, TypedMail, TypedPolicy, TypedRules, TypedWorkgroup};
+use super::typed::{At, TypedAudience, TypedLimit, TypedMail, TypedPolicy, TypedRules, TypedWorkgroup, Unread};
 use super::{Address, Audience, Limit, MailRules, Origin, Policy, Who, WorkgroupRule};
 use crate::bytes::{Bytes, Size};
 use crate::percent::Percent;
@@ -37,15 +37,22 @@ const MOST_PEOPLE: usize = 50;
 /// Rules with wildcards: overlap is checked pair by pair.
 const MOST_PATTERNS: usize = 100;
 
-struct Problems<'a>(&'a mut Vec<Problem>);
+struct Problems<'a> {
+    found: &'a mut Vec<Problem>,
+    /// Whether a document is no TOML in places: what seems to be missing may stand there, and is not called missing.
+    broken: bool,
+}
 
 impl Problems<'_> {
     fn at(&mut self, place: &Place, message: impl Display) {
-        self.0.push(Problem { place: Some(place.clone()), message: message.to_string() });
+        self.found.push(Problem::new(Some(place.clone()), &message.to_string()));
     }
 
-    fn missing(&mut self, message: &str) {
-        self.0.push(Problem { place: None, message: message.to_owned() });
+    /// `key` is missing, unless it is there and unreadable.
+    fn missing(&mut self, place: Option<&Place>, key: &str, unread: &Unread, message: &str) {
+        if !self.broken && !unread.contains(&key) {
+            self.found.push(Problem::new(place.cloned(), message));
+        }
     }
 
     fn parsed<T: FromStr<Err: Display>>(&mut self, key: &str, text: &At<String>) -> Option<T> {
@@ -58,21 +65,24 @@ impl Problems<'_> {
 }
 
 pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -> Option<Policy> {
-    let mut problems = Problems(problems);
+    let broken = documents.iter().any(|document| document.broken);
+    let mut problems = Problems { found: problems, broken };
+    let mut unread = Unread::new();
+    let mut named_none = false;
     let mut mail = TypedMail::default();
     let mut defaults = TypedRules::default();
     let mut workgroups: BTreeMap<String, TypedWorkgroup> = BTreeMap::new();
     for document in documents {
+        unread.extend(&document.unread);
         mail = later_mail(document.mail, mail);
         defaults = later_rules(&document.defaults, &defaults);
         // A later document replaces the rule of the same name; twice in one document is a slip.
         let mut here = HashSet::new();
         for workgroup in document.workgroup {
             let Some(name) = &workgroup.name else {
-                problems.at(
-                    &workgroup.place,
-                    "this `[[workgroup]]` has no `name`: write `name = \"exploratory\"`, or a pattern with `*`",
-                );
+                named_none = true;
+                let message = "this `[[workgroup]]` has no `name`: write `name = \"exploratory\"`, or a pattern with `*`";
+                problems.missing(Some(&workgroup.place), "name", &workgroup.unread, message);
                 continue;
             };
             if here.insert(name.value.clone()) {
@@ -85,27 +95,39 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
             }
         }
     }
-    let mail = mail_rules(mail, &mut problems);
-    let nothing_watched = workgroups.is_empty();
+    if unread.contains(&"mail") {
+        mail.unread.extend(["sender", "admins", "allowed_domains"]);
+    }
+    let nothing_watched = workgroups.is_empty() && !named_none;
     // The zone and the domains are needed to read the rest; with a stand-in all other problems are still found.
-    let zone = mail.as_ref().map_or(TimeZone::UTC, |m| m.zone.clone());
-    let domains = mail.as_ref().map(|m| m.allowed_domains.clone());
-    let context = Context { defaults: &defaults, zone: &zone, domains: domains.as_deref() };
-    let mut rules: Vec<(Place, WorkgroupRule)> =
+    let mail_zone = match &mail.time_zone {
+        Some(name) => zone(name, &mut problems),
+        None => Some(TimeZone::UTC),
+    };
+    let domains = allowed_domains(&mail, &mut problems);
+    let mail = mail_rules(mail, mail_zone.clone(), domains.clone(), &mut problems);
+    let mail_zone = mail_zone.unwrap_or(TimeZone::UTC);
+    let context = Context { defaults: &defaults, zone: &mail_zone, domains: domains.as_deref() };
+    // For what no limit uses; what one does use is found twice and told once.
+    rules(&defaults, &context, &mut problems);
+    let mut found: Vec<(Place, WorkgroupRule)> =
         workgroups.into_values().filter_map(|w| workgroup(w, &context, &mut problems)).collect();
     if nothing_watched {
-        problems
-            .missing("the policy has no `[[workgroup]]`: nothing would be watched; add one, or `name = \"*\"` for all");
+        let message =
+            "the policy has no `[[workgroup]]`: nothing would be watched; add one, with `name = \"*\"` for all workgroups";
+        problems.missing(None, "workgroup", &unread, message);
     }
-    overlaps(&rules, &mut problems);
-    rules.sort_by(|(_, a), (_, b)| {
+    overlaps(&found, &mut problems);
+    found.sort_by(|(_, a), (_, b)| {
         b.pattern.specificity().cmp(&a.pattern.specificity()).then(a.pattern.cmp(&b.pattern))
     });
-    Some(Policy { mail: mail?, rules: rules.into_iter().map(|(_, rule)| rule).collect() })
+    Some(Policy { mail: mail?, rules: found.into_iter().map(|(_, rule)| rule).collect() })
 }
 
-fn later_mail(later: TypedMail, earlier: TypedMail) -> TypedMail {
+fn later_mail(later: TypedMail, mut earlier: TypedMail) -> TypedMail {
+    earlier.unread.extend(later.unread);
     TypedMail {
+        unread: earlier.unread,
         sender: later.sender.or(earlier.sender),
         reply_to: later.reply_to.or(earlier.reply_to),
         admins: later.admins.or(earlier.admins),
@@ -145,54 +167,63 @@ fn later_rules(later: &TypedRules, earlier: &TypedRules) -> TypedRules {
     }
 }
 
-fn mail_rules(mail: TypedMail, problems: &mut Problems<'_>) -> Option<MailRules> {
-    let zone = match &mail.time_zone {
-        Some(name) => zone(name, problems),
-        None => Some(TimeZone::UTC),
-    };
-    let domains = match &mail.allowed_domains {
-        Some(list) if !list.value.is_empty() => {
-            list.value.iter().map(|d| domain(d, problems)).collect::<Option<Vec<_>>>()
-        }
-        Some(list) => {
-            problems
-                .at(&list.place, "`allowed_domains` is empty: nobody could be told; name at least the admins' domain");
+fn allowed_domains(mail: &TypedMail, problems: &mut Problems<'_>) -> Option<Vec<String>> {
+    match &mail.allowed_domains {
+        Some(list) if mail.unread.contains(&"allowed_domains") && list.value.is_empty() => None,
+        Some(list) if list.value.is_empty() => {
+            let message =
+                "`allowed_domains` is empty: nobody could be told; write `allowed_domains = [\"example.com\"]`";
+            problems.at(&list.place, message);
             None
         }
+        Some(list) => all(list.value.iter().map(|d| domain(d, problems))),
         None => {
-            problems.missing("`[mail]` has no `allowed_domains`: write `allowed_domains = [\"example.com\"]`; mail goes nowhere else");
+            let message = "`[mail]` has no `allowed_domains`: write `allowed_domains = [\"example.com\"]`; mail goes nowhere else";
+            problems.missing(None, "allowed_domains", &mail.unread, message);
             None
         }
-    };
+    }
+}
+
+/// All of them, or none; in any case all are looked at, so that every problem is reported.
+fn all<T>(items: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    items.collect::<Vec<_>>().into_iter().collect()
+}
+
+fn mail_rules(
+    mail: TypedMail,
+    zone: Option<TimeZone>,
+    domains: Option<Vec<String>>,
+    problems: &mut Problems<'_>,
+) -> Option<MailRules> {
     let admins = match &mail.admins {
         Some(list) if !list.value.is_empty() => {
             people_bound("admins", list, problems);
-            let all = list.value.iter().map(|a| allowed_address("admins", a, domains.as_deref(), problems));
-            // Collected in full before judging, so that every bad address is reported.
-            all.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()
+            all(list.value.iter().map(|a| allowed_address("admins", a, domains.as_deref(), problems)))
         }
+        Some(_) if mail.unread.contains(&"admins") => None,
         Some(list) => {
             problems
                 .at(&list.place, "`admins` is empty: somebody must hear of it; write `admins = [\"ops@example.com\"]`");
             None
         }
         None => {
-            problems
-                .missing("`[mail]` has no `admins`: somebody must hear of it; write `admins = [\"ops@example.com\"]`");
+            let message =
+                "`[mail]` has no `admins`: somebody must hear of it; write `admins = [\"ops@example.com\"]`";
+            problems.missing(None, "admins", &mail.unread, message);
             None
         }
     };
     let sender = match &mail.sender {
         Some(text) => problems.ok("sender", &text.place, Address::parse(&text.value)),
         None => {
-            problems.missing("`[mail]` has no `sender`: write the address that SES has verified, `sender = \"watchdog@example.com\"`");
+            let message = "`[mail]` has no `sender`: write an address that SES has verified, `sender = \"watchdog@example.com\"`";
+            problems.missing(None, "sender", &mail.unread, message);
             None
         }
     };
-    let reply_to = match &mail.reply_to {
-        Some(text) => Some(problems.ok("reply_to", &text.place, Address::parse(&text.value))?),
-        None => None,
-    };
+    let reply_to = mail.reply_to.as_ref();
+    let reply_to = reply_to.map(|text| problems.ok("reply_to", &text.place, Address::parse(&text.value)));
     let repeat = match &mail.repeat_cannot_see_every {
         Some(text) => interval("repeat_cannot_see_every", text, problems),
         None => Some(REPEAT_CANNOT_SEE_EVERY),
@@ -202,7 +233,10 @@ fn mail_rules(mail: TypedMail, problems: &mut Problems<'_>) -> Option<MailRules>
     admins.dedup();
     Some(MailRules {
         sender: sender?,
-        reply_to,
+        reply_to: match reply_to {
+            Some(reply_to) => Some(reply_to?),
+            None => None,
+        },
         admins,
         allowed_domains: domains?,
         zone: zone?,
@@ -230,15 +264,16 @@ fn workgroup(
         if size.bytes < SMALLEST_CUTOFF {
             problems.at(
                 &text.place,
-                format!("`per_query_cutoff`: `{}` is below Athena's own minimum of 10 MB", text.value),
+                format!("`per_query_cutoff`: `{}` is below Athena's own minimum: write `10 MB` or more", text.value),
             );
         }
         Some(size)
     });
-    let rules = later_rules(&typed.rules, context.defaults);
+    let rules_here = later_rules(&typed.rules, context.defaults);
+    rules(&rules_here, context, problems);
     let mut limits = Vec::new();
     for typed_limit in &typed.limit {
-        let Some(limit) = limit(typed_limit, &rules, context, problems) else { continue };
+        let Some(limit) = limit(typed_limit, &rules_here, context, problems) else { continue };
         if limits.iter().any(|other: &Limit| other.window == limit.window) {
             let place = typed_limit.window.as_ref().map_or(&typed_limit.place, |w| &w.place);
             problems.at(
@@ -248,14 +283,12 @@ fn workgroup(
         }
         limits.push(limit);
     }
-    if typed.limit.is_empty() && typed.per_query_cutoff.is_none() {
-        problems.at(
-            &typed.place,
-            format!(
-                "workgroup `{}` has neither a `[[workgroup.limit]]` nor a `per_query_cutoff`: give it one",
-                name.value
-            ),
+    if typed.limit.is_empty() && typed.per_query_cutoff.is_none() && !typed.unread.contains(&"per_query_cutoff") {
+        let message = format!(
+            "workgroup `{}` has neither a `[[workgroup.limit]]` nor a `per_query_cutoff`: give it one",
+            name.value
         );
+        problems.missing(Some(&typed.place), "limit", &typed.unread, &message);
     }
     let owner = match owner {
         Some(owner) => Some(owner?),
@@ -288,59 +321,75 @@ fn limit(typed: &TypedLimit, above: &TypedRules, context: &Context<'_>, problems
             window
         }
         None => {
-            problems.at(&typed.place, "this `[[workgroup.limit]]` has no `window`: write `window = \"1h\"`");
+            let message = "this `[[workgroup.limit]]` has no `window`: write `window = \"1h\"`";
+            problems.missing(Some(&typed.place), "window", &typed.unread, message);
             None
         }
     };
     let amount = amount(typed, problems);
-    let rules = later_rules(&typed.rules, above);
-    let warn = threshold("warn", rules.warn.as_ref(), WARN, problems);
-    let critical = threshold("critical", rules.critical.as_ref(), CRITICAL, problems);
-    let hysteresis = match &rules.hysteresis {
-        Some(text) => problems.parsed("hysteresis", text),
-        None => Some(HYSTERESIS),
-    };
-    if let (Some(w), Some(c)) = (warn, critical) {
-        if w >= c {
-            let at = typed
-                .rules
-                .warn
-                .as_ref()
-                .or(typed.rules.critical.as_ref())
-                .or(rules.warn.as_ref())
-                .or(rules.critical.as_ref());
-            problems.at(
-                at.map_or(&typed.place, |t| &t.place),
-                format!("`warn` is {w} and `critical` {c}: `warn` must be below `critical`"),
-            );
-        }
-    }
-    if let (Some(h), Some(w)) = (hysteresis, warn) {
-        if h >= w {
-            let at = rules.hysteresis.as_ref().or(rules.warn.as_ref());
-            problems.at(
-                at.map_or(&typed.place, |t| &t.place),
-                format!("`hysteresis` is {h} and `warn` {w}: an alert could never resolve; make `hysteresis` smaller"),
-            );
-        }
-    }
-    let repeat_every = match &rules.repeat_every {
-        Some(text) => interval("repeat_every", text, problems),
-        None => Some(REPEAT_EVERY),
-    };
-    let audience = audience(rules.audience.as_ref(), context, problems);
+    let typed_rules = later_rules(&typed.rules, above);
+    let rules = rules(&typed_rules, context, problems);
+    related(&typed_rules, &rules, problems);
     let (bytes, units, origin) = amount?;
     Some(Limit {
         window: window?,
         bytes,
         units,
         origin,
-        warn: warn?,
-        critical: critical?,
-        hysteresis: hysteresis?,
-        repeat_every: repeat_every?,
-        audience: audience?,
+        warn: rules.warn?,
+        critical: rules.critical?,
+        hysteresis: rules.hysteresis?,
+        repeat_every: rules.repeat_every?,
+        audience: rules.audience?,
     })
+}
+
+/// What was made of a [`TypedRules`]: `None` where it is wrong, the product's default where it says nothing.
+struct Rules {
+    warn: Option<Percent>,
+    critical: Option<Percent>,
+    hysteresis: Option<Percent>,
+    repeat_every: Option<SignedDuration>,
+    audience: Option<Audience>,
+}
+
+fn rules(typed: &TypedRules, context: &Context<'_>, problems: &mut Problems<'_>) -> Rules {
+    Rules {
+        warn: threshold("warn", typed.warn.as_ref(), WARN, problems),
+        critical: threshold("critical", typed.critical.as_ref(), CRITICAL, problems),
+        hysteresis: match &typed.hysteresis {
+            Some(text) => problems.parsed("hysteresis", text),
+            None => Some(HYSTERESIS),
+        },
+        repeat_every: match &typed.repeat_every {
+            Some(text) => interval("repeat_every", text, problems),
+            None => Some(REPEAT_EVERY),
+        },
+        audience: audience(typed.audience.as_ref(), context, problems),
+    }
+}
+
+/// What must hold between the rules of one limit. Each problem is placed at the value that was written last.
+fn related(typed: &TypedRules, rules: &Rules, problems: &mut Problems<'_>) {
+    let mut at_last = |a: &Option<At<String>>, b: &Option<At<String>>, message: String| {
+        if let Some(text) = a.iter().chain(b).max_by_key(|text| &text.place) {
+            problems.at(&text.place, message);
+        }
+    };
+    if let (Some(warn), Some(critical)) = (rules.warn, rules.critical) {
+        if warn >= critical {
+            let message = format!("`warn` is {warn} and `critical` {critical}: `warn` must be below `critical`");
+            at_last(&typed.warn, &typed.critical, message);
+        }
+    }
+    if let (Some(hysteresis), Some(warn)) = (rules.hysteresis, rules.warn) {
+        if hysteresis >= warn {
+            let message = format!(
+                "`hysteresis` is {hysteresis} and `warn` {warn}: an alert could never resolve; make `hysteresis` smaller"
+            );
+            at_last(&typed.hysteresis, &typed.warn, message);
+        }
+    }
 }
 
 fn amount(typed: &TypedLimit, problems: &mut Problems<'_>) -> Option<(Bytes, crate::bytes::Units, Origin)> {
@@ -363,6 +412,7 @@ fn amount(typed: &TypedLimit, problems: &mut Problems<'_>) -> Option<(Bytes, cra
             let size: Option<Size> = problems.parsed("quota", quota);
             let (computed, origin) = match (buffer, share) {
                 (Some(_), Some(_)) => {
+                    // Both are read above, so that what is wrong with them is told too.
                     problems.at(&quota.place, "this limit has both `buffer` and `share`: `buffer` goes on top of the quota, `share` is a part of it; keep one");
                     return None;
                 }
@@ -371,12 +421,13 @@ fn amount(typed: &TypedLimit, problems: &mut Problems<'_>) -> Option<(Bytes, cra
                     (buffer.on_top_of(size.bytes), Origin::QuotaAndBuffer { quota: size, buffer })
                 }
                 (None, Some(share)) => {
-                    let (size, share) = (size?, share?);
+                    let share = share?;
                     if share > Percent::HUNDRED || share == Percent::whole(0) {
                         let place = typed.share.as_ref().map_or(&quota.place, |t| &t.place);
                         problems.at(place, format!("`share` is `{share}`: it must be more than 0 % and at most 100 %"));
                         return None;
                     }
+                    let size = size?;
                     (share.of(size.bytes), Origin::ShareOfQuota { quota: size, share })
                 }
                 (None, None) => {
@@ -400,7 +451,10 @@ fn amount(typed: &TypedLimit, problems: &mut Problems<'_>) -> Option<(Bytes, cra
             None
         }
         (None, None) => {
-            problems.at(&typed.place, "this `[[workgroup.limit]]` has neither `limit` nor `quota`: write `limit = \"700 GB\"`, or `quota = \"1 TB\"` with `buffer` or `share`");
+            let message = "this `[[workgroup.limit]]` has neither `limit` nor `quota`: write `limit = \"700 GB\"`, or `quota = \"1 TB\"` with `buffer` or `share`";
+            if !typed.unread.contains(&"limit") {
+                problems.missing(Some(&typed.place), "quota", &typed.unread, message);
+            }
             None
         }
     }
@@ -534,7 +588,7 @@ fn people(list: &At<Vec<At<String>>>, context: &Context<'_>, problems: &mut Prob
             None
         }
     };
-    list.value.iter().map(|text| read(text, problems)).collect::<Vec<_>>().into_iter().collect()
+    all(list.value.iter().map(|text| read(text, problems)))
 }
 
 fn overlaps(rules: &[(Place, WorkgroupRule)], problems: &mut Problems<'_>) {

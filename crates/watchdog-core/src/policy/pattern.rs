@@ -120,6 +120,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
         #[test]
         fn matching_is_the_plain_definition(p in "[ab*?]{0,7}", name in "[ab]{0,7}") {
             prop_assert_eq!(Pattern(p.clone()).matches(&name), model(p.as_bytes(), name.as_bytes()));

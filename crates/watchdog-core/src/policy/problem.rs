@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::untrusted::plain;
+
 /// A place in one of a policy's documents; lines and columns count from one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -25,6 +27,13 @@ pub struct Problem {
 /// Everything wrong with a policy, in the order of its documents. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Problems(pub Vec<Problem>);
+
+impl Problem {
+    /// A problem whose message is one line, whatever the value in it.
+    pub(super) fn new(place: Option<Place>, message: &str) -> Self {
+        Self { place, message: plain(message) }
+    }
+}
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,10 +6,21 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Problem};
+
+/// Characters of one text. The longest that means anything is an address, of 254.
+const LONGEST_TEXT: usize = 300;
+
+/// What an editor checks of a size while it is typed; the reader knows the whole truth.
+const SIZE: &str = r"^\s*[0-9]{1,20}(\.[0-9]{1,18})?\s*([kKmMgGtTpPeE][iI]?)?[bB]\s*$";
+/// The same of a percentage.
+const PERCENT: &str = r"^\s*[0-9]{1,5}(\.[0-9]{1,2})?\s*%\s*$";
+/// The same of a workgroup's name.
+const NAME: &str = r"^[A-Za-z0-9._*?-]{1,128}$";
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +28,9 @@ pub(super) struct At<T> {
     pub value: T,
     pub place: Place,
 }
+
+/// Keys of a table that are there and could not be read. They have been reported, so they do not count as missing.
+pub(super) type Unread = Vec<&'static str>;
 
 impl<T: JsonSchema> JsonSchema for At<T> {
     fn schema_name() -> Cow<'static, str> {
@@ -35,6 +49,11 @@ impl<T: JsonSchema> JsonSchema for At<T> {
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(title = "Athena quota watchdog policy", deny_unknown_fields)]
 pub(super) struct TypedPolicy {
+    /// Whether the text is no TOML in places. Then what seems to be missing may stand there.
+    #[schemars(skip)]
+    pub broken: bool,
+    #[schemars(skip)]
+    pub unread: Unread,
     /// Who sends, who is told, and where mail may go at all.
     #[schemars(default)]
     pub mail: TypedMail,
@@ -48,8 +67,10 @@ pub(super) struct TypedPolicy {
 
 /// Who sends, who is told, and where mail may go at all.
 #[derive(Debug, Default, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, rename = "Mail")]
 pub(super) struct TypedMail {
+    #[schemars(skip)]
+    pub unread: Unread,
     /// The From address; its identity must be verified in SES.
     #[schemars(example = &"watchdog@example.com")]
     pub sender: Option<At<String>>,
@@ -72,16 +93,16 @@ pub(super) struct TypedMail {
 
 /// When a limit's alert opens, rises, is repeated and resolves, and who hears of it.
 #[derive(Debug, Default, Clone, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, rename = "Rules")]
 pub(super) struct TypedRules {
     /// Share of the limit at which the level is `warn`; `80 %` when absent.
-    #[schemars(example = &"80 %")]
+    #[schemars(example = &"80 %", regex(pattern = PERCENT))]
     pub warn: Option<At<String>>,
     /// Share of the limit at which the level is `critical`; `95 %` when absent.
-    #[schemars(example = &"95 %")]
+    #[schemars(example = &"95 %", regex(pattern = PERCENT))]
     pub critical: Option<At<String>>,
     /// How far below a threshold use must fall before the level falls, in points; `5 %` when absent.
-    #[schemars(example = &"5 %")]
+    #[schemars(example = &"5 %", regex(pattern = PERCENT))]
     pub hysteresis: Option<At<String>>,
     /// How often an open alert is repeated; `4h` when absent.
     #[schemars(example = &"4h")]
@@ -93,7 +114,7 @@ pub(super) struct TypedRules {
 
 /// Who is told: one list for every level, or one for each.
 #[derive(Debug, Clone, PartialEq, JsonSchema)]
-#[schemars(untagged)]
+#[schemars(untagged, rename = "Audience")]
 pub(super) enum TypedAudience {
     /// For every level.
     Every(Vec<At<String>>),
@@ -103,7 +124,7 @@ pub(super) enum TypedAudience {
 
 /// Audiences by level.
 #[derive(Debug, Default, Clone, PartialEq, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, rename = "Audiences")]
 pub(super) struct TypedAudiences {
     /// Who hears of `warn`.
     pub warn: Option<At<Vec<At<String>>>>,
@@ -115,18 +136,20 @@ pub(super) struct TypedAudiences {
 
 /// One workgroup, or several by a name pattern.
 #[derive(Debug, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, rename = "Workgroup")]
 pub(super) struct TypedWorkgroup {
     #[schemars(skip)]
     pub place: Place,
+    #[schemars(skip)]
+    pub unread: Unread,
     /// The workgroup's name, or a pattern with `*` and `?`; of several that match, the most specific counts.
-    #[schemars(example = &"exploratory", required)]
+    #[schemars(example = &"exploratory", required, regex(pattern = NAME))]
     pub name: Option<At<String>>,
     /// Whom `owner` means in an audience.
     #[schemars(example = &"etl-team@example.com")]
     pub owner: Option<At<String>>,
     /// What one query may scan. Athena enforces this itself; it is stated here to be shown and compared.
-    #[schemars(example = &"50 GB")]
+    #[schemars(example = &"50 GB", regex(pattern = SIZE))]
     pub per_query_cutoff: Option<At<String>>,
     #[schemars(flatten)]
     pub rules: TypedRules,
@@ -137,10 +160,12 @@ pub(super) struct TypedWorkgroup {
 
 /// How many bytes a workgroup may scan in one window: given directly, or computed from a quota.
 #[derive(Debug, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, rename = "Limit")]
 pub(super) struct TypedLimit {
     #[schemars(skip)]
     pub place: Place,
+    #[schemars(skip)]
+    pub unread: Unread,
     /// How long the limit looks back: `1h`, `24h` and so on roll; `calendar hour` and `calendar day` begin anew.
     #[schemars(example = &"1h", required)]
     pub window: Option<At<String>>,
@@ -148,16 +173,16 @@ pub(super) struct TypedLimit {
     #[schemars(example = &"Europe/Berlin")]
     pub time_zone: Option<At<String>>,
     /// The limit itself. Either this or `quota`.
-    #[schemars(example = &"700 GiB")]
+    #[schemars(example = &"700 GiB", regex(pattern = SIZE))]
     pub limit: Option<At<String>>,
     /// What the limit is computed from: `quota × (1 + buffer)`, or `quota × share`.
-    #[schemars(example = &"1 TB")]
+    #[schemars(example = &"1 TB", regex(pattern = SIZE))]
     pub quota: Option<At<String>>,
     /// What is put on top of the quota.
-    #[schemars(example = &"10 %")]
+    #[schemars(example = &"10 %", regex(pattern = PERCENT))]
     pub buffer: Option<At<String>>,
     /// The part of the quota that may be used.
-    #[schemars(example = &"70 %")]
+    #[schemars(example = &"70 %", regex(pattern = PERCENT))]
     pub share: Option<At<String>>,
     #[schemars(flatten)]
     pub rules: TypedRules,
@@ -167,13 +192,19 @@ pub(super) struct TypedLimit {
 pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> TypedPolicy {
     let (tree, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader { name, text, problems };
+    let broken = !errors.is_empty();
     for error in errors {
-        let at = error.span().map_or(0, |span| span.start);
-        reader.problem(at, format!("not valid TOML: {}", error.message().replace('\n', ", ")));
+        let span = error.span().unwrap_or(0..0);
+        let found = text.get(span.clone()).and_then(|found| found.lines().next()).unwrap_or("");
+        let found: String = found.chars().take(40).collect();
+        let found = if found.is_empty() { found } else { format!(" `{found}`") };
+        reader.problem(span.start, &format!("not valid TOML: {}{found}", error.message().replace('\n', ", ")));
     }
     let root = tree.get_ref();
     let mut fields = Fields::of(root, 0, &mut reader);
-    let policy = TypedPolicy {
+    let mut policy = TypedPolicy {
+        broken,
+        unread: Unread::new(),
         mail: fields.table("mail").map(read_mail).unwrap_or_default(),
         defaults: fields
             .table("defaults")
@@ -185,12 +216,13 @@ pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Typed
             .unwrap_or_default(),
         workgroup: fields.tables("workgroup", read_workgroup),
     };
-    fields.finish("a policy");
+    policy.unread = fields.finish("a policy");
     policy
 }
 
 fn read_mail(mut f: Fields<'_, '_>) -> TypedMail {
-    let mail = TypedMail {
+    let mut mail = TypedMail {
+        unread: Unread::new(),
         sender: f.text("sender"),
         reply_to: f.text("reply_to"),
         admins: f.texts("admins"),
@@ -198,7 +230,7 @@ fn read_mail(mut f: Fields<'_, '_>) -> TypedMail {
         time_zone: f.text("time_zone"),
         repeat_cannot_see_every: f.text("repeat_cannot_see_every"),
     };
-    f.finish("`[mail]`");
+    mail.unread = f.finish("`[mail]`");
     mail
 }
 
@@ -213,21 +245,23 @@ fn read_rules(f: &mut Fields<'_, '_>) -> TypedRules {
 }
 
 fn read_workgroup(mut f: Fields<'_, '_>) -> TypedWorkgroup {
-    let workgroup = TypedWorkgroup {
+    let mut workgroup = TypedWorkgroup {
         place: f.place(),
+        unread: Unread::new(),
         name: f.text("name"),
         owner: f.text("owner"),
         per_query_cutoff: f.text("per_query_cutoff"),
         rules: read_rules(&mut f),
         limit: f.tables("limit", read_limit),
     };
-    f.finish("`[[workgroup]]`");
+    workgroup.unread = f.finish("`[[workgroup]]`");
     workgroup
 }
 
 fn read_limit(mut f: Fields<'_, '_>) -> TypedLimit {
-    let limit = TypedLimit {
+    let mut limit = TypedLimit {
         place: f.place(),
+        unread: Unread::new(),
         window: f.text("window"),
         time_zone: f.text("time_zone"),
         limit: f.text("limit"),
@@ -236,7 +270,7 @@ fn read_limit(mut f: Fields<'_, '_>) -> TypedLimit {
         share: f.text("share"),
         rules: read_rules(&mut f),
     };
-    f.finish("`[[workgroup.limit]]`");
+    limit.unread = f.finish("`[[workgroup.limit]]`");
     limit
 }
 
@@ -257,9 +291,9 @@ impl Reader<'_> {
         }
     }
 
-    fn problem(&mut self, offset: usize, message: String) {
+    fn problem(&mut self, offset: usize, message: &str) {
         let place = self.place(offset);
-        self.problems.push(Problem { place: Some(place), message });
+        self.problems.push(Problem::new(Some(place), message));
     }
 }
 
@@ -268,12 +302,13 @@ struct Fields<'a, 'r> {
     table: &'a DeTable<'a>,
     offset: usize,
     known: Vec<&'static str>,
+    unread: Unread,
     reader: &'a mut Reader<'r>,
 }
 
 impl<'a, 'r> Fields<'a, 'r> {
     fn of(table: &'a DeTable<'a>, offset: usize, reader: &'a mut Reader<'r>) -> Self {
-        Self { table, offset, known: Vec::new(), reader }
+        Self { table, offset, known: Vec::new(), unread: Unread::new(), reader }
     }
 
     fn place(&self) -> Place {
@@ -285,10 +320,11 @@ impl<'a, 'r> Fields<'a, 'r> {
         self.table.get(key)
     }
 
-    fn wrong(&mut self, key: &str, found: &Spanned<DeValue<'_>>, wanted: &str) {
+    fn wrong(&mut self, key: &'static str, found: &Spanned<DeValue<'_>>, wanted: &str) {
+        self.unread.push(key);
         let raw: String = self.reader.text.get(found.span()).unwrap_or("").chars().take(40).collect();
         let message = format!("`{key}` must be {wanted}, not the {} `{raw}`", found.get_ref().type_str());
-        self.reader.problem(found.span().start, message);
+        self.reader.problem(found.span().start, &message);
     }
 
     fn text(&mut self, key: &'static str) -> Option<At<String>> {
@@ -296,15 +332,19 @@ impl<'a, 'r> Fields<'a, 'r> {
         self.as_text(key, found)
     }
 
-    fn as_text(&mut self, key: &str, found: &Spanned<DeValue<'_>>) -> Option<At<String>> {
+    fn as_text(&mut self, key: &'static str, found: &Spanned<DeValue<'_>>) -> Option<At<String>> {
         match found.get_ref() {
-            DeValue::String(text) => Some(At { value: text.to_string(), place: self.reader.place(found.span().start) }),
-            DeValue::Integer(_) | DeValue::Float(_) => {
-                self.wrong(key, found, "a text in quotes with its unit");
+            DeValue::String(text) if text.chars().nth(LONGEST_TEXT).is_none() => {
+                Some(At { value: text.to_string(), place: self.reader.place(found.span().start) })
+            }
+            DeValue::String(text) => {
+                self.unread.push(key);
+                let message = format!("`{key}` has {} characters: at most {LONGEST_TEXT}", text.chars().count());
+                self.reader.problem(found.span().start, &message);
                 None
             }
             _ => {
-                self.wrong(key, found, "a text in quotes");
+                self.wrong(key, found, &format!("a text in quotes, such as `\"{}\"`", example(key)));
                 None
             }
         }
@@ -318,7 +358,7 @@ impl<'a, 'r> Fields<'a, 'r> {
                 Some(At { value, place: self.reader.place(found.span().start) })
             }
             _ => {
-                self.wrong(key, found, "a list of texts in square brackets");
+                self.wrong(key, found, &format!("a list of texts, such as `[\"{}\"]`", example(key)));
                 None
             }
         }
@@ -343,7 +383,7 @@ impl<'a, 'r> Fields<'a, 'r> {
                 Some(At { value: TypedAudience::Each(each), place })
             }
             _ => {
-                self.wrong(key, found, "a list such as [\"admins\"], or a table of lists by level");
+                self.wrong(key, found, "a list such as `[\"admins\"]`, or a table of lists by level such as `{ exhausted = [\"admins\"] }`");
                 None
             }
         }
@@ -370,29 +410,76 @@ impl<'a, 'r> Fields<'a, 'r> {
         for item in items.iter() {
             match item.get_ref() {
                 DeValue::Table(table) => out.push(read(Fields::of(table, item.span().start, self.reader))),
-                _ => self.wrong(key, item, "a list of tables"),
+                _ => self.wrong(key, item, &format!("a list of tables: write `[[{key}]]` with double brackets")),
             }
         }
         out
     }
 
-    fn finish(self, of: &str) {
+    /// Reports the keys that nobody asked for; returns those that could not be read.
+    fn finish(self, of: &str) -> Unread {
         let known = self.known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
         for (key, _) in self.table.iter() {
             if !self.known.contains(&key.get_ref().as_ref()) {
                 let shown: String = key.get_ref().chars().take(60).collect();
-                self.reader.problem(key.span().start, format!("unknown key `{shown}`: {of} knows {known}"));
+                self.reader.problem(key.span().start, &format!("unknown key `{shown}`: {of} knows {known}"));
             }
         }
+        self.unread
+    }
+}
+
+/// What a key's text looks like, for messages.
+fn example(key: &str) -> &'static str {
+    match key {
+        "limit" | "quota" | "per_query_cutoff" => "700 GB",
+        "warn" | "critical" => "80 %",
+        "share" => "70 %",
+        "buffer" | "hysteresis" => "10 %",
+        "window" => "1h",
+        "repeat_every" | "repeat_cannot_see_every" => "4h",
+        "time_zone" => "Europe/Berlin",
+        "allowed_domains" => "example.com",
+        "name" => "exploratory",
+        "audience" => "admins",
+        _ => "ops@example.com",
     }
 }
 
 /// The JSON Schema of a policy document, for editors, as pretty-printed JSON.
 pub fn json_schema_text() -> String {
-    let schema = schemars::schema_for!(TypedPolicy);
-    let mut text = serde_json::to_string_pretty(schema.as_value()).unwrap_or_default();
+    let mut schema = schemars::schema_for!(TypedPolicy).to_value();
+    without_null(&mut schema);
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// TOML has no null: what may be absent is not required, and that is all.
+fn without_null(schema: &mut Value) {
+    let null = Value::from("null");
+    match schema {
+        Value::Object(fields) => {
+            if let Some(Value::Array(types)) = fields.get_mut("type") {
+                types.retain(|kind| *kind != null);
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    fields.insert("type".to_owned(), only);
+                }
+            }
+            if let Some(Value::Array(forms)) = fields.get_mut("anyOf") {
+                forms.retain(|form| form.get("type") != Some(&null));
+                if let [Value::Object(only)] = forms.as_mut_slice() {
+                    let mut only = std::mem::take(only);
+                    fields.remove("anyOf");
+                    fields.append(&mut only);
+                }
+            }
+            fields.values_mut().for_each(without_null);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_null),
+        _ => {}
+    }
 }
 
 impl JsonSchema for Place {

@@ -1,0 +1,207 @@
+//! The command line as typed, and the words of its help.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Common to all commands: scripts rely on it.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  fine
+  1  a limit is at `warn` or above
+  2  wrong usage, or input that cannot be read or understood
+  3  something could not be seen; beats 1, so that 0 and 1 always speak of the whole picture
+
+AWS credentials, Region and `AWS_ENDPOINT_URL` are taken from where the AWS CLI takes them.
+`NO_COLOR` turns colours off; what is piped is plain.";
+
+const CHECK_EXAMPLES: &str = "\
+Several documents are merged in the order of their names, as SSM parameters under one path are.
+
+Examples:
+  watchdog check policy.toml              one document
+  watchdog check policy.d                 all *.toml of a directory
+  watchdog check - < policy.toml          standard input
+  watchdog check --json policy.toml       for scripts, problems included
+  watchdog check --schema > schema.json   JSON Schema for an editor
+
+Exit codes: 0 valid, 2 problems (each on a line of standard error, its place first).";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  watchdog status                            the stack `athena-quota-watchdog`
+  watchdog status --stack prod --region eu-central-1
+  watchdog status --policy policy.toml       as if this policy were in force
+  watchdog status --json | jq '.limits[] | select(.level != \"ok\")'
+
+Exit codes: 0 every limit is ok; 1 a limit is at `warn` or above; 3 something could not be seen: a limit or a watched \
+workgroup is `unknown`, or the list of workgroups or the policy could not be read. 3 beats 1, so that 0 and 1 always \
+speak of the whole picture; the limits that are over are printed in any case.";
+
+const RUN_EXAMPLES: &str = "\
+Real runs, which send mail and remember what people were told, are done by the deployed function.
+
+Examples:
+  watchdog run --dry-run                                 what would be sent, as if nobody had been told anything yet
+  watchdog run --dry-run --state-table TABLE             what the next run would send
+  watchdog run --dry-run --show-mails                    with each mail's text
+  watchdog run --dry-run --mails out                     writes each mail as .eml and .html into `out`
+  watchdog run --dry-run --json | jq '.would_send[].to'
+
+Exit codes: 0 every limit is ok; 1 a limit is at `warn` or above; 3 something could not be seen, the run had warnings, \
+or an older policy is in force because the current one has problems. 3 beats 1.";
+
+/// Watches Athena workgroups' scanned bytes against their limits.
+///
+/// `watchdog` looks at the same policy and the same metrics as the deployed function, and decides in the same way.
+/// It changes nothing and sends nothing.
+#[derive(Debug, Parser)]
+#[command(name = "watchdog", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Log to standard error what is going on; twice for everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check policy documents and say what they mean
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
+    /// Show every limit with its use, headroom and level
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(StatusArgs),
+    /// Go through a whole run without sending or writing, and say what would be sent and why
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Print a completion script
+    #[command(after_help = "\
+Examples:
+  watchdog completions bash > ~/.local/share/bash-completion/completions/watchdog
+  watchdog completions zsh > \"${fpath[1]}/_watchdog\"
+  watchdog completions fish > ~/.config/fish/completions/watchdog.fish")]
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+}
+
+/// Of `check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// Policy documents: files, directories (all their *.toml), or `-` for standard input
+    #[arg(value_name = "FILE", required_unless_present = "schema")]
+    pub files: Vec<PathBuf>,
+    /// Print JSON, for a valid policy and for problems alike
+    #[arg(long)]
+    pub json: bool,
+    /// Print the JSON Schema of a policy document instead
+    #[arg(long, conflicts_with_all = ["files", "json"])]
+    pub schema: bool,
+}
+
+/// Of `status`.
+#[derive(Debug, clap::Args)]
+pub struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    #[command(flatten)]
+    pub aws: AwsArgs,
+}
+
+/// Of `run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// Send and write nothing; required, since real runs are the deployed function's
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print each mail's text
+    #[arg(long, conflicts_with = "json")]
+    pub show_mails: bool,
+    /// Write each mail as .eml and .html into this directory, which is made where it is missing
+    #[arg(long, value_name = "DIR")]
+    pub mails: Option<PathBuf>,
+    /// Print the run report as JSON, as the function answers it
+    #[arg(long)]
+    pub json: bool,
+    /// The table that remembers what people were told: the stack's output `StateTableName`. It is only read
+    #[arg(long, value_name = "NAME", env = "WATCHDOG_STATE_TABLE", hide_env_values = true)]
+    pub state_table: Option<String>,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    #[command(flatten)]
+    pub aws: AwsArgs,
+}
+
+/// Where the policy is.
+// The environment variables are not clap's: it would count a variable as given, and `--policy` beside an exported
+// `WATCHDOG_STACK` as a conflict.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Policy")]
+pub struct PolicyArgs {
+    /// Read the policy from these files or directories instead of from SSM
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["stack", "policy_path"])]
+    pub policy: Vec<PathBuf>,
+    /// Read the policy of this stack: SSM parameters below /athena-quota-watchdog/NAME/policy
+    /// [env: WATCHDOG_STACK] [default: athena-quota-watchdog]
+    #[arg(long, value_name = "NAME", value_parser = stack_name)]
+    pub stack: Option<String>,
+    /// Read the policy from the SSM parameters below this path
+    /// [env: WATCHDOG_POLICY_PATH]
+    #[arg(long, value_name = "PATH", value_parser = parameter_path, conflicts_with = "stack")]
+    pub policy_path: Option<String>,
+}
+
+/// Which account and Region.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "AWS")]
+pub struct AwsArgs {
+    /// The Region to look at; otherwise that of the environment or profile
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// The profile to take credentials and Region from
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+}
+
+/// A stack's name, as CloudFormation allows it.
+pub fn stack_name(text: &str) -> Result<String, String> {
+    let fits = text.len() <= 128
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if fits {
+        return Ok(text.to_owned());
+    }
+    Err(format!("`{text}` is not a stack's name: it starts with a letter and has letters, digits and `-`"))
+}
+
+/// A path of SSM parameters.
+pub fn parameter_path(text: &str) -> Result<String, String> {
+    let fits = text.len() > 1
+        && text.starts_with('/')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
+    if fits {
+        return Ok(text.to_owned());
+    }
+    Err(format!("`{text}` is not a parameter path: it starts with `/` and has letters, digits, `.`, `_`, `-` and `/`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

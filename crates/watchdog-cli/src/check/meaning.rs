@@ -1,0 +1,237 @@
+//! What a valid policy means, in words and as JSON: each limit as computed, its thresholds in bytes, who hears of it.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+use watchdog_core::bytes::{Bytes, Units, grouped};
+use watchdog_core::policy::{Document, Limit, MailRules, Origin, Policy, Who, WorkgroupRule};
+use watchdog_core::verdict::Level;
+use watchdog_core::window::zone_name;
+
+use crate::out::{count, style_of};
+
+/// The levels that somebody hears of, in the order in which they are reached.
+const LEVELS: [Level; 3] = [Level::Warn, Level::Critical, Level::Exhausted];
+
+/// A policy as JSON.
+#[derive(Debug, Serialize)]
+pub struct PolicyMeaning {
+    mail: MailMeaning,
+    workgroups: Vec<WorkgroupMeaning>,
+}
+
+#[derive(Debug, Serialize)]
+struct MailMeaning {
+    sender: String,
+    reply_to: Option<String>,
+    admins: Vec<String>,
+    allowed_domains: Vec<String>,
+    time_zone: String,
+    repeat_cannot_see_every: String,
+}
+
+#[derive(Debug, Serialize)]
+struct WorkgroupMeaning {
+    name: String,
+    is_pattern: bool,
+    owner: Option<String>,
+    per_query_cutoff_bytes: Option<u64>,
+    limits: Vec<LimitMeaning>,
+}
+
+#[derive(Debug, Serialize)]
+struct LimitMeaning {
+    window: String,
+    limit_bytes: u64,
+    computed: String,
+    thresholds: Vec<ThresholdMeaning>,
+    hysteresis: String,
+    repeat_every: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ThresholdMeaning {
+    level: &'static str,
+    from_bytes: u64,
+    share: String,
+    /// Addresses, as they would be mailed.
+    told: Vec<String>,
+}
+
+impl PolicyMeaning {
+    /// What `policy` means.
+    pub fn of(policy: &Policy) -> Self {
+        let mail = &policy.mail;
+        Self {
+            mail: MailMeaning {
+                sender: mail.sender.to_string(),
+                reply_to: mail.reply_to.as_ref().map(ToString::to_string),
+                admins: mail.admins.iter().map(ToString::to_string).collect(),
+                allowed_domains: mail.allowed_domains.clone(),
+                time_zone: zone_name(&mail.zone).to_owned(),
+                repeat_cannot_see_every: format!("{:#}", mail.repeat_cannot_see_every),
+            },
+            workgroups: policy.rules().iter().map(|rule| WorkgroupMeaning::of(rule, mail)).collect(),
+        }
+    }
+}
+
+impl WorkgroupMeaning {
+    fn of(rule: &WorkgroupRule, mail: &MailRules) -> Self {
+        let threshold = |limit: &Limit, level| ThresholdMeaning {
+            level: Level::word(level),
+            from_bytes: reached_from(limit, level).get(),
+            share: limit.threshold(level).to_string(),
+            told: addresses(audience(limit, level), rule, mail),
+        };
+        let limit = |limit: &Limit| LimitMeaning {
+            window: limit.window.id(),
+            limit_bytes: limit.bytes.get(),
+            computed: computed(limit),
+            thresholds: LEVELS.map(|level| threshold(limit, level)).into(),
+            hysteresis: limit.hysteresis.to_string(),
+            repeat_every: format!("{:#}", limit.repeat_every),
+        };
+        Self {
+            name: rule.pattern.to_string(),
+            is_pattern: !rule.pattern.is_exact(),
+            owner: rule.owner.as_ref().map(ToString::to_string),
+            per_query_cutoff_bytes: rule.per_query_cutoff.map(|size| size.bytes.get()),
+            limits: rule.limits.iter().map(limit).collect(),
+        }
+    }
+}
+
+/// A policy in words.
+pub fn text(policy: &Policy, documents: &[Document]) -> String {
+    let mut out = String::new();
+    // Writing to a string does not fail.
+    let _ = write(&mut out, policy, documents);
+    out
+}
+
+fn write(out: &mut String, policy: &Policy, documents: &[Document]) -> std::fmt::Result {
+    let (mail, rules) = (&policy.mail, policy.rules());
+    let limits: usize = rules.iter().map(|rule| rule.limits.len()).sum();
+    writeln!(
+        out,
+        "Valid: {}, {}, {}.\n",
+        count(documents.len(), "document"),
+        count(rules.len(), "workgroup rule"),
+        count(limits, "limit")
+    )?;
+    let list = |items: &[String]| items.join(", ");
+    let addresses: Vec<String> = mail.admins.iter().map(ToString::to_string).collect();
+    writeln!(out, "Mail      from {}", mail.sender)?;
+    if let Some(reply_to) = &mail.reply_to {
+        writeln!(out, "          answers to {reply_to}")?;
+    }
+    writeln!(out, "          admins: {}", list(&addresses))?;
+    writeln!(out, "          only ever to: {}", list(&mail.allowed_domains))?;
+    writeln!(out, "          times in {}", zone_name(&mail.zone))?;
+    writeln!(out, "          what cannot be seen is repeated to the admins every {:#}", mail.repeat_cannot_see_every)?;
+    if rules.iter().any(|rule| !rule.pattern.is_exact()) {
+        writeln!(out, "\nFor a workgroup that several of these match, the first one counts.")?;
+    }
+    for rule in rules {
+        let kind = if rule.pattern.is_exact() { "" } else { " (pattern)" };
+        write!(out, "\n{}{kind}", rule.pattern)?;
+        match &rule.owner {
+            Some(owner) => writeln!(out, ", owner {owner}")?,
+            None => writeln!(out)?,
+        }
+        if let Some(cutoff) = rule.per_query_cutoff {
+            writeln!(
+                out,
+                "  one query: {}, stated here to be shown; set in Athena, which enforces it",
+                cutoff.bytes.exact(cutoff.units)
+            )?;
+        }
+        for limit in &rule.limits {
+            write_limit(out, limit, rule)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_limit(out: &mut String, limit: &Limit, rule: &WorkgroupRule) -> std::fmt::Result {
+    writeln!(out, "  {}: {}", limit.window, computed(limit))?;
+    let shares = LEVELS.map(|level| limit.threshold(level).to_string());
+    let bytes = LEVELS.map(|level| both_forms(reached_from(limit, level), limit.units));
+    let width = |cells: &[String; 3]| cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let (share_width, bytes_width) = (width(&shares), width(&bytes));
+    for ((level, share), bytes) in LEVELS.into_iter().zip(&shares).zip(&bytes) {
+        let style = style_of(level.word());
+        let who = people(audience(limit, level), rule);
+        // Padded outside of the style, so that widths count what is seen.
+        let gap = " ".repeat(9 - level.word().len());
+        writeln!(
+            out,
+            "    {style}{level}{style:#}{gap}  {share:>share_width$}  from {bytes:<bytes_width$}  tells {who}"
+        )?;
+    }
+    writeln!(out, "    falls back {} below where it rose; repeated every {:#}", limit.hysteresis, limit.repeat_every)
+}
+
+/// How a limit came about: `700 GB = 70 % of 1 TB`.
+fn computed(limit: &Limit) -> String {
+    let bytes = limit.bytes.human(limit.units);
+    match limit.origin {
+        Origin::Given => bytes,
+        Origin::QuotaAndBuffer { quota, buffer } => format!("{bytes} = {quota} + {buffer}"),
+        Origin::ShareOfQuota { quota, share } => format!("{bytes} = {share} of {quota}"),
+    }
+}
+
+/// The exact bytes first: thresholds close to each other look the same when rounded.
+fn both_forms(bytes: Bytes, units: Units) -> String {
+    if bytes.get() < 1000 {
+        return format!("{} bytes", bytes.get());
+    }
+    format!("{} bytes ({})", grouped(bytes.get()), bytes.human(units))
+}
+
+/// The least use that reaches a level. A share rounds down, and a level is reached only at the full share.
+fn reached_from(limit: &Limit, level: Level) -> Bytes {
+    let threshold = limit.threshold(level);
+    let share = threshold.of(limit.bytes).unwrap_or(limit.bytes);
+    if threshold.reached(share, limit.bytes) { share } else { Bytes::new(share.get().saturating_add(1)) }
+}
+
+fn audience(limit: &Limit, level: Level) -> &[Who] {
+    match level {
+        Level::Ok => &[],
+        Level::Warn => &limit.audience.warn,
+        Level::Critical => &limit.audience.critical,
+        Level::Exhausted => &limit.audience.exhausted,
+    }
+}
+
+/// An audience in words.
+fn people(who: &[Who], rule: &WorkgroupRule) -> String {
+    let words = who.iter().map(|who| match who {
+        Who::Admins => "the admins".to_owned(),
+        Who::Owner => match &rule.owner {
+            Some(owner) => format!("the owner {owner}"),
+            None => "the owner, for want of one the admins".to_owned(),
+        },
+        Who::Address(address) => address.to_string(),
+    });
+    let words: Vec<_> = words.collect();
+    if words.is_empty() { "nobody".to_owned() } else { words.join(", ") }
+}
+
+/// An audience as addresses.
+fn addresses(who: &[Who], rule: &WorkgroupRule, mail: &MailRules) -> Vec<String> {
+    let mut all: Vec<String> = who
+        .iter()
+        .flat_map(|who| match (who, &rule.owner) {
+            (Who::Address(address), _) => vec![address.to_string()],
+            (Who::Owner, Some(owner)) => vec![owner.to_string()],
+            (Who::Owner, None) | (Who::Admins, _) => mail.admins.iter().map(ToString::to_string).collect(),
+        })
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}

@@ -1,0 +1,92 @@
+//! The exit codes of the interface contract, and what ends a command early.
+
+use watchdog_core::report::LimitReport;
+
+/// How a command ended. The numbers are a contract with scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything was seen, and it is fine.
+    Fine = 0,
+    /// Everything was seen, and something is over a threshold.
+    Over = 1,
+    /// Wrong usage, or input that cannot be read or understood.
+    Usage = 2,
+    /// Something could not be seen.
+    Unseen = 3,
+}
+
+/// What stopped a command: one sentence that names the thing, says what is wrong with it and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Which code it exits with.
+    pub exit: Exit,
+    /// For people.
+    pub message: String,
+}
+
+impl Exit {
+    /// The code for what was found.
+    ///
+    /// Not having seen everything beats being over a threshold: 0 and 1 both say "this is the whole picture", and a script
+    /// may act on them. The limits that are over are printed in any case.
+    pub fn of<'a>(limits: impl IntoIterator<Item = &'a LimitReport>, all_seen: bool) -> Self {
+        let mut exit = if all_seen { Self::Fine } else { Self::Unseen };
+        for limit in limits {
+            match limit.level {
+                "ok" => {}
+                "unknown" => exit = Self::Unseen,
+                _ if exit == Self::Fine => exit = Self::Over,
+                _ => {}
+            }
+        }
+        exit
+    }
+}
+
+impl Failure {
+    /// Wrong usage, or input that cannot be read.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, message: message.into() }
+    }
+
+    /// Nothing could be seen.
+    pub fn unseen(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Unseen, message: message.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(levels: &[&'static str], all_seen: bool, expected: Exit) {
+        let limits: Vec<_> = levels
+            .iter()
+            .map(|level| LimitReport {
+                workgroup: "w".to_owned(),
+                window: "1h".to_owned(),
+                level,
+                reason: String::new(),
+                used_bytes: None,
+                limit_bytes: 1,
+                as_of: Timestamp::UNIX_EPOCH,
+            })
+            .collect();
+        assert_eq!(Exit::of(&limits, all_seen), expected, "{levels:?}");
+    }
+
+    #[test]
+    fn one_is_only_said_of_the_whole_picture() {
+        check(&[], true, Exit::Fine);
+        check(&["ok", "ok"], true, Exit::Fine);
+        check(&["ok", "warn"], true, Exit::Over);
+        check(&["exhausted", "critical", "ok"], true, Exit::Over);
+        check(&["exhausted", "unknown"], true, Exit::Unseen);
+        check(&["unknown", "exhausted"], true, Exit::Unseen);
+        check(&["ok"], false, Exit::Unseen);
+        check(&["exhausted"], false, Exit::Unseen);
+    }
+}

@@ -1,0 +1,66 @@
+//! `watchdog run --dry-run`: a whole run that stops before anything is sent or written.
+
+mod mails;
+mod story;
+
+use jiff::Timestamp;
+use watchdog_aws::pass;
+use watchdog_core::catalogue::Catalogue;
+use watchdog_core::event::{Invocation, Source};
+use watchdog_core::report::RunReport;
+
+use crate::args::RunArgs;
+use crate::exit::{Exit, Failure};
+use crate::out;
+use crate::place::{self, Place};
+
+/// Why there is no `run` without `--dry-run`: two places that send and remember would need the same lease, role and sender.
+const ONLY_DRY: &str = "\
+`watchdog run` needs `--dry-run`: real runs, which send mail and remember it, are the deployed function's; to have \
+one now: aws lambda invoke --function-name NAME --cli-binary-format raw-in-base64-out --payload '{\"dry_run\": false}' \
+/dev/stdout, where NAME is the stack's output `WatchdogFunctionName`";
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] where the run could not look, and where the mails cannot be written to their directory.
+pub async fn run(args: &RunArgs) -> Result<Exit, Failure> {
+    if !args.dry_run {
+        return Err(Failure::usage(ONLY_DRY));
+    }
+    let now = Timestamp::now();
+    let place = Place::here(&args.policy)?;
+    let clients = place::clients(&args.aws).await?;
+    let settings = place.settings(args.state_table.clone(), now);
+    let invocation = Invocation { dry_run: true, source: Source::Person, time: None };
+    let mut catalogue = Catalogue::default();
+    let (report, mails) = pass::run(&clients, &settings, &mut catalogue, &invocation, now)
+        .await
+        .map_err(|error| place::failed(&error))?;
+    let written = match &args.mails {
+        Some(directory) => {
+            let rules = mails::rules(&clients, &settings, &report).await?;
+            mails::write(directory, &mails, &rules, report.as_of)?
+        }
+        None => Vec::new(),
+    };
+    if args.json {
+        out::json(&report)?;
+    } else {
+        for warning in &report.warnings {
+            out::warning(warning);
+        }
+        let story = story::Story { report: &report, mails: &mails, table: args.state_table.as_deref() };
+        out::data(&story::text(&story, args.show_mails))?;
+    }
+    for path in written {
+        out::note(&format!("wrote {}", path.display()));
+    }
+    Ok(exit(&report))
+}
+
+/// A warning counts as something that was not seen: the report does not say which ones could have changed the picture.
+fn exit(report: &RunReport) -> Exit {
+    let is_current = report.policy.as_ref().is_none_or(|policy| policy.standing == "current");
+    Exit::of(&report.limits, report.unseen.is_empty() && report.warnings.is_empty() && is_current)
+}

@@ -1,0 +1,112 @@
+//! `watchdog status`: every limit as it stands now.
+
+mod answer;
+mod bar;
+mod table;
+
+use jiff::Timestamp;
+use watchdog_aws::gather::PolicySource;
+use watchdog_aws::pass::{self, Look};
+use watchdog_core::bytes::Bytes;
+use watchdog_core::event::{Tick, Timing};
+use watchdog_core::policy::{Policy, WorkgroupRule};
+use watchdog_core::report::LimitReport;
+use watchdog_core::usage::Unknown;
+use watchdog_core::verdict::{Findings, judge};
+
+use crate::args::StatusArgs;
+use crate::exit::{Exit, Failure};
+use crate::out::{self, Page};
+use crate::place::{self, Place};
+
+/// All that is shown, with nothing left to find out.
+struct Status<'a> {
+    policy: &'a Policy,
+    findings: &'a Findings<'a>,
+    /// Why the list of workgroups is not complete, where it is not.
+    incomplete: Option<&'a Unknown>,
+    as_of: Timestamp,
+    region: &'a str,
+    /// Where the policy is, in words.
+    policy_place: &'a str,
+    warnings: &'a [String],
+}
+
+/// A watched workgroup that has a per-query cutoff in the policy.
+struct Cutoff<'a> {
+    workgroup: &'a str,
+    bytes: Bytes,
+    rule: &'a WorkgroupRule,
+    /// Why the workgroup cannot be seen, where it cannot.
+    unseen: Option<&'a Unknown>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] where nothing at all could be seen.
+pub async fn status(args: &StatusArgs) -> Result<Exit, Failure> {
+    let now = Timestamp::now();
+    let place = Place::here(&args.policy)?;
+    let policy_place = match &place.source {
+        PolicySource::Parameters(path) => path.clone(),
+        PolicySource::Documents(documents) => documents.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join(", "),
+    };
+    let clients = place::clients(&args.aws).await?;
+    let tick = Tick { at: now, timing: Timing::Now };
+    let look = pass::look(&clients, &place.settings(None, now), tick, now).await.map_err(|e| place::failed(&e))?;
+    let findings = judge(&look.policy, &tick, &look.usage);
+    blind(&look, &findings)?;
+    let status = Status {
+        policy: &look.policy,
+        findings: &findings,
+        incomplete: look.usage.incomplete.as_ref(),
+        as_of: now,
+        region: &clients.region,
+        policy_place: &policy_place,
+        warnings: &look.notes.warnings,
+    };
+    if args.json {
+        out::json(&answer::Answer::of(&status))?;
+    } else {
+        for warning in status.warnings {
+            out::warning(warning);
+        }
+        out::data(&table::text(&status, Page::of_stdout()))?;
+    }
+    Ok(status.exit())
+}
+
+/// Where AWS said nothing at all, a table full of `unknown` says less than the one cause.
+fn blind(look: &Look, findings: &Findings<'_>) -> Result<(), Failure> {
+    match &look.usage.incomplete {
+        Some(why) if findings.seen.is_empty() => {
+            let why = look.notes.warnings.first().cloned().unwrap_or_else(|| why.to_string());
+            Err(Failure::unseen(format!("AWS does not answer, so that nothing can be said: {why}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Status<'_> {
+    fn exit(&self) -> Exit {
+        let limits: Vec<_> = self.findings.verdicts.iter().map(LimitReport::from).collect();
+        Exit::of(&limits, self.incomplete.is_none() && self.findings.unseen.is_empty())
+    }
+
+    /// By workgroup name.
+    fn cutoffs(&self) -> Vec<Cutoff<'_>> {
+        let seen = self.findings.seen.iter().map(|name| (name.as_str(), None));
+        let unseen = self.findings.unseen.iter().map(|(name, why)| (name.as_str(), Some(why)));
+        let cutoff = |(workgroup, unseen)| {
+            let rule = self.policy.rule_for(workgroup)?;
+            Some(Cutoff { workgroup, bytes: rule.per_query_cutoff?.bytes, rule, unseen })
+        };
+        let mut cutoffs: Vec<_> = seen.chain(unseen).filter_map(cutoff).collect();
+        cutoffs.sort_by_key(|cutoff| cutoff.workgroup);
+        cutoffs
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,305 @@
+//! The table of limits for people: wide or narrow, with colour or without.
+//!
+//! Every function here turns values into text; what cannot show colours has them taken out later. Widths are counted
+//! before styles are put on.
+
+use std::fmt::{self, Write};
+
+use anstyle::Style;
+use watchdog_core::percent::whole_percent;
+use watchdog_core::usage::Unknown;
+use watchdog_core::verdict::{Finding, Level, Verdict};
+
+use super::{Status, bar::bar};
+use crate::out::{Page, count, moment, printable, style_of};
+
+/// Characters of a bar: the most that help the eye, what a mail has, and the least that shows something.
+const BAR: (usize, usize, usize) = (40, 20, 10);
+/// Between two columns.
+const GAP: usize = 2;
+/// The longest level word is `exhausted`.
+const LEVEL_WIDTH: usize = 9;
+
+/// One limit, as texts.
+struct Row<'a> {
+    verdict: &'a Verdict<'a>,
+    workgroup: String,
+    window: String,
+    used: String,
+    limit: String,
+    /// `96 %`; empty where the use is not known.
+    percent: String,
+    /// `28 GB left`, `3 GB over`, or why the use is not known.
+    rest: String,
+    is_worst: bool,
+}
+
+/// Everything, as one text.
+pub(super) fn text(status: &Status<'_>, page: Page) -> String {
+    let mut out = String::new();
+    // Writing to a string does not fail.
+    let _ = write_all(&mut out, status, page);
+    out
+}
+
+fn write_all(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Result {
+    let bold = Style::new().bold();
+    writeln!(
+        out,
+        "{bold}Athena quotas{bold:#}{} as of {}",
+        if status.region.is_empty() { String::new() } else { format!(" in {}", status.region) },
+        moment(status.as_of, &status.policy.mail.zone)
+    )?;
+    writeln!(out, "policy {}\n", printable(status.policy_place))?;
+    let rows = rows(&status.findings.verdicts);
+    if rows.is_empty() {
+        writeln!(out, "No workgroup has a limit.")?;
+    } else {
+        match Columns::fitting(&rows, page) {
+            Some(columns) => columns.write(out, &rows, page)?,
+            None => write_narrow(out, &rows, page)?,
+        }
+        writeln!(out, "\n{}", tally(&status.findings.verdicts))?;
+    }
+    write_cutoffs(out, status)?;
+    write_unseen(out, status)?;
+    if !status.findings.uncovered.is_empty() {
+        let names: Vec<_> = status.findings.uncovered.iter().map(|name| printable(name)).collect();
+        writeln!(out, "\n{bold}Watched by no rule{bold:#}")?;
+        write_wrapped(out, &names, page)?;
+    }
+    Ok(())
+}
+
+fn rows<'a>(verdicts: &'a [Verdict<'a>]) -> Vec<Row<'a>> {
+    // By level, then by share; nothing is marked where all is well.
+    let rank = |verdict: &Verdict<'_>| match verdict.finding {
+        Finding::Seen { level: Level::Ok, .. } | Finding::Unknown(_) => None,
+        Finding::Seen { used, level } => Some((level, whole_percent(used, verdict.limit.bytes))),
+    };
+    let worst = verdicts.iter().filter_map(rank).max();
+    let worst = worst.and_then(|worst| verdicts.iter().position(|verdict| rank(verdict) == Some(worst)));
+    let row = |(i, verdict): (usize, &'a Verdict<'a>)| {
+        let (limit, units) = (verdict.limit.bytes, verdict.limit.units);
+        let (used, percent, rest) = match &verdict.finding {
+            Finding::Unknown(why) => ("?".to_owned(), String::new(), printable(&why.to_string()).into_owned()),
+            Finding::Seen { used, .. } => {
+                let rest = if *used > limit {
+                    format!("{} over", used.saturating_sub(limit).human(units))
+                } else {
+                    format!("{} left", limit.saturating_sub(*used).human(units))
+                };
+                (used.human(units), format!("{} %", whole_percent(*used, limit)), rest)
+            }
+        };
+        Row {
+            verdict,
+            workgroup: printable(&verdict.workgroup).into_owned(),
+            window: verdict.limit.window.id(),
+            used,
+            limit: limit.human(units),
+            percent,
+            rest,
+            is_worst: worst == Some(i),
+        }
+    };
+    verdicts.iter().enumerate().map(row).collect()
+}
+
+impl Row<'_> {
+    /// The level's word in its style, padded to `width`.
+    fn level(&self, width: usize) -> String {
+        let word = self.verdict.level_word();
+        let style = style_of(word);
+        format!("{style}{word}{style:#}{}", " ".repeat(width.saturating_sub(word.len())))
+    }
+
+    fn mark(&self) -> &'static str {
+        if self.is_worst { ">" } else { " " }
+    }
+
+    /// The bar, or nothing where the use is not known: an empty bar would say that nothing is used.
+    fn bar(&self, cells: usize, page: Page) -> Option<String> {
+        let used = self.verdict.used()?;
+        Some(bar(used, self.verdict.limit.bytes, cells, page.blocks, style_of(self.verdict.level_word())))
+    }
+}
+
+/// The widths of a table with one line per limit.
+struct Columns {
+    workgroup: usize,
+    window: usize,
+    used: usize,
+    limit: usize,
+    cells: usize,
+    percent: usize,
+}
+
+impl Columns {
+    /// The widest that fits the page; `None` where not even short bars do.
+    fn fitting(rows: &[Row<'_>], page: Page) -> Option<Self> {
+        let width = |heading: &str, cell| widest(rows, cell).max(heading.len());
+        let known = rows.iter().filter(|row| row.verdict.used().is_some());
+        let rest = known.map(|row| row.rest.chars().count()).max().unwrap_or(0);
+        let mut columns = Self {
+            workgroup: width("WORKGROUP", |row| &row.workgroup),
+            window: width("WINDOW", |row| &row.window),
+            used: width("USED", |row| &row.used),
+            limit: width("LIMIT", |row| &row.limit),
+            cells: 0,
+            percent: width("", |row| &row.percent),
+        };
+        let brackets = if page.blocks { 0 } else { 2 };
+        let others = columns.before_bar() + brackets + GAP + columns.percent + GAP + rest;
+        let (most, usual, least) = BAR;
+        columns.cells = match page.width {
+            None => usual,
+            Some(width) => width.checked_sub(others).filter(|cells| *cells >= least)?.min(most),
+        };
+        Some(columns)
+    }
+
+    /// Characters up to the bar.
+    fn before_bar(&self) -> usize {
+        2 + self.workgroup + GAP + self.window + GAP + LEVEL_WIDTH + GAP + self.used + GAP + self.limit + GAP
+    }
+
+    fn write(&self, out: &mut String, rows: &[Row<'_>], page: Page) -> fmt::Result {
+        let Self { workgroup, window, used, limit, cells, percent } = *self;
+        let dim = Style::new().dimmed();
+        writeln!(
+            out,
+            "{dim}  {:workgroup$}  {:window$}  {:LEVEL_WIDTH$}  {:>used$}  {:>limit$}  HEADROOM{dim:#}",
+            "WORKGROUP", "WINDOW", "LEVEL", "USED", "LIMIT"
+        )?;
+        for row in rows {
+            let level = row.level(LEVEL_WIDTH);
+            write!(
+                out,
+                "{} {:workgroup$}  {:window$}  {level}  {:>used$}  {:>limit$}  ",
+                row.mark(),
+                row.workgroup,
+                row.window,
+                row.used,
+                row.limit
+            )?;
+            match row.bar(cells, page) {
+                Some(bar) => writeln!(out, "{bar}  {:>percent$}  {}", row.percent, row.rest)?,
+                None => writeln!(out, "{}", row.rest)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The width of a column's widest cell.
+fn widest(rows: &[Row<'_>], cell: for<'r> fn(&'r Row<'_>) -> &'r str) -> usize {
+    rows.iter().map(|row| cell(row).chars().count()).max().unwrap_or(0)
+}
+
+/// Three lines per limit, none longer than it must be.
+fn write_narrow(out: &mut String, rows: &[Row<'_>], page: Page) -> fmt::Result {
+    let bold = Style::new().bold();
+    let cells = page.width.map_or(BAR.1, |width| width.saturating_sub(10).clamp(BAR.2, BAR.1));
+    for (i, row) in rows.iter().enumerate() {
+        if i > 0 {
+            writeln!(out)?;
+        }
+        writeln!(out, "{} {bold}{}{bold:#} {} {}", row.mark(), row.workgroup, row.window, row.level(0))?;
+        match row.bar(cells, page) {
+            Some(bar) => {
+                writeln!(out, "  {bar} {:>4}", row.percent)?;
+                writeln!(out, "  {} of {}, {}", row.used, row.limit, row.rest)?;
+            }
+            None => writeln!(out, "  of {}: {}", row.limit, row.rest)?,
+        }
+    }
+    Ok(())
+}
+
+/// `7 limits: 1 critical, 2 unknown, 4 ok`, the worst first.
+fn tally(verdicts: &[Verdict<'_>]) -> String {
+    let words = ["exhausted", "critical", "warn", "unknown", "ok"];
+    let counts = words.map(|word| (word, verdicts.iter().filter(|v| v.level_word() == word).count()));
+    let counts = counts.iter().filter(|(_, n)| *n > 0).map(|(word, n)| {
+        let style = style_of(word);
+        format!("{n} {style}{word}{style:#}")
+    });
+    format!("{}: {}", count(verdicts.len(), "limit"), counts.collect::<Vec<_>>().join(", "))
+}
+
+fn write_cutoffs(out: &mut String, status: &Status<'_>) -> fmt::Result {
+    let cutoffs = status.cutoffs();
+    if cutoffs.is_empty() {
+        return Ok(());
+    }
+    let bold = Style::new().bold();
+    let width = cutoffs.iter().map(|cutoff| cutoff.workgroup.chars().count()).max().unwrap_or(0);
+    writeln!(out, "\n{bold}Per-query cutoffs{bold:#} as the policy says; Athena enforces what is set there")?;
+    for cutoff in cutoffs {
+        let size = cutoff.bytes.human(cutoff.rule.per_query_cutoff.map_or_else(Default::default, |size| size.units));
+        write!(out, "  {:width$}  {size} a query", printable(cutoff.workgroup))?;
+        if cutoff.rule.limits.is_empty() {
+            write!(out, ", no other limit")?;
+        }
+        if cutoff.unseen.is_some() {
+            let style = style_of("unknown");
+            write!(out, "; {style}unknown{style:#}, see below")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// What could not be seen, each cause with what would mend it.
+fn write_unseen(out: &mut String, status: &Status<'_>) -> fmt::Result {
+    let (unseen, incomplete) = (&status.findings.unseen, status.incomplete);
+    if unseen.is_empty() && incomplete.is_none() {
+        return Ok(());
+    }
+    let style = style_of("unknown").bold();
+    writeln!(out, "\n{style}Cannot see{style:#}")?;
+    if let Some(why) = incomplete {
+        writeln!(out, "  the list of workgroups, so there may be more than these: {}", printable(&why.to_string()))?;
+        write_remedy(out, why, "")?;
+    }
+    for (workgroup, why) in unseen {
+        writeln!(out, "  {}: {}", printable(workgroup), printable(&why.to_string()))?;
+        write_remedy(out, why, workgroup)?;
+    }
+    Ok(())
+}
+
+fn write_remedy(out: &mut String, why: &Unknown, workgroup: &str) -> fmt::Result {
+    let remedy = match why {
+        // The core speaks of the function's role; here it is a person who may not.
+        Unknown::Denied { operation } => Some(format!("Allow `{operation}` to the credentials in use.")),
+        other => other.remedy(workgroup),
+    };
+    match remedy {
+        Some(remedy) => writeln!(out, "    {}", printable(&remedy)),
+        None => Ok(()),
+    }
+}
+
+/// Names with commas, in lines that fit.
+fn write_wrapped(out: &mut String, names: &[impl AsRef<str>], page: Page) -> fmt::Result {
+    let width = page.width.unwrap_or(100);
+    let mut column = 0;
+    for (i, name) in names.iter().enumerate() {
+        let name = name.as_ref();
+        let comma = if i + 1 < names.len() { "," } else { "" };
+        let length = name.chars().count() + comma.len();
+        if column == 0 {
+            write!(out, "  {name}{comma}")?;
+            column = 2 + length;
+        } else if column + 1 + length > width {
+            write!(out, "\n  {name}{comma}")?;
+            column = 2 + length;
+        } else {
+            write!(out, " {name}{comma}")?;
+            column += 1 + length;
+        }
+    }
+    writeln!(out)
+}

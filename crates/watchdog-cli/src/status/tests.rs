@@ -1,0 +1,414 @@
+//! Goldens of the table. The findings come from the real policy reader and the real judge.
+
+use std::collections::BTreeMap;
+
+use expect_test::{Expect, expect};
+use jiff::Timestamp;
+use watchdog_core::bytes::Bytes;
+use watchdog_core::event::{Tick, Timing};
+use watchdog_core::policy::{Document, Policy};
+use watchdog_core::usage::{Seen, Series, Unknown, Usage};
+use watchdog_core::verdict::judge;
+
+use super::*;
+
+const MAIL: &str = r#"
+[mail]
+sender = "watchdog@example.com"
+admins = ["ops@example.com"]
+allowed_domains = ["example.com"]
+"#;
+
+/// The five workgroups of the default set-up, and one limit that Athena alone enforces.
+const FIVE: &str = r#"
+[[workgroup]]
+name = "predictable"
+[[workgroup.limit]]
+window = "1h"
+quota = "1 TB"
+buffer = "10 %"
+
+[[workgroup]]
+name = "fast-query"
+per_query_cutoff = "50 GB"
+
+[[workgroup]]
+name = "long-query"
+[[workgroup.limit]]
+window = "24h"
+limit = "4 TB"
+
+[[workgroup]]
+name = "exploratory"
+per_query_cutoff = "200 GB"
+[[workgroup.limit]]
+window = "1h"
+quota = "1 TB"
+share = "70 %"
+[[workgroup.limit]]
+window = "calendar day"
+time_zone = "Europe/Berlin"
+limit = "5 TB"
+
+[[workgroup]]
+name = "ad-hoc"
+[[workgroup.limit]]
+window = "1h"
+limit = "10 GiB"
+"#;
+
+const GB: u64 = 1_000_000_000;
+const WIDE: Page = Page { width: Some(120), blocks: false };
+const NARROW: Page = Page { width: Some(44), blocks: false };
+const PIPED: Page = Page { width: None, blocks: false };
+
+fn noon() -> Timestamp {
+    "2026-07-31T12:05:00Z".parse().unwrap()
+}
+
+/// `bytes` scanned within the last five minutes and nothing else in two days.
+fn scanned(bytes: u64) -> Seen {
+    let mut buckets = vec![Bytes::ZERO; 2 * 288];
+    *buckets.last_mut().unwrap() = Bytes::new(bytes);
+    Ok(Series::from_buckets(noon() - jiff::SignedDuration::from_hours(48), buckets))
+}
+
+fn five(exploratory: u64) -> Vec<(&'static str, Seen)> {
+    vec![
+        ("predictable", scanned(880 * GB)),
+        ("fast-query", scanned(0)),
+        ("long-query", scanned(1_234_567_890_123)),
+        ("exploratory", scanned(exploratory)),
+        ("ad-hoc", scanned(0)),
+    ]
+}
+
+/// What the table is, with escape characters made visible, and the exit code.
+fn show(policy: &str, usage: Vec<(&str, Seen)>, incomplete: Option<Unknown>, page: Page, colour: bool) -> String {
+    let text = format!("{MAIL}{policy}");
+    let policy = Policy::parse(&[Document { name: "policy.toml".to_owned(), text }]).unwrap();
+    let workgroups: BTreeMap<_, _> = usage.into_iter().map(|(name, seen)| (name.to_owned(), seen)).collect();
+    let usage = Usage { workgroups, incomplete };
+    let findings = judge(&policy, &Tick { at: noon(), timing: Timing::Now }, &usage);
+    let status = Status {
+        policy: &policy,
+        findings: &findings,
+        incomplete: usage.incomplete.as_ref(),
+        as_of: noon(),
+        region: "eu-central-1",
+        policy_place: "policy.toml",
+        warnings: &[],
+    };
+    let text = table::text(&status, page);
+    let text = if colour { text.replace('\x1b', "␛") } else { anstream::adapter::strip_str(&text).to_string() };
+    if let Some(width) = page.width.filter(|_| !colour) {
+        let over = text.lines().find(|line| line.starts_with(['[', '>']) && line.chars().count() > width);
+        assert_eq!(over, None, "wider than the page");
+    }
+    format!("{text}exit {}\n", status.exit() as u8)
+}
+
+#[track_caller]
+fn check(usage: Vec<(&str, Seen)>, page: Page, expected: &Expect) {
+    expected.assert_eq(&show(FIVE, usage, None, page, false));
+}
+
+#[test]
+fn wide() {
+    check(five(672 * GB), WIDE, &expect![[r#"
+        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+        policy policy.toml
+
+          WORKGROUP    WINDOW                      LEVEL        USED   LIMIT  HEADROOM
+          ad-hoc       1h                          ok            0 B  10 GiB  [.............................]   0 %  10 GiB left
+        > exploratory  1h                          critical   672 GB  700 GB  [###########################..]  96 %  28 GB left
+          exploratory  calendar-day@Europe/Berlin  ok         672 GB    5 TB  [###..........................]  13 %  4.3 TB left
+          long-query   24h                         ok         1.2 TB    4 TB  [########.....................]  30 %  2.8 TB left
+          predictable  1h                          warn       880 GB  1.1 TB  [#######################......]  80 %  220 GB left
+
+        5 limits: 1 critical, 1 warn, 3 ok
+
+        Per-query cutoffs as the policy says; Athena enforces what is set there
+          exploratory  200 GB a query
+          fast-query   50 GB a query, no other limit
+        exit 1
+    "#]]);
+}
+
+#[test]
+fn piped_is_as_wide_as_it_needs() {
+    check(five(672 * GB), PIPED, &expect![[r#"
+        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+        policy policy.toml
+
+          WORKGROUP    WINDOW                      LEVEL        USED   LIMIT  HEADROOM
+          ad-hoc       1h                          ok            0 B  10 GiB  [....................]   0 %  10 GiB left
+        > exploratory  1h                          critical   672 GB  700 GB  [###################.]  96 %  28 GB left
+          exploratory  calendar-day@Europe/Berlin  ok         672 GB    5 TB  [##..................]  13 %  4.3 TB left
+          long-query   24h                         ok         1.2 TB    4 TB  [######..............]  30 %  2.8 TB left
+          predictable  1h                          warn       880 GB  1.1 TB  [################....]  80 %  220 GB left
+
+        5 limits: 1 critical, 1 warn, 3 ok
+
+        Per-query cutoffs as the policy says; Athena enforces what is set there
+          exploratory  200 GB a query
+          fast-query   50 GB a query, no other limit
+        exit 1
+    "#]]);
+}
+
+#[test]
+fn narrow() {
+    check(five(672 * GB), NARROW, &expect![[r#"
+        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+        policy policy.toml
+
+          ad-hoc 1h ok
+          [....................]  0 %
+          0 B of 10 GiB, 10 GiB left
+
+        > exploratory 1h critical
+          [###################.] 96 %
+          672 GB of 700 GB, 28 GB left
+
+          exploratory calendar-day@Europe/Berlin ok
+          [##..................] 13 %
+          672 GB of 5 TB, 4.3 TB left
+
+          long-query 24h ok
+          [######..............] 30 %
+          1.2 TB of 4 TB, 2.8 TB left
+
+          predictable 1h warn
+          [################....] 80 %
+          880 GB of 1.1 TB, 220 GB left
+
+        5 limits: 1 critical, 1 warn, 3 ok
+
+        Per-query cutoffs as the policy says; Athena enforces what is set there
+          exploratory  200 GB a query
+          fast-query   50 GB a query, no other limit
+        exit 1
+    "#]]);
+}
+
+#[test]
+fn in_blocks() {
+    check(five(672 * GB), Page { width: Some(100), blocks: true }, &expect![[r#"
+        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+        policy policy.toml
+
+          WORKGROUP    WINDOW                      LEVEL        USED   LIMIT  HEADROOM
+          ad-hoc       1h                          ok            0 B  10 GiB  ░░░░░░░░░░░   0 %  10 GiB left
+        > exploratory  1h                          critical   672 GB  700 GB  ██████████░  96 %  28 GB left
+          exploratory  calendar-day@Europe/Berlin  ok         672 GB    5 TB  █░░░░░░░░░░  13 %  4.3 TB left
+          long-query   24h                         ok         1.2 TB    4 TB  ███░░░░░░░░  30 %  2.8 TB left
+          predictable  1h                          warn       880 GB  1.1 TB  ████████░░░  80 %  220 GB left
+
+        5 limits: 1 critical, 1 warn, 3 ok
+
+        Per-query cutoffs as the policy says; Athena enforces what is set there
+          exploratory  200 GB a query
+          fast-query   50 GB a query, no other limit
+        exit 1
+    "#]]);
+}
+
+#[test]
+fn over_the_limit() {
+    check(five(728 * GB), WIDE, &expect![[r#"
+        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+        policy policy.toml
+
+          WORKGROUP    WINDOW                      LEVEL        USED   LIMIT  HEADROOM
+          ad-hoc       1h                          ok            0 B  10 GiB  [............................]    0 %  10 GiB left
+        > exploratory  1h                          exhausted  728 GB  700 GB  [############################]  104 %  28 GB over
+          exploratory  calendar-day@Europe/Berlin  ok         728 GB    5 TB  [####........................]   14 %  4.3 TB left
+          long-query   24h                         ok         1.2 TB    4 TB  [########....................]   30 %  2.8 TB left
+          predictable  1h                          warn       880 GB  1.1 TB  [######################......]   80 %  220 GB left
+
+        5 limits: 1 exhausted, 1 warn, 3 ok
+
+        Per-query cutoffs as the policy says; Athena enforces what is set there
+          exploratory  200 GB a query
+          fast-query   50 GB a query, no other limit
+        exit 1
+    "#]]);
+}
+
+#[test]
+fn colours() {
+    expect![[r#"
+        ␛[1mAthena quotas␛[0m in eu-central-1 as of 2026-07-31 12:05 UTC
+        policy policy.toml
+
+        ␛[2m  WORKGROUP    WINDOW                      LEVEL        USED   LIMIT  HEADROOM␛[0m
+          ad-hoc       1h                          ␛[32mok␛[0m            0 B  10 GiB  ␛[32m␛[0m░░░░░░░░░░░   0 %  10 GiB left
+        > exploratory  1h                          ␛[1m␛[31mcritical␛[0m   672 GB  700 GB  ␛[1m␛[31m██████████␛[0m░  96 %  28 GB left
+          exploratory  calendar-day@Europe/Berlin  ␛[32mok␛[0m         672 GB    5 TB  ␛[32m█␛[0m░░░░░░░░░░  13 %  4.3 TB left
+          long-query   24h                         ␛[32mok␛[0m         1.2 TB    4 TB  ␛[32m███␛[0m░░░░░░░░  30 %  2.8 TB left
+          predictable  1h                          ␛[33mwarn␛[0m       880 GB  1.1 TB  ␛[33m████████␛[0m░░░  80 %  220 GB left
+
+        5 limits: 1 ␛[1m␛[31mcritical␛[0m, 1 ␛[33mwarn␛[0m, 3 ␛[32mok␛[0m
+
+        ␛[1mPer-query cutoffs␛[0m as the policy says; Athena enforces what is set there
+          exploratory  200 GB a query
+          fast-query   50 GB a query, no other limit
+        exit 1
+    "#]].assert_eq(&show(FIVE, five(672 * GB), None, Page { width: Some(100), blocks: true }, true));
+}
+
+#[test]
+fn unknown_is_never_zero_or_an_empty_bar() {
+    let denied = Unknown::Denied { operation: "cloudwatch:GetMetricData".to_owned() };
+    let failed = Unknown::Failed { operation: "cloudwatch:GetMetricData".to_owned(), code: "Throttling".to_owned() };
+    let usage = vec![
+        ("predictable", scanned(10 * GB)),
+        ("fast-query", Err(Unknown::Disabled)),
+        ("long-query", Err(failed)),
+        ("exploratory", Err(Unknown::MetricsOff)),
+        ("ad-hoc", Err(denied)),
+    ];
+    check(usage.clone(), WIDE, &expect![[r#"
+        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+        policy policy.toml
+
+          WORKGROUP    WINDOW                      LEVEL       USED   LIMIT  HEADROOM
+          ad-hoc       1h                          unknown        ?  10 GiB  AWS denied `cloudwatch:GetMetricData`
+          exploratory  1h                          unknown        ?  700 GB  the workgroup publishes no metrics to CloudWatch
+          exploratory  calendar-day@Europe/Berlin  unknown        ?    5 TB  the workgroup publishes no metrics to CloudWatch
+          long-query   24h                         unknown        ?    4 TB  `cloudwatch:GetMetricData` failed with `Throttling`
+          predictable  1h                          ok         10 GB  1.1 TB  [...............................]  0 %  1.1 TB left
+
+        5 limits: 4 unknown, 1 ok
+
+        Per-query cutoffs as the policy says; Athena enforces what is set there
+          exploratory  200 GB a query; unknown, see below
+          fast-query   50 GB a query, no other limit; unknown, see below
+
+        Cannot see
+          ad-hoc: AWS denied `cloudwatch:GetMetricData`
+            Allow `cloudwatch:GetMetricData` to the credentials in use.
+          exploratory: the workgroup publishes no metrics to CloudWatch
+            aws athena update-work-group --work-group exploratory --configuration-updates PublishCloudWatchMetricsEnabled=true
+          fast-query: the workgroup is disabled
+            aws athena update-work-group --work-group fast-query --state ENABLED
+          long-query: `cloudwatch:GetMetricData` failed with `Throttling`
+        exit 3
+    "#]]);
+    check(usage, NARROW, &expect![[r#"
+        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+        policy policy.toml
+
+          ad-hoc 1h unknown
+          of 10 GiB: AWS denied `cloudwatch:GetMetricData`
+
+          exploratory 1h unknown
+          of 700 GB: the workgroup publishes no metrics to CloudWatch
+
+          exploratory calendar-day@Europe/Berlin unknown
+          of 5 TB: the workgroup publishes no metrics to CloudWatch
+
+          long-query 24h unknown
+          of 4 TB: `cloudwatch:GetMetricData` failed with `Throttling`
+
+          predictable 1h ok
+          [....................]  0 %
+          10 GB of 1.1 TB, 1.1 TB left
+
+        5 limits: 4 unknown, 1 ok
+
+        Per-query cutoffs as the policy says; Athena enforces what is set there
+          exploratory  200 GB a query; unknown, see below
+          fast-query   50 GB a query, no other limit; unknown, see below
+
+        Cannot see
+          ad-hoc: AWS denied `cloudwatch:GetMetricData`
+            Allow `cloudwatch:GetMetricData` to the credentials in use.
+          exploratory: the workgroup publishes no metrics to CloudWatch
+            aws athena update-work-group --work-group exploratory --configuration-updates PublishCloudWatchMetricsEnabled=true
+          fast-query: the workgroup is disabled
+            aws athena update-work-group --work-group fast-query --state ENABLED
+          long-query: `cloudwatch:GetMetricData` failed with `Throttling`
+        exit 3
+    "#]]);
+}
+
+#[test]
+fn an_incomplete_list_is_said() {
+    let why = Unknown::Denied { operation: "athena:ListWorkGroups".to_owned() };
+    let usage = five(0).split_off(1);
+    expect![[r#"
+        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+        policy policy.toml
+
+          WORKGROUP    WINDOW                      LEVEL        USED   LIMIT  HEADROOM
+          ad-hoc       1h                          ok            0 B  10 GiB  [.............................]   0 %  10 GiB left
+          exploratory  1h                          ok            0 B  700 GB  [.............................]   0 %  700 GB left
+          exploratory  calendar-day@Europe/Berlin  ok            0 B    5 TB  [.............................]   0 %  5 TB left
+          long-query   24h                         ok         1.2 TB    4 TB  [########.....................]  30 %  2.8 TB left
+          predictable  1h                          unknown         ?  1.1 TB  AWS denied `athena:ListWorkGroups`
+
+        5 limits: 1 unknown, 4 ok
+
+        Per-query cutoffs as the policy says; Athena enforces what is set there
+          exploratory  200 GB a query
+          fast-query   50 GB a query, no other limit
+
+        Cannot see
+          the list of workgroups, so there may be more than these: AWS denied `athena:ListWorkGroups`
+            Allow `athena:ListWorkGroups` to the credentials in use.
+          predictable: AWS denied `athena:ListWorkGroups`
+            Allow `athena:ListWorkGroups` to the credentials in use.
+        exit 3
+    "#]].assert_eq(&show(FIVE, usage, Some(why), WIDE, false));
+}
+
+#[test]
+fn all_is_well() {
+    let usage = vec![("predictable", scanned(0)), ("primary", scanned(0)), ("scratch\x1b[2J", scanned(0))];
+    let policy = "[[workgroup]]\nname = \"predictable\"\nlimit = [{ window = \"1h\", limit = \"10 GB\" }]";
+    expect![[r#"
+        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+        policy policy.toml
+
+          WORKGROUP    WINDOW  LEVEL      USED  LIMIT  HEADROOM
+          predictable  1h      ok          0 B  10 GB  [........................................]  0 %  10 GB left
+
+        1 limit: 1 ok
+
+        Watched by no rule
+          primary, scratch\u{1b}[2J
+        exit 0
+    "#]].assert_eq(&show(policy, usage, None, WIDE, false));
+}
+
+#[test]
+fn no_limit_at_all() {
+    let policy = "[[workgroup]]\nname = \"team-*\"\nlimit = [{ window = \"1h\", limit = \"10 GB\" }]";
+    expect![[r#"
+        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+        policy policy.toml
+
+        No workgroup has a limit.
+        exit 0
+    "#]].assert_eq(&show(policy, vec![], None, WIDE, false));
+}
+
+#[test]
+fn numbers_that_no_float_holds() {
+    let policy = "[[workgroup]]\nname = \"big\"\nlimit = [{ window = \"24h\", limit = \"60 PB\" }]\n\
+                  [[workgroup]]\nname = \"small\"\nlimit = [{ window = \"24h\", limit = \"1 B\" }]";
+    let usage = vec![("big", scanned(50_000_000_000_000_001)), ("small", scanned(u64::MAX))];
+    expect![[r#"
+        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+        policy policy.toml
+
+          WORKGROUP  WINDOW  LEVEL         USED  LIMIT  HEADROOM
+          big        24h     warn         50 PB  60 PB  [##########################......]                    83 %  10 PB left
+        > small      24h     exhausted  18.4 EB    1 B  [################################]  18446744073709551615 %  18.4 EB over
+
+        2 limits: 1 exhausted, 1 warn
+        exit 1
+    "#]].assert_eq(&show(policy, usage, None, WIDE, false));
+}

@@ -1,0 +1,317 @@
+//! `watchdog check` on valid policies, and how its documents are found and merged.
+
+use expect_test::expect;
+
+use super::{POLICY, check, check_with_input, file, watchdog};
+
+#[test]
+fn a_valid_policy_is_explained() {
+    let name = file("explained.toml", POLICY);
+    check(watchdog(&["check", &name]), &expect![[r#"
+        exit 0
+        --- stdout
+        Valid: 1 document, 4 workgroup rules, 4 limits.
+
+        Mail      from watchdog@example.com
+                  answers to data-platform@example.com
+                  admins: dba@example.com, ops@example.com
+                  only ever to: example.com
+                  times in Europe/Berlin
+                  what cannot be seen is repeated to the admins every 24h
+
+        For a workgroup that several of these match, the first one counts.
+
+        exploratory, owner lead@example.com
+          1h: 700 GB = 70 % of 1 TB
+            warn       66.67 %  from 466,690,000,000 bytes (466.7 GB)  tells the owner lead@example.com
+            critical      95 %  from 665,000,000,000 bytes (665 GB)    tells the owner lead@example.com, the admins
+            exhausted    100 %  from 700,000,000,000 bytes (700 GB)    tells the admins
+            falls back 5 % below where it rose; repeated every 2h
+          calendar-day@Europe/Berlin: 4 TiB
+            warn        80 %  from 3,518,437,208,884 bytes (3.2 TiB)  tells analysts@example.com
+            critical    95 %  from 4,178,144,185,549 bytes (3.8 TiB)  tells analysts@example.com
+            exhausted  100 %  from 4,398,046,511,104 bytes (4 TiB)    tells analysts@example.com
+            falls back 5 % below where it rose; repeated every 2h
+
+        predictable
+          one query: 500 GB (500,000,000,000 bytes), stated here to be shown; set in Athena, which enforces it
+          1h: 1.1 TB = 1 TB + 10 %
+            warn        80 %  from 880,000,000,000 bytes (880 GB)    tells the admins
+            critical    95 %  from 1,045,000,000,000 bytes (1 TB)    tells the admins
+            exhausted  100 %  from 1,100,000,000,000 bytes (1.1 TB)  tells the admins
+            falls back 5 % below where it rose; repeated every 2h
+
+        fast-query
+          one query: 50 GB (50,000,000,000 bytes), stated here to be shown; set in Athena, which enforces it
+
+        team-* (pattern)
+          24h: 999 B
+            warn        80 %  from 800 bytes  tells the owner, for want of one the admins
+            critical    95 %  from 950 bytes  tells the owner, for want of one the admins
+            exhausted  100 %  from 999 bytes  tells the owner, for want of one the admins
+            falls back 5 % below where it rose; repeated every 2h
+    "#]]);
+}
+
+#[test]
+fn a_valid_policy_as_json() {
+    let name = file("json.toml", POLICY);
+    check(watchdog(&["check", "--json", &name]), &expect![[r#"
+        exit 0
+        --- stdout
+        {
+          "valid": true,
+          "documents": [
+            {
+              "name": "json.toml",
+              "bytes": 909
+            }
+          ],
+          "problems": [],
+          "policy": {
+            "mail": {
+              "sender": "watchdog@example.com",
+              "reply_to": "data-platform@example.com",
+              "admins": [
+                "dba@example.com",
+                "ops@example.com"
+              ],
+              "allowed_domains": [
+                "example.com"
+              ],
+              "time_zone": "Europe/Berlin",
+              "repeat_cannot_see_every": "24h"
+            },
+            "workgroups": [
+              {
+                "name": "exploratory",
+                "is_pattern": false,
+                "owner": "lead@example.com",
+                "per_query_cutoff_bytes": null,
+                "limits": [
+                  {
+                    "window": "1h",
+                    "limit_bytes": 700000000000,
+                    "computed": "700 GB = 70 % of 1 TB",
+                    "thresholds": [
+                      {
+                        "level": "warn",
+                        "from_bytes": 466690000000,
+                        "share": "66.67 %",
+                        "told": [
+                          "lead@example.com"
+                        ]
+                      },
+                      {
+                        "level": "critical",
+                        "from_bytes": 665000000000,
+                        "share": "95 %",
+                        "told": [
+                          "dba@example.com",
+                          "lead@example.com",
+                          "ops@example.com"
+                        ]
+                      },
+                      {
+                        "level": "exhausted",
+                        "from_bytes": 700000000000,
+                        "share": "100 %",
+                        "told": [
+                          "dba@example.com",
+                          "ops@example.com"
+                        ]
+                      }
+                    ],
+                    "hysteresis": "5 %",
+                    "repeat_every": "2h"
+                  },
+                  {
+                    "window": "calendar-day@Europe/Berlin",
+                    "limit_bytes": 4398046511104,
+                    "computed": "4 TiB",
+                    "thresholds": [
+                      {
+                        "level": "warn",
+                        "from_bytes": 3518437208884,
+                        "share": "80 %",
+                        "told": [
+                          "analysts@example.com"
+                        ]
+                      },
+                      {
+                        "level": "critical",
+                        "from_bytes": 4178144185549,
+                        "share": "95 %",
+                        "told": [
+                          "analysts@example.com"
+                        ]
+                      },
+                      {
+                        "level": "exhausted",
+                        "from_bytes": 4398046511104,
+                        "share": "100 %",
+                        "told": [
+                          "analysts@example.com"
+                        ]
+                      }
+                    ],
+                    "hysteresis": "5 %",
+                    "repeat_every": "2h"
+                  }
+                ]
+              },
+              {
+                "name": "predictable",
+                "is_pattern": false,
+                "owner": null,
+                "per_query_cutoff_bytes": 500000000000,
+                "limits": [
+                  {
+                    "window": "1h",
+                    "limit_bytes": 1100000000000,
+                    "computed": "1.1 TB = 1 TB + 10 %",
+                    "thresholds": [
+                      {
+                        "level": "warn",
+                        "from_bytes": 880000000000,
+                        "share": "80 %",
+                        "told": [
+                          "dba@example.com",
+                          "ops@example.com"
+                        ]
+                      },
+                      {
+                        "level": "critical",
+                        "from_bytes": 1045000000000,
+                        "share": "95 %",
+                        "told": [
+                          "dba@example.com",
+                          "ops@example.com"
+                        ]
+                      },
+                      {
+                        "level": "exhausted",
+                        "from_bytes": 1100000000000,
+                        "share": "100 %",
+                        "told": [
+                          "dba@example.com",
+                          "ops@example.com"
+                        ]
+                      }
+                    ],
+                    "hysteresis": "5 %",
+                    "repeat_every": "2h"
+                  }
+                ]
+              },
+              {
+                "name": "fast-query",
+                "is_pattern": false,
+                "owner": null,
+                "per_query_cutoff_bytes": 50000000000,
+                "limits": []
+              },
+              {
+                "name": "team-*",
+                "is_pattern": true,
+                "owner": null,
+                "per_query_cutoff_bytes": null,
+                "limits": [
+                  {
+                    "window": "24h",
+                    "limit_bytes": 999,
+                    "computed": "999 B",
+                    "thresholds": [
+                      {
+                        "level": "warn",
+                        "from_bytes": 800,
+                        "share": "80 %",
+                        "told": [
+                          "dba@example.com",
+                          "ops@example.com"
+                        ]
+                      },
+                      {
+                        "level": "critical",
+                        "from_bytes": 950,
+                        "share": "95 %",
+                        "told": [
+                          "dba@example.com",
+                          "ops@example.com"
+                        ]
+                      },
+                      {
+                        "level": "exhausted",
+                        "from_bytes": 999,
+                        "share": "100 %",
+                        "told": [
+                          "dba@example.com",
+                          "ops@example.com"
+                        ]
+                      }
+                    ],
+                    "hysteresis": "5 %",
+                    "repeat_every": "2h"
+                  }
+                ]
+              }
+            ]
+          }
+        }
+    "#]]);
+}
+
+#[test]
+fn standard_input_is_a_document() {
+    let text = "[[workgroup]]\nname = \"x\"\nlimits = 3\n";
+    check_with_input(watchdog(&["check", "-"]), text, &expect![[r#"
+        exit 2
+        --- stderr
+        `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
+        `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
+        `[mail]` has no `sender`: write an address that SES has verified, `sender = "watchdog@example.com"`
+        <stdin>:1:1: workgroup `x` has neither a `[[workgroup.limit]]` nor a `per_query_cutoff`: give it one
+        <stdin>:3:1: unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`, `limit`
+        5 problems
+    "#]]);
+}
+
+#[test]
+fn a_directory_is_merged_in_the_order_of_names() {
+    file("merged.d/10-base.toml", POLICY);
+    file(
+        "merged.d/20-team.toml",
+        "[[workgroup]]\nname = \"predictable\"\nlimit = [{ window = \"2h\", limit = \"1 GB\" }]\n",
+    );
+    file("merged.d/notes.txt", "not a policy");
+    let output = super::shown(&super::output(watchdog(&["check", "merged.d"]), ""));
+    let predictable: Vec<_> = output.lines().skip_while(|line| *line != "predictable").take(2).collect();
+    assert_eq!(predictable, ["predictable", "  2h: 1 GB"], "{output}");
+    assert!(output.contains("Valid: 2 documents, 4 workgroup rules, 4 limits."), "{output}");
+}
+
+#[test]
+fn the_schema_is_json() {
+    let output = super::output(watchdog(&["check", "--schema"]), "");
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), schema["title"].as_str()), (Some(0), Some("Athena quota watchdog policy")));
+}
+
+#[test]
+fn what_a_parameter_cannot_hold_is_a_problem() {
+    let comment = |n: usize| format!("{POLICY}#{}\n", "x".repeat(n - POLICY.len() - 2));
+    let name = file("9000-bytes.toml", &comment(9000));
+    check(watchdog(&["check", &name]), &expect![[r#"
+        exit 2
+        --- stderr
+        9000-bytes.toml:1:1: this document has 9000 bytes: an SSM parameter holds at most 8192 (Advanced tier) or 4096 (Standard tier); split it into several parameters under the same path
+        1 problem
+    "#]]);
+    let name = file("8192-bytes.toml", &comment(8192));
+    let output = super::output(watchdog(&["check", &name]), "");
+    let warning = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    expect![[r#"
+        warning: `8192-bytes.toml` has 8192 bytes: as an SSM parameter it needs the Advanced tier, as the Standard tier holds 4096
+    "#]].assert_eq(&warning);
+}

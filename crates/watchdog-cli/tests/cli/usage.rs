@@ -1,0 +1,183 @@
+//! Help, wrong usage, and input that cannot be read.
+
+use expect_test::{expect, expect_file};
+
+use super::{POLICY, check, file, output, shown, watchdog};
+
+#[test]
+fn help_has_examples() {
+    for (args, golden) in [
+        (&["--help"][..], expect_file!["help/watchdog.txt"]),
+        (&["check", "--help"], expect_file!["help/check.txt"]),
+        (&["status", "--help"], expect_file!["help/status.txt"]),
+        (&["run", "--help"], expect_file!["help/run.txt"]),
+        (&["completions", "--help"], expect_file!["help/completions.txt"]),
+    ] {
+        let output = output(watchdog(args), "");
+        assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{args:?}");
+        golden.assert_eq(&String::from_utf8(output.stdout).unwrap());
+    }
+}
+
+#[test]
+fn completions_know_the_commands() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let text = shown(&output(watchdog(&["completions", shell]), ""));
+        assert!(text.starts_with("exit 0\n--- stdout\n"), "{text}");
+        for word in ["check", "status", "run", "dry-run", "policy-path"] {
+            assert!(text.contains(word), "{shell} lacks {word}");
+        }
+    }
+}
+
+#[test]
+fn unknown_command() {
+    check(watchdog(&["statsu"]), &expect![[r#"
+        exit 2
+        --- stderr
+        error: unrecognized subcommand 'statsu'
+
+          tip: a similar subcommand exists: 'status'
+
+        Usage: watchdog [OPTIONS] <COMMAND>
+
+        For more information, try '--help'.
+    "#]]);
+}
+
+#[test]
+fn unknown_shell() {
+    check(watchdog(&["completions", "tcsh"]), &expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value 'tcsh' for '<SHELL>'
+          [possible values: bash, elvish, fish, powershell, zsh]
+
+          tip: a similar value exists: 'zsh'
+
+        For more information, try '--help'.
+    "#]]);
+}
+
+#[test]
+fn no_command() {
+    let output = output(watchdog(&[]), "");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+}
+
+#[test]
+fn check_without_a_file() {
+    check(watchdog(&["check"]), &expect![[r#"
+        exit 2
+        --- stderr
+        error: the following required arguments were not provided:
+          <FILE>...
+
+        Usage: watchdog check <FILE>...
+
+        For more information, try '--help'.
+    "#]]);
+}
+
+#[test]
+fn a_policy_from_two_places() {
+    check(watchdog(&["status", "--policy", "a.toml", "--policy-path", "/x"]), &expect![[r#"
+        exit 2
+        --- stderr
+        error: the argument '--policy <FILE>...' cannot be used with '--policy-path <PATH>'
+
+        Usage: watchdog status --policy <FILE>...
+
+        For more information, try '--help'.
+    "#]]);
+    check(watchdog(&["run", "--dry-run", "--stack", "prod", "--policy-path", "/x"]), &expect![[r#"
+        exit 2
+        --- stderr
+        error: the argument '--stack <NAME>' cannot be used with '--policy-path <PATH>'
+
+        Usage: watchdog run --dry-run --stack <NAME>
+
+        For more information, try '--help'.
+    "#]]);
+}
+
+#[test]
+fn names_that_cannot_be_right() {
+    check(watchdog(&["status", "--stack", "my stack"]), &expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value 'my stack' for '--stack <NAME>': `my stack` is not a stack's name: it starts with a letter and has letters, digits and `-`
+
+        For more information, try '--help'.
+    "#]]);
+    check(watchdog(&["status", "--policy-path", "policy"]), &expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value 'policy' for '--policy-path <PATH>': `policy` is not a parameter path: it starts with `/` and has letters, digits, `.`, `_`, `-` and `/`
+
+        For more information, try '--help'.
+    "#]]);
+    let mut command = watchdog(&["status"]);
+    command.env("WATCHDOG_STACK", "1");
+    check(command, &expect![[r#"
+        exit 2
+        --- stderr
+        error: the environment variable `WATCHDOG_STACK`: `1` is not a stack's name: it starts with a letter and has letters, digits and `-`
+    "#]]);
+}
+
+#[test]
+fn run_only_rehearses() {
+    check(watchdog(&["run"]), &expect![[r#"
+        exit 2
+        --- stderr
+        error: `watchdog run` needs `--dry-run`: real runs, which send mail and remember it, are the deployed function's; to have one now: aws lambda invoke --function-name NAME --cli-binary-format raw-in-base64-out --payload '{"dry_run": false}' /dev/stdout, where NAME is the stack's output `WatchdogFunctionName`
+    "#]]);
+}
+
+#[test]
+fn missing_file() {
+    check(watchdog(&["check", "missing.toml"]), &expect![[r#"
+        exit 2
+        --- stderr
+        error: `missing.toml` cannot be read: No such file or directory (os error 2)
+    "#]]);
+    check(watchdog(&["status", "--policy", "missing.toml"]), &expect![[r#"
+        exit 2
+        --- stderr
+        error: `missing.toml` cannot be read: No such file or directory (os error 2)
+    "#]]);
+}
+
+#[test]
+fn files_that_are_no_policy() {
+    file("empty.d/readme.txt", "");
+    check(watchdog(&["check", "empty.d"]), &expect![[r#"
+        exit 2
+        --- stderr
+        error: `empty.d` has no file that ends in `.toml`
+    "#]]);
+    check(watchdog(&["check", "/dev/zero"]), &expect![[r#"
+        exit 2
+        --- stderr
+        error: `/dev/zero` has more than 307200 bytes: that is no policy
+    "#]]);
+    std::fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/latin-1.toml"), b"# caf\xe9\n").unwrap();
+    check(watchdog(&["check", "latin-1.toml"]), &expect![[r#"
+        exit 2
+        --- stderr
+        error: `latin-1.toml` is not UTF-8 text, from byte 5 on: a policy is TOML
+    "#]]);
+}
+
+#[test]
+fn no_region() {
+    let name = file("no-region.toml", POLICY);
+    let mut command = watchdog(&["status", "--policy", &name]);
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
+    check(command, &expect![[r#"
+        exit 2
+        --- stderr
+        error: no AWS Region is set: give `--region eu-central-1`, or set `AWS_REGION`, or name one in the profile
+    "#]]);
+}

@@ -1,0 +1,25 @@
+//! Other people's text: names, codes and payloads that end up in mails, errors and logs.
+
+/// `text` on one line, without control characters, and without those that make it look like what it is not: the marks
+/// that turn the direction of writing, and those that take no room.
+pub(crate) fn plain(text: &str) -> String {
+    let unseen = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    };
+    text.replace(unseen, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_be_seen_is_left() {
+        assert_eq!(plain("a\r\nb\0c\u{1b}[1md"), "a  b c [1md");
+        assert_eq!(plain("etl\u{202e}gnp.exe"), "etl gnp.exe");
+        assert_eq!(plain("a\u{200b}b\u{2066}c\u{2028}d"), "a b c d");
+        assert_eq!(plain("Bücher 日本 👍 <b> \"'"), "Bücher 日本 👍 <b> \"'");
+    }
+}

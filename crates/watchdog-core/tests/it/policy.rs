@@ -1,0 +1,834 @@
+//! Policies: what good ones mean, and what bad ones are told.
+
+use std::fs;
+use std::path::PathBuf;
+
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+use watchdog_core::policy::{Document, PARAMETER_MAX_BYTES, POLICY_MAX_BYTES, Policy, Who, WorkgroupRule};
+
+use crate::support::{MAIL, cases, document, policy};
+
+fn bad_folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/policies/bad")
+}
+
+/// Every problem of the fixture, complete.
+#[track_caller]
+fn check_bad(fixture: &str, expected: Expect) {
+    let name = format!("{fixture}.toml");
+    let text = fs::read_to_string(bad_folder().join(&name)).unwrap();
+    let problems = Policy::parse(&[document(&name, &text)]).expect_err("it was accepted");
+    expected.assert_eq(&problems.to_string());
+}
+
+#[test]
+fn bad_address_not_ascii() {
+    check_bad("address-not-ascii", expect!["address-not-ascii.toml:3:11: `admins`: `jörg@example.com` is not ASCII: SES takes no other; write the domain in Punycode (`xn--…`)"]);
+}
+
+#[test]
+fn bad_address_outside_allowed_domains() {
+    check_bad("address-outside-allowed-domains", expect![[r#"
+        address-outside-allowed-domains.toml:3:30: `admins`: `me@gmail.com` is outside the allowed domains `example.com`: add `gmail.com` to `allowed_domains`, or remove the address
+        address-outside-allowed-domains.toml:3:46: `admins`: `ops@sub.example.com` is outside the allowed domains `example.com`: add `sub.example.com` to `allowed_domains`, or remove the address
+        address-outside-allowed-domains.toml:8:9: `owner`: `etl@partner.example` is outside the allowed domains `example.com`: add `partner.example` to `allowed_domains`, or remove the address
+        address-outside-allowed-domains.toml:12:22: `audience`: `boss@example.com.evil.example` is outside the allowed domains `example.com`: add `example.com.evil.example` to `allowed_domains`, or remove the address"#]]);
+}
+
+#[test]
+fn bad_addresses_that_are_none() {
+    check_bad("addresses-that-are-none", expect![[r#"
+        addresses-that-are-none.toml:2:10: `sender`: `watchdog` is not a mail address: write it as `name@example.com`
+        addresses-that-are-none.toml:3:11: `admins`: `ops` is not a mail address: write it as `name@example.com`
+        addresses-that-are-none.toml:3:18: `admins`: `Ops <ops@example.com>` is not a mail address: write it as `name@example.com`
+        addresses-that-are-none.toml:3:43: `admins`: `ops@example.com, dba@example.com` is not a mail address: write it as `name@example.com`
+        addresses-that-are-none.toml:3:79: `admins`: `ops@localhost` is not a mail address: write it as `name@example.com`
+        addresses-that-are-none.toml:5:12: `reply_to`: `nobody` is not a mail address: write it as `name@example.com`
+        addresses-that-are-none.toml:6:27: `repeat_cannot_see_every` is `never`: write a time from 5 minutes to 30 days with its unit, such as `4h` or `30 min`"#]]);
+}
+
+#[test]
+fn bad_admins_empty() {
+    check_bad("admins-empty", expect![[r#"admins-empty.toml:3:10: `admins` is empty: somebody must hear of it; write `admins = ["ops@example.com"]`"#]]);
+}
+
+#[test]
+fn bad_allowed_domains_empty() {
+    check_bad("allowed-domains-empty", expect![[r#"allowed-domains-empty.toml:4:19: `allowed_domains` is empty: nobody could be told; write `allowed_domains = ["example.com"]`"#]]);
+}
+
+#[test]
+fn bad_allowed_domains_that_are_none() {
+    check_bad("allowed-domains-that-are-none", expect![[r#"
+        allowed-domains-that-are-none.toml:4:20: `allowed_domains`: `@example.com` is not a domain: write it as `example.com`, without `@` or `*`
+        allowed-domains-that-are-none.toml:4:36: `allowed_domains`: `*.example.com` is not a domain: write it as `example.com`, without `@` or `*`
+        allowed-domains-that-are-none.toml:4:53: `allowed_domains`: `example` is not a domain: write it as `example.com`, without `@` or `*`
+        allowed-domains-that-are-none.toml:4:64: `allowed_domains`: `exämple.com` is not a domain: write it as `example.com`, without `@` or `*`"#]]);
+}
+
+#[test]
+fn bad_audience_not_a_list() {
+    check_bad("audience-not-a-list", expect![[r#"audience-not-a-list.toml:11:12: `audience` must be a list such as `["admins"]`, or a table of lists by level such as `{ exhausted = ["admins"] }`, not the string `"admins"`"#]]);
+}
+
+#[test]
+fn bad_audience_of_exhausted_empty() {
+    check_bad("audience-of-exhausted-empty", expect![[r#"
+        audience-of-exhausted-empty.toml:7:13: the audience of `exhausted` is empty: somebody must hear that a limit is gone; write `["admins"]`
+        audience-of-exhausted-empty.toml:17:12: the audience of `exhausted` is empty: somebody must hear that a limit is gone; write `["admins"]`"#]]);
+}
+
+#[test]
+fn bad_audience_unknown_word() {
+    check_bad("audience-unknown-word", expect![[r#"
+        audience-unknown-word.toml:11:22: `audience`: `admin` is nobody: write `admins`, `owner` or a mail address
+        audience-unknown-word.toml:11:44: `audience`: `submitter` is nobody: write `admins`, `owner` or a mail address
+        audience-unknown-word.toml:11:57: `audience`: `Owner` is nobody: write `admins`, `owner` or a mail address
+        audience-unknown-word.toml:11:67: unknown key `panic`: `audience` knows `warn`, `critical`, `exhausted`"#]]);
+}
+
+#[test]
+fn bad_buffer_and_share() {
+    check_bad("buffer-and-share", expect!["buffer-and-share.toml:10:9: this limit has both `buffer` and `share`: `buffer` goes on top of the quota, `share` is a part of it; keep one"]);
+}
+
+#[test]
+fn bad_buffer_without_quota() {
+    check_bad("buffer-without-quota", expect!["buffer-without-quota.toml:11:10: `buffer` belongs to a `quota`, and this limit is given directly: remove it, or write `quota` instead of `limit`"]);
+}
+
+#[test]
+fn bad_control_characters() {
+    check_bad("control-characters", expect!["control-characters.toml:9:10: `window`: `1h  [31m admin: all is well` is not a window: write a rolling one as a multiple of 5 minutes up to 7 days, such as `1h` or `24h`, or `calendar hour` or `calendar day`"]);
+}
+
+#[test]
+fn bad_defaults_nobody_uses() {
+    check_bad("defaults-nobody-uses", expect![[r#"
+        defaults-nobody-uses.toml:7:8: `warn` is `800 %`: it must be more than 0 % and less than 100 %, where the limit is exhausted
+        defaults-nobody-uses.toml:8:13: `audience`: `everyone` is nobody: write `admins`, `owner` or a mail address
+        defaults-nobody-uses.toml:9:16: `repeat_every` is `1s`: write a time from 5 minutes to 30 days with its unit, such as `4h` or `30 min`
+        defaults-nobody-uses.toml:14:12: `critical`: `zero` is not a percentage: write a number from 0 to 10000 with at most two decimals and the sign, such as `80 %`"#]]);
+}
+
+#[test]
+fn bad_double_brackets() {
+    check_bad("double-brackets", expect!["double-brackets.toml:1:1: `mail` must be a table: write `[mail]`, not the array `[[mail]]`"]);
+}
+
+#[test]
+fn bad_empty() {
+    check_bad("empty", expect![[r#"
+        `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
+        `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
+        `[mail]` has no `sender`: write an address that SES has verified, `sender = "watchdog@example.com"`
+        the policy has no `[[workgroup]]`: nothing would be watched; add one, with `name = "*"` for all workgroups"#]]);
+}
+
+#[test]
+fn bad_hysteresis_not_below_warn() {
+    check_bad("hysteresis-not-below-warn", expect!["hysteresis-not-below-warn.toml:12:14: `hysteresis` is 20 % and `warn` 20 %: an alert could never resolve; make `hysteresis` smaller"]);
+}
+
+#[test]
+fn bad_limit_and_quota() {
+    check_bad("limit-and-quota", expect!["limit-and-quota.toml:10:9: this limit has both `limit` and `quota`: write the number in one way only"]);
+}
+
+#[test]
+fn bad_lists_instead_of_tables() {
+    check_bad("lists-instead-of-tables", expect![[r#"
+        lists-instead-of-tables.toml:1:8: `mail` must be a table: write `[mail]`, not the string `"ops@example.com"`
+        lists-instead-of-tables.toml:2:12: `defaults` must be a table: write `[defaults]`, not the array `[]`
+        lists-instead-of-tables.toml:3:14: `workgroup` must be a list of tables: write `[[workgroup]]` with double brackets, not the string `"etl"`
+        lists-instead-of-tables.toml:3:21: `workgroup` must be a list of tables: write `[[workgroup]]` with double brackets, not the string `"ad-hoc"`"#]]);
+}
+
+#[test]
+fn bad_neither_limit_nor_quota() {
+    check_bad("neither-limit-nor-quota", expect![[r#"neither-limit-nor-quota.toml:8:1: this `[[workgroup.limit]]` has neither `limit` nor `quota`: write `limit = "700 GB"`, or `quota = "1 TB"` with `buffer` or `share`"#]]);
+}
+
+#[test]
+fn bad_no_admins() {
+    check_bad("no-admins", expect![[r#"`[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`"#]]);
+}
+
+#[test]
+fn bad_no_mail_table() {
+    check_bad("no-mail-table", expect![[r#"
+        `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
+        `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
+        `[mail]` has no `sender`: write an address that SES has verified, `sender = "watchdog@example.com"`"#]]);
+}
+
+#[test]
+fn bad_no_sender() {
+    check_bad("no-sender", expect![[r#"`[mail]` has no `sender`: write an address that SES has verified, `sender = "watchdog@example.com"`"#]]);
+}
+
+#[test]
+fn bad_no_window() {
+    check_bad("no-window", expect![[r#"no-window.toml:8:1: this `[[workgroup.limit]]` has no `window`: write `window = "1h"`"#]]);
+}
+
+#[test]
+fn bad_no_workgroup() {
+    check_bad("no-workgroup", expect![[r#"the policy has no `[[workgroup]]`: nothing would be watched; add one, with `name = "*"` for all workgroups"#]]);
+}
+
+#[test]
+fn bad_not_toml_but_json() {
+    check_bad("not-toml-but-json", expect![[r#"
+        not-toml-but-json.toml:1:1: not valid TOML: invalid key-value pair, expected key
+        not-toml-but-json.toml:2:9: not valid TOML: key with no value, expected `=`
+        not-toml-but-json.toml:3:1: not valid TOML: invalid key-value pair, expected key"#]]);
+}
+
+#[test]
+fn bad_not_toml_but_prose() {
+    check_bad("not-toml-but-prose", expect![[r#"
+        not-toml-but-prose.toml:1:6: not valid TOML: key with no value, expected `=`
+        not-toml-but-prose.toml:2:8: not valid TOML: key with no value, expected `=`"#]]);
+}
+
+#[test]
+fn bad_number_without_quotes() {
+    check_bad("number-without-quotes", expect![[r#"number-without-quotes.toml:10:9: `quota` must be a text in quotes, such as `"700 GB"`, not the integer `700`"#]]);
+}
+
+#[test]
+fn bad_number_without_unit() {
+    check_bad("number-without-unit", expect!["number-without-unit.toml:10:9: `quota`: `700` has no unit: write for example `700 GB` (10^9 bytes) or `700 GiB` (2^30 bytes)"]);
+}
+
+#[test]
+fn bad_overlapping_patterns() {
+    check_bad("overlapping-patterns", expect!["overlapping-patterns.toml:7:8: the names `team-*` and `*-prod` can match the same workgroup and neither is more specific: spell out more of one of them"]);
+}
+
+#[test]
+fn bad_per_query_cutoff_too_small() {
+    check_bad("per-query-cutoff-too-small", expect!["per-query-cutoff-too-small.toml:8:20: `per_query_cutoff`: `9 MB` is below Athena's own minimum: write `10 MB` or more"]);
+}
+
+#[test]
+fn bad_quota_and_buffer_too_large() {
+    check_bad("quota-and-buffer-too-large", expect![[r#"quota-and-buffer-too-large.toml:10:9: the limit computed from `quota = "10 EB"` is not between 1 B and 16 EiB"#]]);
+}
+
+#[test]
+fn bad_repeat_too_often() {
+    check_bad("repeat-too-often", expect!["repeat-too-often.toml:11:16: `repeat_every` is `1 min`: write a time from 5 minutes to 30 days with its unit, such as `4h` or `30 min`"]);
+}
+
+#[test]
+fn bad_repeat_without_unit() {
+    check_bad("repeat-without-unit", expect!["repeat-without-unit.toml:11:16: `repeat_every` is `4`: write a time from 5 minutes to 30 days with its unit, such as `4h` or `30 min`"]);
+}
+
+#[test]
+fn bad_share_120_percent() {
+    check_bad("share-120-percent", expect![[r#"
+        share-120-percent.toml:10:9: `quota`: `700` has no unit: write for example `700 GB` (10^9 bytes) or `700 GiB` (2^30 bytes)
+        share-120-percent.toml:11:9: `share` is `120 %`: it must be more than 0 % and at most 100 %"#]]);
+}
+
+#[test]
+fn bad_share_zero_percent() {
+    check_bad("share-zero-percent", expect!["share-zero-percent.toml:11:9: `share` is `0 %`: it must be more than 0 % and at most 100 %"]);
+}
+
+#[test]
+fn bad_single_brackets() {
+    check_bad("single-brackets", expect!["single-brackets.toml:6:1: `workgroup` must be a list of tables: write `[[workgroup]]` with double brackets, not the table `[workgroup]`"]);
+}
+
+#[test]
+fn bad_size_per_hour() {
+    check_bad("size-per-hour", expect!["size-per-hour.toml:10:9: `limit`: `700 GB/h` is not a size: write a number and one of B, kB, MB, GB, TB, PB, KiB, MiB, GiB, TiB, PiB"]);
+}
+
+#[test]
+fn bad_size_too_large() {
+    check_bad("size-too-large", expect!["size-too-large.toml:10:9: `limit`: `99 EB` is too large: a size must be less than 16 EiB"]);
+}
+
+#[test]
+fn bad_size_zero() {
+    check_bad("size-zero", expect!["size-zero.toml:10:9: `limit`: `0 GB` is zero: a size must be at least 1 B"]);
+}
+
+#[test]
+fn bad_table_instead_of_text() {
+    check_bad("table-instead-of-text", expect![[r#"
+        table-instead-of-text.toml:7:8: `name` must be a text in quotes, such as `"exploratory"`, not the array `["etl"]`
+        table-instead-of-text.toml:8:9: `owner` must be a text in quotes, such as `"ops@example.com"`, not the table `{ address = "etl@example.com" }`
+        table-instead-of-text.toml:9:20: `per_query_cutoff` must be a text in quotes, such as `"700 GB"`, not the boolean `true`
+        table-instead-of-text.toml:12:9: `limit` must be a text in quotes, such as `"700 GB"`, not the datetime `2026-03-01`"#]]);
+}
+
+#[test]
+fn bad_text_instead_of_list() {
+    check_bad("text-instead-of-list", expect![[r#"
+        text-instead-of-list.toml:3:10: `admins` must be a list of texts, such as `["ops@example.com"]`, not the string `"ops@example.com"`
+        text-instead-of-list.toml:4:20: `allowed_domains` must be a text in quotes, such as `"example.com"`, not the integer `1`"#]]);
+}
+
+#[test]
+fn bad_threshold_100_percent() {
+    check_bad("threshold-100-percent", expect!["threshold-100-percent.toml:11:12: `critical` is `100 %`: it must be more than 0 % and less than 100 %, where the limit is exhausted"]);
+}
+
+#[test]
+fn bad_threshold_130_percent() {
+    check_bad("threshold-130-percent", expect!["threshold-130-percent.toml:11:12: `critical` is `130 %`: it must be more than 0 % and less than 100 %, where the limit is exhausted"]);
+}
+
+#[test]
+fn bad_threshold_without_percent_sign() {
+    check_bad("threshold-without-percent-sign", expect![[r#"
+        threshold-without-percent-sign.toml:11:8: `warn`: `0.8` is not a percentage: write a number from 0 to 10000 with at most two decimals and the sign, such as `80 %`
+        threshold-without-percent-sign.toml:12:12: `critical` must be a text in quotes, such as `"80 %"`, not the float `0.95`"#]]);
+}
+
+#[test]
+fn bad_threshold_zero_percent() {
+    check_bad("threshold-zero-percent", expect!["threshold-zero-percent.toml:11:8: `warn` is `0 %`: it must be more than 0 % and less than 100 %, where the limit is exhausted"]);
+}
+
+#[test]
+fn bad_time_zone_for_rolling_window() {
+    check_bad("time-zone-for-rolling-window", expect!["time-zone-for-rolling-window.toml:10:13: `time_zone` has no meaning for the rolling window `1h`: remove it, or write `calendar day`"]);
+}
+
+#[test]
+fn bad_toml_key_twice() {
+    check_bad("toml-key-twice", expect!["toml-key-twice.toml:3:1: not valid TOML: duplicate key `sender`"]);
+}
+
+#[test]
+fn bad_toml_missing_quote() {
+    check_bad("toml-missing-quote", expect![[r#"toml-missing-quote.toml:2:31: not valid TOML: invalid basic string, expected `"`"#]]);
+}
+
+#[test]
+fn bad_two_limits_same_window() {
+    check_bad("two-limits-same-window", expect!["two-limits-same-window.toml:12:10: workgroup `etl` has two limits with the window `1h`: keep one"]);
+}
+
+#[test]
+fn bad_unknown_key() {
+    check_bad("unknown-key", expect![[r#"
+        unknown-key.toml:2:1: unknown key `smtp_host`: `[mail]` knows `sender`, `reply_to`, `admins`, `allowed_domains`, `time_zone`, `repeat_cannot_see_every`
+        unknown-key.toml:8:1: unknown key `warning`: `[defaults]` knows `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`
+        unknown-key.toml:12:1: unknown key `onwer`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`, `limit`
+        unknown-key.toml:16:1: unknown key `limits`: `[[workgroup.limit]]` knows `window`, `time_zone`, `limit`, `quota`, `buffer`, `share`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`
+        unknown-key.toml:18:2: unknown key `workgroups`: a policy knows `mail`, `defaults`, `workgroup`"#]]);
+}
+
+#[test]
+fn bad_unknown_time_zone() {
+    check_bad("unknown-time-zone", expect![[r#"
+        unknown-time-zone.toml:5:13: `time_zone` is `Berlin`: no such IANA zone; write for example `Europe/Berlin` or `UTC`
+        unknown-time-zone.toml:11:13: `time_zone` is `CEST`: no such IANA zone; write for example `Europe/Berlin` or `UTC`"#]]);
+}
+
+#[test]
+fn bad_warn_not_below_critical() {
+    check_bad("warn-not-below-critical", expect![[r#"
+        warn-not-below-critical.toml:14:8: `warn` is 90 % and `critical` 90 %: `warn` must be below `critical`
+        warn-not-below-critical.toml:21:12: `warn` is 80 % and `critical` 70 %: `warn` must be below `critical`"#]]);
+}
+
+#[test]
+fn bad_window_that_is_none() {
+    check_bad("window-that-is-none", expect!["window-that-is-none.toml:9:10: `window`: `7 min` is not a window: write a rolling one as a multiple of 5 minutes up to 7 days, such as `1h` or `24h`, or `calendar hour` or `calendar day`"]);
+}
+
+#[test]
+fn bad_workgroup_name_that_is_none() {
+    check_bad("workgroup-name-that-is-none", expect!["workgroup-name-that-is-none.toml:7:8: `name`: `data engineers` can be no workgroup's name: write 1 to 128 letters, digits, `.`, `_` or `-`, with `*` and `?` as wildcards"]);
+}
+
+#[test]
+fn bad_workgroup_twice() {
+    check_bad("workgroup-twice", expect!["workgroup-twice.toml:13:8: workgroup `etl` stands twice in this document: merge the two"]);
+}
+
+#[test]
+fn bad_workgroup_without_limits() {
+    check_bad("workgroup-without-limits", expect!["workgroup-without-limits.toml:6:1: workgroup `etl` has neither a `[[workgroup.limit]]` nor a `per_query_cutoff`: give it one"]);
+}
+
+#[test]
+fn bad_workgroup_without_name() {
+    check_bad("workgroup-without-name", expect![[r#"workgroup-without-name.toml:6:1: this `[[workgroup]]` has no `name`: write `name = "exploratory"`, or a pattern with `*`"#]]);
+}
+
+/// A fixture without a test is a message that nobody has read.
+#[test]
+fn every_bad_fixture_has_its_test() {
+    let here = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/policy.rs")).unwrap();
+    for entry in fs::read_dir(bad_folder()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let fixture = name.strip_suffix(".toml").unwrap_or_else(|| panic!("{name}: not a policy"));
+        assert!(here.contains(&format!("check_bad(\"{fixture}\"")), "{name} is not tested");
+    }
+}
+
+/// The problems of several documents.
+#[track_caller]
+fn check_problems(documents: &[(&str, &str)], expected: Expect) {
+    let documents: Vec<Document> = documents.iter().map(|(name, text)| document(name, text)).collect();
+    expected.assert_eq(&Policy::parse(&documents).expect_err("it was accepted").to_string());
+}
+
+#[test]
+fn all_problems_of_all_documents_are_told_in_order() {
+    let etl = r#"
+[[workgroup]]
+name = "etl"
+colour = "red"
+[[workgroup.limit]]
+window = "1h"
+limit = "700"
+[[workgroup.limit]]
+window = "1 fortnight"
+limit = "5 TB"
+warn = "96 %"
+"#;
+    let mail = "[mail]\nsender = \"watchdog\"\nallowed_domains = [\"example.com\"]\n[mial]\n";
+    check_problems(&[("20-etl.toml", etl), ("10-mail.toml", mail)], expect![[r#"
+        `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
+        10-mail.toml:2:10: `sender`: `watchdog` is not a mail address: write it as `name@example.com`
+        10-mail.toml:4:2: unknown key `mial`: a policy knows `mail`, `defaults`, `workgroup`
+        20-etl.toml:4:1: unknown key `colour`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`, `limit`
+        20-etl.toml:7:9: `limit`: `700` has no unit: write for example `700 GB` (10^9 bytes) or `700 GiB` (2^30 bytes)
+        20-etl.toml:9:10: `window`: `1 fortnight` is not a window: write a rolling one as a multiple of 5 minutes up to 7 days, such as `1h` or `24h`, or `calendar hour` or `calendar day`
+        20-etl.toml:11:8: `warn` is 96 % and `critical` 95 %: `warn` must be below `critical`"#]]);
+}
+
+#[test]
+fn a_document_that_is_too_large() {
+    let mut text = String::from(MAIL);
+    text.push_str(&"#".repeat(PARAMETER_MAX_BYTES - text.len()));
+    assert_eq!(document("policy", &text).too_large_for_parameter(), None);
+    text.push('#');
+    let problem = document("/athena/policy", &text).too_large_for_parameter().unwrap();
+    expect!["/athena/policy:1:1: this document has 8193 bytes: an SSM parameter holds at most 8192 (Advanced tier) or 4096 (Standard tier); split it into several parameters under the same path"].assert_eq(&problem.to_string());
+
+    let half = "#".repeat(POLICY_MAX_BYTES / 2);
+    check_problems(&[("a", &half), ("b", &half), ("c", "#")], expect!["the policy's documents have 307201 bytes together: at most 307200 are read"]);
+    // At the bound it is read, and found to be empty.
+    check_problems(&[("a", &half), ("b", &half)], expect![[r#"
+        `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
+        `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
+        `[mail]` has no `sender`: write an address that SES has verified, `sender = "watchdog@example.com"`
+        the policy has no `[[workgroup]]`: nothing would be watched; add one, with `name = "*"` for all workgroups"#]]);
+}
+
+#[test]
+fn a_text_that_is_too_long() {
+    let text = format!("{MAIL}[[workgroup]]\nname = \"{}\"\nper_query_cutoff = \"1 GB\"\n", "x".repeat(301));
+    check_problems(&[("a", &text)], expect!["a:7:8: `name` has 301 characters: at most 300"]);
+}
+
+#[test]
+fn too_many_patterns_and_people() {
+    let people: Vec<String> = (0..51).map(|n| format!("\"p{n}@example.com\"")).collect();
+    let mut text = MAIL.replace("\"ops@example.com\"", &people.join(", "));
+    for n in 0..101 {
+        text.push_str(&format!("[[workgroup]]\nname = \"team-{n:03}-*\"\nper_query_cutoff = \"1 GB\"\n"));
+    }
+    check_problems(&[("a", &text)], expect![[r#"
+        a:4:10: `admins` names 51 people: at most 50; use a distribution list
+        a:307:8: the policy has 101 names with wildcards: at most 100"#]]);
+}
+
+/// What a good policy means, in a form that shows every number.
+fn show(policy: &Policy) -> String {
+    let who = |list: &[Who]| {
+        let names = list.iter().map(|who| match who {
+            Who::Admins => "admins".to_owned(),
+            Who::Owner => "owner".to_owned(),
+            Who::Address(address) => address.to_string(),
+        });
+        names.collect::<Vec<_>>().join("+")
+    };
+    let rule = |rule: &WorkgroupRule| {
+        let mut text = format!("{}", rule.pattern);
+        if let Some(owner) = &rule.owner {
+            text.push_str(&format!(", owned by {owner}"));
+        }
+        if let Some(cutoff) = &rule.per_query_cutoff {
+            text.push_str(&format!(", {cutoff} a query"));
+        }
+        for limit in &rule.limits {
+            text.push_str(&format!(
+                "\n  {}: {} {:?}, {}/{}-{}, every {:#}, {} | {} | {}",
+                limit.window.id(),
+                limit.bytes.get(),
+                limit.units,
+                limit.warn,
+                limit.critical,
+                limit.hysteresis,
+                limit.repeat_every,
+                who(&limit.audience.warn),
+                who(&limit.audience.critical),
+                who(&limit.audience.exhausted),
+            ));
+        }
+        text
+    };
+    policy.rules().iter().map(rule).collect::<Vec<_>>().join("\n")
+}
+
+#[track_caller]
+fn check_good(rest: &str, expected: Expect) {
+    expected.assert_eq(&show(&policy(rest)));
+}
+
+#[test]
+fn the_smallest_policy_and_its_defaults() {
+    let policy = policy("[[workgroup]]\nname = \"etl\"\n[[workgroup.limit]]\nwindow = \"1h\"\nlimit = \"700 GB\"\n");
+    expect![[r#"
+        etl
+          1h: 700000000000 Decimal, 80 %/95 %-5 %, every 4h, admins | admins | admins"#]].assert_eq(&show(&policy));
+    expect![[r#"
+        MailRules {
+            sender: Address(
+                "watchdog@example.com",
+            ),
+            reply_to: None,
+            admins: [
+                Address(
+                    "ops@example.com",
+                ),
+            ],
+            allowed_domains: [
+                "example.com",
+            ],
+            zone: TimeZone(
+                UTC,
+            ),
+            repeat_cannot_see_every: 86400s,
+        }
+    "#]].assert_debug_eq(&policy.mail);
+}
+
+#[test]
+fn limits_are_given_or_computed() {
+    check_good(
+        r#"
+[[workgroup]]
+name = "predictable"
+[[workgroup.limit]]
+window = "1h"
+quota = "1 TiB"
+buffer = "10 %"
+[[workgroup.limit]]
+window = "24h"
+quota = "10 TB"
+buffer = "100 %"
+[[workgroup.limit]]
+window = "calendar day"
+time_zone = "Europe/Berlin"
+quota = "1 TB"
+share = "70 %"
+[[workgroup.limit]]
+window = "calendar hour"
+quota = "3 B"
+share = "50 %"
+[[workgroup.limit]]
+window = "2h"
+quota = "1 TB"
+[[workgroup.limit]]
+window = "calendar day"
+time_zone = "UTC"
+limit = "1.5 TB"
+"#,
+        expect![[r#"
+            predictable
+              1h: 1209462790553 Binary, 80 %/95 %-5 %, every 4h, admins | admins | admins
+              24h: 20000000000000 Decimal, 80 %/95 %-5 %, every 4h, admins | admins | admins
+              calendar-day@Europe/Berlin: 700000000000 Decimal, 80 %/95 %-5 %, every 4h, admins | admins | admins
+              calendar-hour@UTC: 1 Decimal, 80 %/95 %-5 %, every 4h, admins | admins | admins
+              2h: 1000000000000 Decimal, 80 %/95 %-5 %, every 4h, admins | admins | admins
+              calendar-day@UTC: 1500000000000 Decimal, 80 %/95 %-5 %, every 4h, admins | admins | admins"#]],
+    );
+}
+
+#[test]
+fn rules_are_inherited_from_defaults_to_workgroup_to_limit() {
+    check_good(
+        r#"
+[defaults]
+warn = "70 %"
+critical = "90 %"
+hysteresis = "3 %"
+repeat_every = "2h"
+audience = { warn = [], exhausted = ["admins", "owner"] }
+
+[[workgroup]]
+name = "a"
+[[workgroup.limit]]
+window = "1h"
+limit = "1 TB"
+
+[[workgroup]]
+name = "b"
+owner = "B@Example.COM"
+warn = "50 %"
+audience = { critical = ["owner"] }
+[[workgroup.limit]]
+window = "1h"
+limit = "1 TB"
+critical = "60 %"
+audience = { warn = ["boss@example.com"] }
+[[workgroup.limit]]
+window = "2h"
+limit = "1 TB"
+audience = ["boss@example.com"]
+repeat_every = "30 min"
+
+[[workgroup]]
+name = "c"
+audience = ["boss@example.com"]
+[[workgroup.limit]]
+window = "1h"
+limit = "1 TB"
+audience.warn = []
+"#,
+        expect![[r#"
+            a
+              1h: 1000000000000 Decimal, 70 %/90 %-3 %, every 2h,  | admins | admins+owner
+            b, owned by B@example.com
+              1h: 1000000000000 Decimal, 50 %/60 %-3 %, every 2h, boss@example.com | owner | admins+owner
+              2h: 1000000000000 Decimal, 50 %/90 %-3 %, every 30m, boss@example.com | boss@example.com | boss@example.com
+            c
+              1h: 1000000000000 Decimal, 70 %/90 %-3 %, every 2h,  | boss@example.com | boss@example.com"#]],
+    );
+}
+
+#[test]
+fn later_documents_win_key_by_key_and_replace_workgroups_whole() {
+    let documents = [
+        ("30", "[mail]\nadmins = [\"late@example.com\", \"late@example.com\", \"early@example.com\"]\n"),
+        ("10", MAIL),
+        (
+            "20",
+            r#"
+[mail]
+time_zone = "Europe/Berlin"
+repeat_cannot_see_every = "1d"
+[defaults]
+warn = "60 %"
+[defaults.audience]
+warn = ["w@example.com"]
+[[workgroup]]
+name = "etl"
+owner = "etl@example.com"
+[[workgroup.limit]]
+window = "1h"
+limit = "1 TB"
+[[workgroup.limit]]
+window = "calendar day"
+limit = "9 TB"
+"#,
+        ),
+        (
+            "25",
+            r#"
+[defaults]
+critical = "80 %"
+[defaults.audience]
+critical = ["c@example.com"]
+[[workgroup]]
+name = "etl"
+[[workgroup.limit]]
+window = "calendar hour"
+limit = "2 TB"
+"#,
+        ),
+    ]
+    .map(|(name, text)| document(name, text));
+    let policy = Policy::parse(&documents).unwrap();
+    expect![[r#"
+        etl
+          calendar-hour@Europe/Berlin: 2000000000000 Decimal, 60 %/80 %-5 %, every 4h, w@example.com | c@example.com | admins
+        MailRules {
+            sender: Address(
+                "watchdog@example.com",
+            ),
+            reply_to: None,
+            admins: [
+                Address(
+                    "early@example.com",
+                ),
+                Address(
+                    "late@example.com",
+                ),
+            ],
+            allowed_domains: [
+                "example.com",
+            ],
+            zone: TimeZone(
+                TZif(
+                    "Europe/Berlin",
+                ),
+            ),
+            repeat_cannot_see_every: 86400s,
+        }"#]].assert_eq(&format!("{}\n{:#?}", show(&policy), policy.mail));
+}
+
+#[track_caller]
+fn check_rule(names: &[&str], workgroup: &str, expected: Option<&str>) {
+    let rules = names.iter().map(|name| format!("[[workgroup]]\nname = \"{name}\"\nper_query_cutoff = \"1 GB\"\n"));
+    let policy = policy(&rules.collect::<String>());
+    assert_eq!(policy.rule_for(workgroup).map(|rule| rule.pattern.as_str()), expected, "{workgroup}");
+}
+
+#[test]
+fn the_most_specific_name_counts() {
+    let names = ["*", "team-*", "team-etl-*", "team-etl-?", "team-etl-1", "team-etl-12"];
+    check_rule(&names, "team-etl-1", Some("team-etl-1"));
+    check_rule(&names, "team-etl-2", Some("team-etl-?"));
+    check_rule(&names, "team-etl-12", Some("team-etl-12"));
+    check_rule(&names, "team-etl-13", Some("team-etl-*"));
+    check_rule(&names, "team-", Some("team-*"));
+    check_rule(&names, "primary", Some("*"));
+    check_rule(&names[1..], "primary", None);
+    check_rule(&["Etl"], "etl", None);
+    // Two that can match the same name are fine where one spells out more, and where they cannot.
+    check_rule(&["a*", "*bc"], "abc", Some("*bc"));
+    check_rule(&["a-*", "b-*"], "b-x", Some("b-*"));
+}
+
+/// Every rule about a policy that other code relies on.
+fn assert_right_by_construction(policy: &Policy) {
+    let mail = &policy.mail;
+    assert!(!mail.admins.is_empty() && !mail.allowed_domains.is_empty() && !policy.rules().is_empty());
+    let allowed = |domain: &str| mail.allowed_domains.iter().any(|d| d == domain);
+    assert!(mail.admins.iter().all(|a| allowed(a.domain())));
+    for rule in policy.rules() {
+        assert!(rule.owner.iter().all(|a| allowed(a.domain())));
+        assert!(!rule.limits.is_empty() || rule.per_query_cutoff.is_some());
+        for limit in &rule.limits {
+            let hundred = watchdog_core::percent::Percent::HUNDRED;
+            assert!(limit.bytes.get() > 0 && limit.hysteresis < limit.warn);
+            assert!(limit.warn < limit.critical && limit.critical < hundred);
+            assert!(limit.repeat_every.as_secs() >= 300 && !limit.audience.exhausted.is_empty());
+            for who in [&limit.audience.warn, &limit.audience.critical, &limit.audience.exhausted].into_iter().flatten()
+            {
+                assert!(!matches!(who, Who::Address(address) if !allowed(address.domain())));
+            }
+        }
+    }
+}
+
+const GOOD: &str = r#"
+[mail]
+sender = "watchdog@example.com"
+reply_to = "platform@example.org"
+admins = ["ops@example.com", "dba@example.org"]
+allowed_domains = ["example.com", "example.org"]
+time_zone = "Europe/Berlin"
+repeat_cannot_see_every = "24h"
+[defaults]
+warn = "80 %"
+critical = "95 %"
+hysteresis = "5 %"
+repeat_every = "4h"
+audience = { warn = ["owner"], exhausted = ["admins", "boss@example.com"] }
+[[workgroup]]
+name = "predictable"
+owner = "etl@example.com"
+per_query_cutoff = "50 GB"
+[[workgroup.limit]]
+window = "1h"
+quota = "1 TB"
+buffer = "10 %"
+[[workgroup.limit]]
+window = "calendar day"
+time_zone = "Australia/Lord_Howe"
+quota = "1.5 TiB"
+share = "70 %"
+[[workgroup]]
+name = "team-*"
+warn = "20 %"
+[[workgroup.limit]]
+window = "90 min"
+limit = "5 GB"
+"#;
+
+/// Pieces that people put in the wrong place.
+const PIECES: [&str; 24] = [
+    "\"", "'", "\"\"\"", "[", "]", "[[", "{", "}", "=", "\n", "#", ",", ".", "0", "-1", "1e9", "nan", "true", " ", "%", "\0", "\r",
+    "é", "\"700 GB\"",
+];
+
+proptest! {
+    #![proptest_config(cases(192))]
+
+    #[test]
+    fn no_text_panics(text in "\\PC{0,200}", lines in prop::collection::vec("[\\[\\]a-z={}\"., 0-9%#\n]{0,30}", 0..20)) {
+        for text in [text, lines.join("\n")] {
+            let parsed = Policy::parse(&[document("a", &text)]);
+            prop_assert!(parsed.is_err_and(|problems| !problems.0.is_empty()));
+        }
+    }
+
+    /// A policy with something cut out, put in or swapped is read or refused, and what is read is right.
+    #[test]
+    fn no_slip_panics_or_gets_through(
+        edits in prop::collection::vec((0..GOOD.len(), 0..12usize, 0..PIECES.len(), any::<bool>()), 1..4),
+        swap in prop::option::of((0..35usize, 0..35usize)),
+    ) {
+        let mut text = GOOD.to_owned();
+        for (from, length, piece, insert) in edits {
+            let chars: Vec<char> = text.chars().collect();
+            let from = from.min(chars.len());
+            let to = (from + length).min(chars.len());
+            let middle = if insert { PIECES[piece] } else { "" };
+            text = chars[..from].iter().chain(&middle.chars().collect::<Vec<_>>()).chain(&chars[to..]).collect();
+        }
+        if let Some((a, b)) = swap {
+            let mut lines: Vec<&str> = text.lines().collect();
+            let last = lines.len() - 1;
+            lines.swap(a.min(last), b.min(last));
+            text = lines.join("\n");
+        }
+        match Policy::parse(&[document("a", &text)]) {
+            Ok(policy) => assert_right_by_construction(&policy),
+            Err(problems) => {
+                prop_assert!(!problems.0.is_empty());
+                prop_assert!(problems.0.is_sorted(), "{}", problems);
+                for problem in &problems.0 {
+                    prop_assert!(!problem.to_string().contains(char::is_control), "{:?}", problem);
+                    if let Some(place) = &problem.place {
+                        prop_assert!(place.line <= text.split('\n').count() && place.column >= 1);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_depth_panics() {
+    assert_right_by_construction(&Policy::parse(&[document("a", GOOD)]).unwrap());
+    let deep = [
+        "[".repeat(100_000),
+        format!("a = {}", "[".repeat(100_000)),
+        format!("a = {}", "{a = ".repeat(50_000)),
+        format!("{} = 1", vec!["a"; 100_000].join(".")),
+        format!("[{}]", vec!["a"; 100_000].join(".")),
+        "[[a]]\n".repeat(40_000),
+        "\u{feff}".to_owned(),
+    ];
+    for text in deep {
+        Policy::parse(&[document("a", &text)]).unwrap_err();
+    }
+}

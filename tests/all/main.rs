@@ -1,0 +1,9 @@
+//! One binary for every test that is about the whole.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod workspace;
+
+#[cfg(feature = "local-aws")]
+mod scenarios;
+#[cfg(feature = "local-aws")]
+mod shipped;
