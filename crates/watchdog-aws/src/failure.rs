@@ -57,7 +57,13 @@ impl AwsFailure {
             }
             SdkError::DispatchFailure(failure) => {
                 let what = failure.as_connector_error().map(|error| chain(error)).unwrap_or_default();
-                ("Unreachable".to_owned(), what, true)
+                // The SDK has no kind of its own for this; its text goes on about the metadata service of EC2.
+                if what.contains("credentials") {
+                    let remedy = "no AWS credentials were found; set `AWS_PROFILE`, or sign in with `aws sso login`";
+                    ("NoCredentials".to_owned(), remedy.to_owned(), false)
+                } else {
+                    ("Unreachable".to_owned(), what, true)
+                }
             }
             SdkError::ResponseError(_) => ("BadAnswer".to_owned(), "the answer could not be read".to_owned(), true),
             SdkError::ConstructionFailure(_) => {
@@ -76,6 +82,11 @@ impl AwsFailure {
     /// Whether AWS said that we may not.
     pub fn is_denied(&self) -> bool {
         DENIED.contains(&self.code.as_str())
+    }
+
+    /// Whether AWS was not reached at all, so that asking it something else is of no use.
+    pub fn is_out_of_reach(&self) -> bool {
+        ["Unreachable", "Timeout", "NoCredentials"].contains(&self.code.as_str())
     }
 
     /// What it means for something that was to be read.

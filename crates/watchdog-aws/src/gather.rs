@@ -41,6 +41,8 @@ pub struct Notes {
     pub catalogue_changed: bool,
     /// Why the list of workgroups is not complete, where it is not.
     pub incomplete: Option<Unknown>,
+    /// Why Athena could not be reached at all, where it could not: then it is not asked anything more.
+    out_of_reach: Option<Unknown>,
 }
 
 /// Reads the policy's documents.
@@ -78,6 +80,7 @@ pub async fn refresh(clients: &Clients, catalogue: &mut Catalogue, now: Timestam
         Some(Err(failure)) => {
             notes.warnings.push(failure.to_string());
             notes.incomplete = Some(failure.unknown());
+            notes.out_of_reach = failure.is_out_of_reach().then(|| failure.unknown());
         }
         None => {}
     }
@@ -174,6 +177,9 @@ async fn examine(
 ) -> BTreeMap<String, Unknown> {
     let due = catalogue.to_examine(watched.iter().copied(), now);
     let due: Vec<String> = due.into_iter().map(str::to_owned).collect();
+    if let Some(why) = &notes.out_of_reach {
+        return due.into_iter().map(|name| (name, why.clone())).collect();
+    }
     let mut failed = BTreeMap::new();
     let mut failures: BTreeMap<String, usize> = BTreeMap::new();
     let calls = due.iter().map(|name| async move { (name, athena::settings(&clients.athena, name, now).await) });

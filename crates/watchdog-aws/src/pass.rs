@@ -105,18 +105,38 @@ pub async fn run(
     }
 }
 
-/// Reads the world without lease or ledger, for somebody who only wants to see.
+/// Reads the world without lease or plan, for somebody who only wants to see. Where the settings name a table, the last valid policy and
+/// what is known of the workgroups come from it; a table that cannot be read is a warning. Returns what is now known of the workgroups, too.
 ///
 /// # Errors
 /// [`RunError`].
-pub async fn look(clients: &Clients, settings: &Settings, tick: Tick, now: Timestamp) -> Result<Look, RunError> {
-    let mut catalogue = Catalogue::default();
-    let (documents, notes) = futures_util::join!(
-        gather::documents(clients, &settings.policy),
-        gather::refresh(clients, &mut catalogue, now)
-    );
-    let (policy, documents, standing) = choose(settings, documents, None, tick.at)?;
-    see(clients, tick, now, &mut catalogue, policy, documents, standing, notes).await
+pub async fn look(
+    clients: &Clients,
+    settings: &Settings,
+    tick: Tick,
+    now: Timestamp,
+) -> Result<(Look, Catalogue), RunError> {
+    let table = settings.table.as_ref().map(|name| Table { client: clients.dynamodb.clone(), name: name.clone() });
+    let remembered = async {
+        match &table {
+            Some(table) => {
+                let (ledger, catalogue) = futures_util::join!(table.ledger(), table.catalogue());
+                ledger.and_then(|ledger| Ok((ledger, catalogue?)))
+            }
+            None => Ok((Ledger::default(), Catalogue::default())),
+        }
+    };
+    let (remembered, documents) = futures_util::join!(remembered, gather::documents(clients, &settings.policy));
+    let mut warnings = Vec::new();
+    let (ledger, mut catalogue) = remembered.unwrap_or_else(|failure: AwsFailure| {
+        warnings.push(failure.to_string());
+        (Ledger::default(), Catalogue::default())
+    });
+    let (policy, documents, standing) = choose(settings, documents, ledger.policy.as_ref(), tick.at)?;
+    let mut notes = gather::refresh(clients, &mut catalogue, now).await;
+    notes.warnings.append(&mut warnings);
+    let look = see(clients, tick, now, &mut catalogue, policy, documents, standing, notes).await;
+    Ok((look, catalogue))
 }
 
 #[expect(clippy::too_many_arguments, reason = "the one place where everything that a run has comes together")]
@@ -202,11 +222,12 @@ async fn judged(
     report.warnings.append(&mut ledger.unreadable);
     let (policy, documents, standing) = choose(settings, documents, ledger.policy.as_ref(), tick.at)?;
     report.policy = Some(PolicyReport::new(documents.iter().map(|d| d.name.clone()).collect(), &standing));
-    let look = see(clients, tick, now, catalogue, policy, documents, standing, notes).await?;
+    let look = see(clients, tick, now, catalogue, policy, documents, standing, notes).await;
     report.warnings.extend(look.notes.warnings.iter().cloned());
     let findings = judge(&look.policy, &tick, &look.usage);
     report.found(&findings);
     let incomplete = look.usage.incomplete.as_ref();
+    report.incomplete = incomplete.map(ToString::to_string);
     let plan = plan(&look.policy, &look.standing, &tick, &findings, incomplete, &ledger.records);
     let origins = Origins { region: clients.region.clone(), name: settings.name.clone() };
     let mails: Vec<Mail> = plan.messages.iter().map(|m| compose(m, &look.policy.mail, &origins, tick.at)).collect();
@@ -271,9 +292,9 @@ async fn see(
     documents: Vec<Document>,
     standing: Standing,
     mut notes: Notes,
-) -> Result<Look, RunError> {
+) -> Look {
     let usage = gather::usage(clients, &policy, &tick, now, catalogue, &mut notes).await;
-    Ok(Look { policy, documents, standing, usage, notes })
+    Look { policy, documents, standing, usage, notes }
 }
 
 async fn remember_policy(

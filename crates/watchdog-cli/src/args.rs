@@ -43,13 +43,13 @@ const RUN_EXAMPLES: &str = "\
 Real runs, which send mail and remember what people were told, are done by the deployed function.
 
 Examples:
-  watchdog run --dry-run                                 what would be sent, as if nobody had been told anything yet
-  watchdog run --dry-run --state-table TABLE             what the next run would send
-  watchdog run --dry-run --show-mails                    with each mail's text
-  watchdog run --dry-run --mails out                     writes each mail as .eml and .html into `out`
+  watchdog run --dry-run                      what would be sent if nobody had been told yet
+  watchdog run --dry-run --state-table TABLE  what the next run would send
+  watchdog run --dry-run --show-mails         with each mail's text
+  watchdog run --dry-run --mails out          and each mail as .eml and .html in `out`
   watchdog run --dry-run --json | jq '.would_send[].to'
 
-Exit codes: 0 every limit is ok; 1 a limit is at `warn` or above; 3 something could not be seen, the run had warnings, \
+Exit codes: 0 every limit is ok; 1 a limit is at `warn` or above; 3 something could not be seen, \
 or an older policy is in force because the current one has problems. 3 beats 1.";
 
 /// Watches Athena workgroups' scanned bytes against their limits.
@@ -180,7 +180,7 @@ pub fn stack_name(text: &str) -> Result<String, String> {
     if fits {
         return Ok(text.to_owned());
     }
-    Err(format!("`{text}` is not a stack's name: it starts with a letter and has letters, digits and `-`"))
+    Err("a stack's name starts with a letter and has letters, digits and `-`".to_owned())
 }
 
 /// A path of SSM parameters.
@@ -191,7 +191,7 @@ pub fn parameter_path(text: &str) -> Result<String, String> {
     if fits {
         return Ok(text.to_owned());
     }
-    Err(format!("`{text}` is not a parameter path: it starts with `/` and has letters, digits, `.`, `_`, `-` and `/`"))
+    Err("a parameter path starts with `/` and has letters, digits, `.`, `_`, `-` and `/`".to_owned())
 }
 
 #[cfg(test)]

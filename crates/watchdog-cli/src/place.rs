@@ -36,9 +36,9 @@ impl Place {
     /// environment variable has a value that cannot be right.
     pub fn find(args: &PolicyArgs, env: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
         let checked = |name: &str, read: fn(&str) -> Result<String, String>| {
-            let value = env(name).filter(|value| !value.is_empty());
-            let read = value.map(|value| read(&value));
-            read.transpose().map_err(|why| Failure::usage(format!("the environment variable `{name}`: {why}")))
+            let Some(value) = env(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+            let wrong = |why| Failure::usage(format!("the environment variable `{name}` is `{value}`: {why}"));
+            read(&value).map(Some).map_err(wrong)
         };
         if !args.policy.is_empty() {
             let documents = documents::read(&args.policy)?;
@@ -82,8 +82,15 @@ impl Place {
 /// Builds the clients. Makes no call, except that a named profile may ask for its credentials.
 ///
 /// # Errors
-/// [`Failure`] where no Region is known: every call would fail with a message about an endpoint.
+/// [`Failure`] where it is not clear whose credentials are meant, and where no Region is known: every call would fail with a message about an endpoint.
 pub async fn clients(args: &AwsArgs) -> Result<Clients, Failure> {
+    // The SDK would take the variable's, and look at another account than the one that was asked for.
+    if let (Some(profile), Ok(_)) = (&args.profile, std::env::var("AWS_ACCESS_KEY_ID")) {
+        return Err(Failure::usage(format!(
+            "`--profile {profile}` and the environment variable `AWS_ACCESS_KEY_ID` name different credentials: leave \
+             out the one, or unset the other"
+        )));
+    }
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
     if let Some(profile) = &args.profile {
         loader = loader.profile_name(profile);
@@ -140,8 +147,8 @@ mod tests {
             &PolicyArgs::default(),
             &[("WATCHDOG_POLICY_PATH", "policy")],
             Err(
-                "the environment variable `WATCHDOG_POLICY_PATH`: `policy` is not a parameter path: it starts with `/` and \
-                 has letters, digits, `.`, `_`, `-` and `/`",
+                "the environment variable `WATCHDOG_POLICY_PATH` is `policy`: a parameter path starts with `/` and has letters, \
+ digits, `.`, `_`, `-` and `/`",
             ),
         );
     }

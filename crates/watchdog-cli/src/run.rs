@@ -59,8 +59,7 @@ pub async fn run(args: &RunArgs) -> Result<Exit, Failure> {
     Ok(exit(&report))
 }
 
-/// A warning counts as something that was not seen: the report does not say which ones could have changed the picture.
 fn exit(report: &RunReport) -> Exit {
     let is_current = report.policy.as_ref().is_none_or(|policy| policy.standing == "current");
-    Exit::of(&report.limits, report.unseen.is_empty() && report.warnings.is_empty() && is_current)
+    Exit::of(&report.limits, report.unseen.is_empty() && report.incomplete.is_none() && is_current)
 }

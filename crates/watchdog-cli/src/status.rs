@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use watchdog_aws::gather::PolicySource;
 use watchdog_aws::pass::{self, Look};
 use watchdog_core::bytes::Bytes;
+use watchdog_core::catalogue::Catalogue;
 use watchdog_core::event::{Tick, Timing};
 use watchdog_core::policy::{Policy, WorkgroupRule};
 use watchdog_core::report::LimitReport;
@@ -23,6 +24,8 @@ use crate::place::{self, Place};
 struct Status<'a> {
     policy: &'a Policy,
     findings: &'a Findings<'a>,
+    /// What is set in Athena.
+    catalogue: &'a Catalogue,
     /// Why the list of workgroups is not complete, where it is not.
     incomplete: Option<&'a Unknown>,
     as_of: Timestamp,
@@ -36,9 +39,21 @@ struct Status<'a> {
 struct Cutoff<'a> {
     workgroup: &'a str,
     bytes: Bytes,
+    enforced: Enforced,
     rule: &'a WorkgroupRule,
     /// Why the workgroup cannot be seen, where it cannot.
     unseen: Option<&'a Unknown>,
+}
+
+/// What Athena enforces, against what the policy says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Enforced {
+    /// The same.
+    Same,
+    /// Something else, or nothing.
+    Differs(Option<Bytes>),
+    /// Not known.
+    Unknown,
 }
 
 /// Runs the command.
@@ -54,12 +69,14 @@ pub async fn status(args: &StatusArgs) -> Result<Exit, Failure> {
     };
     let clients = place::clients(&args.aws).await?;
     let tick = Tick { at: now, timing: Timing::Now };
-    let look = pass::look(&clients, &place.settings(None, now), tick, now).await.map_err(|e| place::failed(&e))?;
+    let looked = pass::look(&clients, &place.settings(None, now), tick, now).await;
+    let (look, catalogue) = looked.map_err(|error| place::failed(&error))?;
     let findings = judge(&look.policy, &tick, &look.usage);
     blind(&look, &findings)?;
     let status = Status {
         policy: &look.policy,
         findings: &findings,
+        catalogue: &catalogue,
         incomplete: look.usage.incomplete.as_ref(),
         as_of: now,
         region: &clients.region,
@@ -82,7 +99,7 @@ fn blind(look: &Look, findings: &Findings<'_>) -> Result<(), Failure> {
     match &look.usage.incomplete {
         Some(why) if findings.seen.is_empty() => {
             let why = look.notes.warnings.first().cloned().unwrap_or_else(|| why.to_string());
-            Err(Failure::unseen(format!("AWS does not answer, so that nothing can be said: {why}")))
+            Err(Failure::unseen(format!("nothing could be seen in AWS: {why}")))
         }
         _ => Ok(()),
     }
@@ -100,7 +117,13 @@ impl Status<'_> {
         let unseen = self.findings.unseen.iter().map(|(name, why)| (name.as_str(), Some(why)));
         let cutoff = |(workgroup, unseen)| {
             let rule = self.policy.rule_for(workgroup)?;
-            Some(Cutoff { workgroup, bytes: rule.per_query_cutoff?.bytes, rule, unseen })
+            let bytes = rule.per_query_cutoff?.bytes;
+            let enforced = match self.catalogue.settings.get(workgroup).map(|settings| settings.per_query_cutoff) {
+                None => Enforced::Unknown,
+                Some(Some(enforced)) if enforced == bytes => Enforced::Same,
+                Some(other) => Enforced::Differs(other),
+            };
+            Some(Cutoff { workgroup, bytes, enforced, rule, unseen })
         };
         let mut cutoffs: Vec<_> = seen.chain(unseen).filter_map(cutoff).collect();
         cutoffs.sort_by_key(|cutoff| cutoff.workgroup);

@@ -190,10 +190,27 @@ mod tests {
             format!("`{t}` is not a size: write a number and one of B, kB, MB, GB, TB, PB, KiB, MiB, GiB, TiB, PiB")
         };
         check("700", "`700` has no unit: write for example `700 GB` (10^9 bytes) or `700 GiB` (2^30 bytes)");
-        for bad in
-            ["700 GB/h", "GB", "", "-1 GB", "1e3 GB", "1..2 GB", "1. GB", ".5 GB", ".", "7 G", "700 Gbit", "700 GB GB",
-             "NaN GB", "１ GB", "7 b b", "1,5 TB", "1_000 GB", "0.1234567890123456789 GB", "7 xb"]
-        {
+        for bad in [
+            "700 GB/h",
+            "GB",
+            "",
+            "-1 GB",
+            "1e3 GB",
+            "1..2 GB",
+            "1. GB",
+            ".5 GB",
+            ".",
+            "7 G",
+            "700 Gbit",
+            "700 GB GB",
+            "NaN GB",
+            "１ GB",
+            "7 b b",
+            "1,5 TB",
+            "1_000 GB",
+            "0.1234567890123456789 GB",
+            "7 xb",
+        ] {
             check(bad, &not_a_size(bad));
         }
         check("99999 EB", "`99999 EB` is too large: a size must be less than 16 EiB");
@@ -214,7 +231,8 @@ mod tests {
 
     #[test]
     fn people_see_one_decimal() {
-        let human = |n: u64| format!("{} | {}", Bytes::new(n).human(Units::Decimal), Bytes::new(n).human(Units::Binary));
+        let human =
+            |n: u64| format!("{} | {}", Bytes::new(n).human(Units::Decimal), Bytes::new(n).human(Units::Binary));
         assert_eq!(human(0), "0 B | 0 B");
         assert_eq!(human(999), "999 B | 999 B");
         assert_eq!(human(1_000), "1 kB | 1000 B");

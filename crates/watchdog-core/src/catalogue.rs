@@ -157,8 +157,11 @@ mod tests {
             let mut catalogue = Catalogue::default();
             let mut now = at("2026-03-01T00:00:00Z");
             for run in 0..24 * 60 / minutes {
-                let due: Vec<String> =
-                    catalogue.to_examine(names.iter().map(String::as_str), now).into_iter().map(str::to_owned).collect();
+                let due: Vec<String> = catalogue
+                    .to_examine(names.iter().map(String::as_str), now)
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect();
                 for name in due {
                     catalogue.settings.insert(name, read_at(now));
                 }

@@ -1,13 +1,16 @@
 //! The operator's document: which workgroups are watched, their limits, and who hears of them.
 //!
-//! A policy is one or several TOML documents. They are read twice: as typed ([`typed`]), then as meant ([`meant`]).
+//! A policy is one or several TOML documents. They are read twice: as typed (`typed`, by `read`), then as meant
+//! (`meant`, `limit`).
 //! Whatever is wrong is reported at once, each problem with its place and what would have been accepted.
 //! After that nothing is checked again: the values here are right by construction.
 
 mod address;
+mod limit;
 mod meant;
 mod pattern;
 mod problem;
+mod read;
 mod typed;
 
 use jiff::SignedDuration;
@@ -160,7 +163,7 @@ impl Policy {
             }]));
         }
         let mut problems = Vec::new();
-        let typed = documents.iter().map(|d| typed::read(&d.name, &d.text, &mut problems)).collect();
+        let typed = documents.iter().map(|d| read::read(&d.name, &d.text, &mut problems)).collect();
         let policy = meant::policy(typed, &mut problems);
         match policy {
             Some(policy) if problems.is_empty() => Ok(policy),

@@ -30,6 +30,9 @@ pub struct RunReport {
     pub policy: Option<PolicyReport>,
     /// One entry per limit.
     pub limits: Vec<LimitReport>,
+    /// Why the list of workgroups is not complete, where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
     /// What could not be seen, by workgroup.
     pub unseen: Vec<UnseenReport>,
     /// Workgroups that no rule covers.
@@ -126,6 +129,7 @@ impl RunReport {
             skipped: None,
             policy: None,
             limits: Vec::new(),
+            incomplete: None,
             unseen: Vec::new(),
             uncovered: Vec::new(),
             sent: Vec::new(),

@@ -107,14 +107,16 @@ impl Window {
         }
     }
 
-    /// For people, to follow a number: `in the last hour`, `today (Europe/Berlin)`.
+    /// For people, to follow a number: `in the last hour`, `today, Europe/Berlin time`.
     pub fn words(&self) -> String {
         match self {
             Self::Rolling { minutes: 60 } => "in the last hour".to_owned(),
             Self::Rolling { minutes } if minutes % 60 == 0 => format!("in the last {} hours", minutes / 60),
             Self::Rolling { minutes } => format!("in the last {minutes} minutes"),
-            Self::Calendar { unit: CalendarUnit::Hour, zone } => format!("in this clock hour ({})", zone_name(zone)),
-            Self::Calendar { unit: CalendarUnit::Day, zone } => format!("today ({})", zone_name(zone)),
+            Self::Calendar { unit: CalendarUnit::Hour, zone } => {
+                format!("in this clock hour, {} time", zone_name(zone))
+            }
+            Self::Calendar { unit: CalendarUnit::Day, zone } => format!("today, {} time", zone_name(zone)),
         }
     }
 }
@@ -205,16 +207,36 @@ mod tests {
         check("5m", "5m | in the last 5 minutes");
         check("90 min", "90m | in the last 90 minutes");
         check("1h30m", "90m | in the last 90 minutes");
-        check("calendar hour", "calendar-hour@Europe/Berlin | in this clock hour (Europe/Berlin)");
-        check(" calendar day ", "calendar-day@Europe/Berlin | today (Europe/Berlin)");
+        check("calendar hour", "calendar-hour@Europe/Berlin | in this clock hour, Europe/Berlin time");
+        check(" calendar day ", "calendar-day@Europe/Berlin | today, Europe/Berlin time");
     }
 
     #[test]
     fn anything_else_is_refused_with_a_remedy() {
         let longer = "7d 5min";
         for bad in [
-            "", "1", "60", "0h", "0m", "-1h", "1h ago", "3m", "7 min", "5m 1s", "5m 1ms", longer, "8d", "2w", "1mo", "1y",
-            "calendar", "calendar week", "Calendar Day", "99999999999999h", "1h\0", "١h",
+            "",
+            "1",
+            "60",
+            "0h",
+            "0m",
+            "-1h",
+            "1h ago",
+            "3m",
+            "7 min",
+            "5m 1s",
+            "5m 1ms",
+            longer,
+            "8d",
+            "2w",
+            "1mo",
+            "1y",
+            "calendar",
+            "calendar week",
+            "Calendar Day",
+            "99999999999999h",
+            "1h\0",
+            "١h",
         ] {
             check(
                 bad,

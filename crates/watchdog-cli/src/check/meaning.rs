@@ -170,7 +170,11 @@ fn write_limit(out: &mut String, limit: &Limit, rule: &WorkgroupRule) -> std::fm
             "    {style}{level}{style:#}{gap}  {share:>share_width$}  from {bytes:<bytes_width$}  tells {who}"
         )?;
     }
-    writeln!(out, "    falls back {} below where it rose; repeated every {:#}", limit.hysteresis, limit.repeat_every)
+    writeln!(
+        out,
+        "    a level ends {} of the limit below its threshold; reminders every {:#}",
+        limit.hysteresis, limit.repeat_every
+    )
 }
 
 /// How a limit came about: `700 GB = 70 % of 1 TB`.

@@ -6,7 +6,7 @@ use watchdog_core::percent::whole_percent;
 use watchdog_core::report::{LimitReport, UnseenReport};
 use watchdog_core::verdict::Verdict;
 
-use super::Status;
+use super::{Enforced, Status};
 
 /// Field names are part of the interface contract; those of a limit are the run report's and more.
 #[derive(Debug, Serialize)]
@@ -37,6 +37,8 @@ struct LimitAnswer {
 struct CutoffAnswer<'a> {
     workgroup: &'a str,
     per_query_cutoff_bytes: u64,
+    /// Whether Athena enforces the same; `null` where that is not known.
+    enforced: Option<bool>,
     /// Whether the workgroup has other limits, which the watchdog watches.
     has_limits: bool,
 }
@@ -51,6 +53,11 @@ impl<'a> Answer<'a> {
         let cutoffs = status.cutoffs().into_iter().map(|cutoff| CutoffAnswer {
             workgroup: cutoff.workgroup,
             per_query_cutoff_bytes: cutoff.bytes.get(),
+            enforced: match cutoff.enforced {
+                Enforced::Same => Some(true),
+                Enforced::Differs(_) => Some(false),
+                Enforced::Unknown => None,
+            },
             has_limits: !cutoff.rule.limits.is_empty(),
         });
         Self {

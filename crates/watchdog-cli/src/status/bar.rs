@@ -5,10 +5,12 @@ use watchdog_core::bytes::Bytes;
 
 /// The bar, `cells` characters wide where it is drawn in blocks and two more in ASCII, as in a mail's text form.
 ///
-/// Rounded down: only a limit that is gone fills it. Whatever is over the limit does not lengthen it.
+/// Rounded to the nearest cell, but only a limit that is gone fills it. Whatever is over the limit does not lengthen it.
 pub fn bar(used: Bytes, limit: Bytes, cells: usize, blocks: bool, style: Style) -> String {
-    let scaled = u128::from(used.get()) * u128::try_from(cells).unwrap_or(0) / u128::from(limit.get().max(1));
-    let filled = usize::try_from(scaled).unwrap_or(cells).min(cells);
+    let (part, whole) = (u128::from(used.get()), u128::from(limit.get().max(1)));
+    let nearest = (part * u128::try_from(cells).unwrap_or(0) + whole / 2) / whole;
+    let most = if used >= limit { cells } else { cells.saturating_sub(1) };
+    let filled = usize::try_from(nearest).unwrap_or(cells).min(most);
     let empty = cells - filled;
     if blocks {
         format!("{style}{}{style:#}{}", "█".repeat(filled), "░".repeat(empty))
@@ -30,7 +32,8 @@ mod tests {
     #[test]
     fn only_a_limit_that_is_gone_fills_it() {
         check(0, 1000, "[..........]");
-        check(99, 1000, "[..........]");
+        check(49, 1000, "[..........]");
+        check(50, 1000, "[#.........]");
         check(100, 1000, "[#.........]");
         check(999, 1000, "[#########.]");
         check(1000, 1000, "[##########]");

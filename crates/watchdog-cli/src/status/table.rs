@@ -10,15 +10,13 @@ use watchdog_core::percent::whole_percent;
 use watchdog_core::usage::Unknown;
 use watchdog_core::verdict::{Finding, Level, Verdict};
 
-use super::{Status, bar::bar};
+use super::{Enforced, Status, bar::bar};
 use crate::out::{Page, count, moment, printable, style_of};
 
 /// Characters of a bar: the most that help the eye, what a mail has, and the least that shows something.
-const BAR: (usize, usize, usize) = (40, 20, 10);
+const BAR: (usize, usize, usize) = (40, 20, 6);
 /// Between two columns.
 const GAP: usize = 2;
-/// The longest level word is `exhausted`.
-const LEVEL_WIDTH: usize = 9;
 
 /// One limit, as texts.
 struct Row<'a> {
@@ -44,16 +42,13 @@ pub(super) fn text(status: &Status<'_>, page: Page) -> String {
 
 fn write_all(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Result {
     let bold = Style::new().bold();
-    writeln!(
-        out,
-        "{bold}Athena quotas{bold:#}{} as of {}",
-        if status.region.is_empty() { String::new() } else { format!(" in {}", status.region) },
-        moment(status.as_of, &status.policy.mail.zone)
-    )?;
+    let region = if status.region.is_empty() { String::new() } else { format!(" in {}", status.region) };
+    let as_of = moment(status.as_of, &status.policy.mail.zone);
+    write_prose(out, "", &format!("{bold}Athena quotas{bold:#}{region} as of {as_of}"), page)?;
     writeln!(out, "policy {}\n", printable(status.policy_place))?;
     let rows = rows(&status.findings.verdicts);
     if rows.is_empty() {
-        writeln!(out, "No workgroup has a limit.")?;
+        writeln!(out, "The policy sets no limit for any workgroup that exists.")?;
     } else {
         match Columns::fitting(&rows, page) {
             Some(columns) => columns.write(out, &rows, page)?,
@@ -61,12 +56,12 @@ fn write_all(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Result {
         }
         writeln!(out, "\n{}", tally(&status.findings.verdicts))?;
     }
-    write_cutoffs(out, status)?;
-    write_unseen(out, status)?;
+    write_cutoffs(out, status, page)?;
+    write_unseen(out, status, page)?;
     if !status.findings.uncovered.is_empty() {
         let names: Vec<_> = status.findings.uncovered.iter().map(|name| printable(name)).collect();
         writeln!(out, "\n{bold}Watched by no rule{bold:#}")?;
-        write_wrapped(out, &names, page)?;
+        write_prose(out, "  ", &names.join(", "), page)?;
     }
     Ok(())
 }
@@ -89,7 +84,7 @@ fn rows<'a>(verdicts: &'a [Verdict<'a>]) -> Vec<Row<'a>> {
                 } else {
                     format!("{} left", limit.saturating_sub(*used).human(units))
                 };
-                (used.human(units), format!("{} %", whole_percent(*used, limit)), rest)
+                (used.human(units), percent(whole_percent(*used, limit)), rest)
             }
         };
         Row {
@@ -129,6 +124,7 @@ impl Row<'_> {
 struct Columns {
     workgroup: usize,
     window: usize,
+    level: usize,
     used: usize,
     limit: usize,
     cells: usize,
@@ -144,6 +140,7 @@ impl Columns {
         let mut columns = Self {
             workgroup: width("WORKGROUP", |row| &row.workgroup),
             window: width("WINDOW", |row| &row.window),
+            level: width("LEVEL", |row| row.verdict.level_word()),
             used: width("USED", |row| &row.used),
             limit: width("LIMIT", |row| &row.limit),
             cells: 0,
@@ -161,22 +158,22 @@ impl Columns {
 
     /// Characters up to the bar.
     fn before_bar(&self) -> usize {
-        2 + self.workgroup + GAP + self.window + GAP + LEVEL_WIDTH + GAP + self.used + GAP + self.limit + GAP
+        2 + self.workgroup + GAP + self.window + GAP + self.level + GAP + self.used + GAP + self.limit + GAP
     }
 
     fn write(&self, out: &mut String, rows: &[Row<'_>], page: Page) -> fmt::Result {
-        let Self { workgroup, window, used, limit, cells, percent } = *self;
+        let Self { workgroup, window, level, used, limit, cells, percent } = *self;
         let dim = Style::new().dimmed();
         writeln!(
             out,
-            "{dim}  {:workgroup$}  {:window$}  {:LEVEL_WIDTH$}  {:>used$}  {:>limit$}  HEADROOM{dim:#}",
+            "{dim}  {:workgroup$}  {:window$}  {:level$}  {:>used$}  {:>limit$}  HEADROOM{dim:#}",
             "WORKGROUP", "WINDOW", "LEVEL", "USED", "LIMIT"
         )?;
         for row in rows {
-            let level = row.level(LEVEL_WIDTH);
+            let word = row.level(level);
             write!(
                 out,
-                "{} {:workgroup$}  {:window$}  {level}  {:>used$}  {:>limit$}  ",
+                "{} {:workgroup$}  {:window$}  {word}  {:>used$}  {:>limit$}  ",
                 row.mark(),
                 row.workgroup,
                 row.window,
@@ -205,13 +202,21 @@ fn write_narrow(out: &mut String, rows: &[Row<'_>], page: Page) -> fmt::Result {
         if i > 0 {
             writeln!(out)?;
         }
-        writeln!(out, "{} {bold}{}{bold:#} {} {}", row.mark(), row.workgroup, row.window, row.level(0))?;
+        let mut title = String::new();
+        write_prose(
+            &mut title,
+            "  ",
+            &format!("{bold}{}{bold:#} {} {}", row.workgroup, row.window, row.level(0)),
+            page,
+        )?;
+        title.replace_range(..1, row.mark());
+        out.push_str(&title);
         match row.bar(cells, page) {
             Some(bar) => {
                 writeln!(out, "  {bar} {:>4}", row.percent)?;
                 writeln!(out, "  {} of {}, {}", row.used, row.limit, row.rest)?;
             }
-            None => writeln!(out, "  of {}: {}", row.limit, row.rest)?,
+            None => write_prose(out, "  ", &format!("of {}: {}", row.limit, row.rest), page)?,
         }
     }
     Ok(())
@@ -228,31 +233,40 @@ fn tally(verdicts: &[Verdict<'_>]) -> String {
     format!("{}: {}", count(verdicts.len(), "limit"), counts.collect::<Vec<_>>().join(", "))
 }
 
-fn write_cutoffs(out: &mut String, status: &Status<'_>) -> fmt::Result {
+fn write_cutoffs(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Result {
     let cutoffs = status.cutoffs();
     if cutoffs.is_empty() {
         return Ok(());
     }
     let bold = Style::new().bold();
     let width = cutoffs.iter().map(|cutoff| cutoff.workgroup.chars().count()).max().unwrap_or(0);
-    writeln!(out, "\n{bold}Per-query cutoffs{bold:#} as the policy says; Athena enforces what is set there")?;
+    writeln!(out, "\n{bold}Per-query cutoffs{bold:#}")?;
     for cutoff in cutoffs {
-        let size = cutoff.bytes.human(cutoff.rule.per_query_cutoff.map_or_else(Default::default, |size| size.units));
-        write!(out, "  {:width$}  {size} a query", printable(cutoff.workgroup))?;
+        let units = cutoff.rule.per_query_cutoff.map_or_else(Default::default, |size| size.units);
+        let mut line = format!("{:width$}  {} a query", printable(cutoff.workgroup), cutoff.bytes.human(units));
+        let style = style_of("warn");
+        line.push_str(&match cutoff.enforced {
+            Enforced::Same => ", enforced by Athena".to_owned(),
+            Enforced::Unknown => " in the policy".to_owned(),
+            Enforced::Differs(Some(other)) => {
+                format!(" in the policy, {style}but Athena enforces {}{style:#}", other.human(units))
+            }
+            Enforced::Differs(None) => format!(" in the policy, {style}but Athena enforces none{style:#}"),
+        });
         if cutoff.rule.limits.is_empty() {
-            write!(out, ", no other limit")?;
+            line.push_str(", no other limit");
         }
         if cutoff.unseen.is_some() {
             let style = style_of("unknown");
-            write!(out, "; {style}unknown{style:#}, see below")?;
+            line.push_str(&format!("; {style}unknown{style:#}, see below"));
         }
-        writeln!(out)?;
+        write_prose(out, "  ", &line, page)?;
     }
     Ok(())
 }
 
 /// What could not be seen, each cause with what would mend it.
-fn write_unseen(out: &mut String, status: &Status<'_>) -> fmt::Result {
+fn write_unseen(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Result {
     let (unseen, incomplete) = (&status.findings.unseen, status.incomplete);
     if unseen.is_empty() && incomplete.is_none() {
         return Ok(());
@@ -260,46 +274,58 @@ fn write_unseen(out: &mut String, status: &Status<'_>) -> fmt::Result {
     let style = style_of("unknown").bold();
     writeln!(out, "\n{style}Cannot see{style:#}")?;
     if let Some(why) = incomplete {
-        writeln!(out, "  the list of workgroups, so there may be more than these: {}", printable(&why.to_string()))?;
-        write_remedy(out, why, "")?;
+        let what = "the list of workgroups, so there may be more than these";
+        write_prose(out, "  ", &format!("{what}: {}", printable(&why.to_string())), page)?;
+        write_remedies(out, why, &[], page)?;
     }
+    // By cause: one that hits every workgroup is said once.
+    let mut causes: Vec<(&Unknown, Vec<&str>)> = Vec::new();
     for (workgroup, why) in unseen {
-        writeln!(out, "  {}: {}", printable(workgroup), printable(&why.to_string()))?;
-        write_remedy(out, why, workgroup)?;
+        match causes.iter_mut().find(|(other, _)| *other == why) {
+            Some((_, names)) => names.push(workgroup),
+            None => causes.push((why, vec![workgroup])),
+        }
+    }
+    for (why, names) in causes {
+        let list: Vec<_> = names.iter().map(|name| printable(name)).collect();
+        write_prose(out, "  ", &format!("{}: {}", list.join(", "), printable(&why.to_string())), page)?;
+        write_remedies(out, why, &names, page)?;
     }
     Ok(())
 }
 
-fn write_remedy(out: &mut String, why: &Unknown, workgroup: &str) -> fmt::Result {
-    let remedy = match why {
-        // The core speaks of the function's role; here it is a person who may not.
-        Unknown::Denied { operation } => Some(format!("Allow `{operation}` to the credentials in use.")),
-        other => other.remedy(workgroup),
-    };
-    match remedy {
-        Some(remedy) => writeln!(out, "    {}", printable(&remedy)),
-        None => Ok(()),
+/// One a line, and commands never broken: they are to be pasted.
+fn write_remedies(out: &mut String, why: &Unknown, workgroups: &[&str], page: Page) -> fmt::Result {
+    // The core speaks of the function's role; here it is a person who may not.
+    if let Unknown::Denied { operation } = why {
+        return write_prose(out, "    ", &format!("Allow `{operation}` to the credentials in use."), page);
     }
+    for remedy in workgroups.iter().filter_map(|workgroup| why.remedy(workgroup)) {
+        writeln!(out, "    {}", printable(&remedy))?;
+    }
+    Ok(())
 }
 
-/// Names with commas, in lines that fit.
-fn write_wrapped(out: &mut String, names: &[impl AsRef<str>], page: Page) -> fmt::Result {
-    let width = page.width.unwrap_or(100);
+/// Words in lines that fit the page, where it has an edge.
+fn write_prose(out: &mut String, indent: &str, text: &str, page: Page) -> fmt::Result {
     let mut column = 0;
-    for (i, name) in names.iter().enumerate() {
-        let name = name.as_ref();
-        let comma = if i + 1 < names.len() { "," } else { "" };
-        let length = name.chars().count() + comma.len();
-        if column == 0 {
-            write!(out, "  {name}{comma}")?;
-            column = 2 + length;
-        } else if column + 1 + length > width {
-            write!(out, "\n  {name}{comma}")?;
-            column = 2 + length;
-        } else {
-            write!(out, " {name}{comma}")?;
+    for word in text.split(' ') {
+        let length = anstream::adapter::strip_str(word).to_string().chars().count();
+        if column > 0 && page.width.is_none_or(|width| column + 1 + length <= width) {
+            write!(out, " {word}")?;
             column += 1 + length;
+            continue;
         }
+        if column > 0 {
+            writeln!(out)?;
+        }
+        write!(out, "{indent}{word}")?;
+        column = indent.len() + length;
     }
     writeln!(out)
+}
+
+/// `96 %`; a share that no column is made for is only said to be large.
+fn percent(percent: u64) -> String {
+    if percent > 9999 { "> 9999 %".to_owned() } else { format!("{percent} %") }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use expect_test::{Expect, expect};
 use jiff::Timestamp;
 use watchdog_core::bytes::Bytes;
+use watchdog_core::catalogue::{Catalogue, Settings};
 use watchdog_core::event::{Tick, Timing};
 use watchdog_core::policy::{Document, Policy};
 use watchdog_core::usage::{Seen, Series, Unknown, Usage};
@@ -90,9 +91,16 @@ fn show(policy: &str, usage: Vec<(&str, Seen)>, incomplete: Option<Unknown>, pag
     let workgroups: BTreeMap<_, _> = usage.into_iter().map(|(name, seen)| (name.to_owned(), seen)).collect();
     let usage = Usage { workgroups, incomplete };
     let findings = judge(&policy, &Tick { at: noon(), timing: Timing::Now }, &usage);
+    // Athena enforces 50 GB everywhere: right for `fast-query`, and not what the policy says of `exploratory`.
+    let mut catalogue = Catalogue::default();
+    for name in &findings.seen {
+        let settings = Settings { publishes_metrics: true, per_query_cutoff: Some(Bytes::new(50 * GB)), read: noon() };
+        catalogue.settings.insert(name.clone(), settings);
+    }
     let status = Status {
         policy: &policy,
         findings: &findings,
+        catalogue: &catalogue,
         incomplete: usage.incomplete.as_ref(),
         as_of: noon(),
         region: "eu-central-1",
@@ -102,7 +110,9 @@ fn show(policy: &str, usage: Vec<(&str, Seen)>, incomplete: Option<Unknown>, pag
     let text = table::text(&status, page);
     let text = if colour { text.replace('\x1b', "␛") } else { anstream::adapter::strip_str(&text).to_string() };
     if let Some(width) = page.width.filter(|_| !colour) {
-        let over = text.lines().find(|line| line.starts_with(['[', '>']) && line.chars().count() > width);
+        // All but commands, which must be pasted in one piece, and reasons, which the terminal may wrap.
+        let free = |line: &str| line.contains("aws athena") || line.contains(" ? ");
+        let over = text.lines().find(|line| line.chars().count() > width && !free(line));
         assert_eq!(over, None, "wider than the page");
     }
     format!("{text}exit {}\n", status.exit() as u8)
@@ -115,125 +125,147 @@ fn check(usage: Vec<(&str, Seen)>, page: Page, expected: &Expect) {
 
 #[test]
 fn wide() {
-    check(five(672 * GB), WIDE, &expect![[r#"
-        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
-        policy policy.toml
+    check(
+        five(672 * GB),
+        WIDE,
+        &expect![[r#"
+            Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+            policy policy.toml
 
-          WORKGROUP    WINDOW                      LEVEL        USED   LIMIT  HEADROOM
-          ad-hoc       1h                          ok            0 B  10 GiB  [.............................]   0 %  10 GiB left
-        > exploratory  1h                          critical   672 GB  700 GB  [###########################..]  96 %  28 GB left
-          exploratory  calendar-day@Europe/Berlin  ok         672 GB    5 TB  [###..........................]  13 %  4.3 TB left
-          long-query   24h                         ok         1.2 TB    4 TB  [########.....................]  30 %  2.8 TB left
-          predictable  1h                          warn       880 GB  1.1 TB  [#######################......]  80 %  220 GB left
+              WORKGROUP    WINDOW                      LEVEL       USED   LIMIT  HEADROOM
+              ad-hoc       1h                          ok           0 B  10 GiB  [..............................]   0 %  10 GiB left
+            > exploratory  1h                          critical  672 GB  700 GB  [#############################.]  96 %  28 GB left
+              exploratory  calendar-day@Europe/Berlin  ok        672 GB    5 TB  [####..........................]  13 %  4.3 TB left
+              long-query   24h                         ok        1.2 TB    4 TB  [#########.....................]  30 %  2.8 TB left
+              predictable  1h                          warn      880 GB  1.1 TB  [########################......]  80 %  220 GB left
 
-        5 limits: 1 critical, 1 warn, 3 ok
+            5 limits: 1 critical, 1 warn, 3 ok
 
-        Per-query cutoffs as the policy says; Athena enforces what is set there
-          exploratory  200 GB a query
-          fast-query   50 GB a query, no other limit
-        exit 1
-    "#]]);
+            Per-query cutoffs as the policy says; Athena enforces what is set there
+              exploratory  200 GB a query
+              fast-query   50 GB a query, no other limit
+            exit 1
+        "#]],
+    );
 }
 
 #[test]
 fn piped_is_as_wide_as_it_needs() {
-    check(five(672 * GB), PIPED, &expect![[r#"
-        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
-        policy policy.toml
+    check(
+        five(672 * GB),
+        PIPED,
+        &expect![[r#"
+            Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+            policy policy.toml
 
-          WORKGROUP    WINDOW                      LEVEL        USED   LIMIT  HEADROOM
-          ad-hoc       1h                          ok            0 B  10 GiB  [....................]   0 %  10 GiB left
-        > exploratory  1h                          critical   672 GB  700 GB  [###################.]  96 %  28 GB left
-          exploratory  calendar-day@Europe/Berlin  ok         672 GB    5 TB  [##..................]  13 %  4.3 TB left
-          long-query   24h                         ok         1.2 TB    4 TB  [######..............]  30 %  2.8 TB left
-          predictable  1h                          warn       880 GB  1.1 TB  [################....]  80 %  220 GB left
+              WORKGROUP    WINDOW                      LEVEL       USED   LIMIT  HEADROOM
+              ad-hoc       1h                          ok           0 B  10 GiB  [....................]   0 %  10 GiB left
+            > exploratory  1h                          critical  672 GB  700 GB  [###################.]  96 %  28 GB left
+              exploratory  calendar-day@Europe/Berlin  ok        672 GB    5 TB  [###.................]  13 %  4.3 TB left
+              long-query   24h                         ok        1.2 TB    4 TB  [######..............]  30 %  2.8 TB left
+              predictable  1h                          warn      880 GB  1.1 TB  [################....]  80 %  220 GB left
 
-        5 limits: 1 critical, 1 warn, 3 ok
+            5 limits: 1 critical, 1 warn, 3 ok
 
-        Per-query cutoffs as the policy says; Athena enforces what is set there
-          exploratory  200 GB a query
-          fast-query   50 GB a query, no other limit
-        exit 1
-    "#]]);
+            Per-query cutoffs as the policy says; Athena enforces what is set there
+              exploratory  200 GB a query
+              fast-query   50 GB a query, no other limit
+            exit 1
+        "#]],
+    );
 }
 
 #[test]
 fn narrow() {
-    check(five(672 * GB), NARROW, &expect![[r#"
-        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
-        policy policy.toml
+    check(
+        five(672 * GB),
+        NARROW,
+        &expect![[r#"
+            Athena quotas in eu-central-1 as of
+            2026-07-31 12:05 UTC
+            policy policy.toml
 
-          ad-hoc 1h ok
-          [....................]  0 %
-          0 B of 10 GiB, 10 GiB left
+              ad-hoc 1h ok
+              [....................]  0 %
+              0 B of 10 GiB, 10 GiB left
 
-        > exploratory 1h critical
-          [###################.] 96 %
-          672 GB of 700 GB, 28 GB left
+            > exploratory 1h critical
+              [###################.] 96 %
+              672 GB of 700 GB, 28 GB left
 
-          exploratory calendar-day@Europe/Berlin ok
-          [##..................] 13 %
-          672 GB of 5 TB, 4.3 TB left
+              exploratory calendar-day@Europe/Berlin ok
+              [###.................] 13 %
+              672 GB of 5 TB, 4.3 TB left
 
-          long-query 24h ok
-          [######..............] 30 %
-          1.2 TB of 4 TB, 2.8 TB left
+              long-query 24h ok
+              [######..............] 30 %
+              1.2 TB of 4 TB, 2.8 TB left
 
-          predictable 1h warn
-          [################....] 80 %
-          880 GB of 1.1 TB, 220 GB left
+              predictable 1h warn
+              [################....] 80 %
+              880 GB of 1.1 TB, 220 GB left
 
-        5 limits: 1 critical, 1 warn, 3 ok
+            5 limits: 1 critical, 1 warn, 3 ok
 
-        Per-query cutoffs as the policy says; Athena enforces what is set there
-          exploratory  200 GB a query
-          fast-query   50 GB a query, no other limit
-        exit 1
-    "#]]);
+            Per-query cutoffs as the policy says; Athena
+            enforces what is set there
+              exploratory  200 GB a query
+              fast-query   50 GB a query, no other limit
+            exit 1
+        "#]],
+    );
 }
 
 #[test]
 fn in_blocks() {
-    check(five(672 * GB), Page { width: Some(100), blocks: true }, &expect![[r#"
-        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
-        policy policy.toml
+    check(
+        five(672 * GB),
+        Page { width: Some(100), blocks: true },
+        &expect![[r#"
+            Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+            policy policy.toml
 
-          WORKGROUP    WINDOW                      LEVEL        USED   LIMIT  HEADROOM
-          ad-hoc       1h                          ok            0 B  10 GiB  ░░░░░░░░░░░   0 %  10 GiB left
-        > exploratory  1h                          critical   672 GB  700 GB  ██████████░  96 %  28 GB left
-          exploratory  calendar-day@Europe/Berlin  ok         672 GB    5 TB  █░░░░░░░░░░  13 %  4.3 TB left
-          long-query   24h                         ok         1.2 TB    4 TB  ███░░░░░░░░  30 %  2.8 TB left
-          predictable  1h                          warn       880 GB  1.1 TB  ████████░░░  80 %  220 GB left
+              WORKGROUP    WINDOW                      LEVEL       USED   LIMIT  HEADROOM
+              ad-hoc       1h                          ok           0 B  10 GiB  ░░░░░░░░░░░░   0 %  10 GiB left
+            > exploratory  1h                          critical  672 GB  700 GB  ███████████░  96 %  28 GB left
+              exploratory  calendar-day@Europe/Berlin  ok        672 GB    5 TB  ██░░░░░░░░░░  13 %  4.3 TB left
+              long-query   24h                         ok        1.2 TB    4 TB  ████░░░░░░░░  30 %  2.8 TB left
+              predictable  1h                          warn      880 GB  1.1 TB  ██████████░░  80 %  220 GB left
 
-        5 limits: 1 critical, 1 warn, 3 ok
+            5 limits: 1 critical, 1 warn, 3 ok
 
-        Per-query cutoffs as the policy says; Athena enforces what is set there
-          exploratory  200 GB a query
-          fast-query   50 GB a query, no other limit
-        exit 1
-    "#]]);
+            Per-query cutoffs as the policy says; Athena enforces what is set there
+              exploratory  200 GB a query
+              fast-query   50 GB a query, no other limit
+            exit 1
+        "#]],
+    );
 }
 
 #[test]
 fn over_the_limit() {
-    check(five(728 * GB), WIDE, &expect![[r#"
-        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
-        policy policy.toml
+    check(
+        five(728 * GB),
+        WIDE,
+        &expect![[r#"
+            Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+            policy policy.toml
 
-          WORKGROUP    WINDOW                      LEVEL        USED   LIMIT  HEADROOM
-          ad-hoc       1h                          ok            0 B  10 GiB  [............................]    0 %  10 GiB left
-        > exploratory  1h                          exhausted  728 GB  700 GB  [############################]  104 %  28 GB over
-          exploratory  calendar-day@Europe/Berlin  ok         728 GB    5 TB  [####........................]   14 %  4.3 TB left
-          long-query   24h                         ok         1.2 TB    4 TB  [########....................]   30 %  2.8 TB left
-          predictable  1h                          warn       880 GB  1.1 TB  [######################......]   80 %  220 GB left
+              WORKGROUP    WINDOW                      LEVEL        USED   LIMIT  HEADROOM
+              ad-hoc       1h                          ok            0 B  10 GiB  [............................]    0 %  10 GiB left
+            > exploratory  1h                          exhausted  728 GB  700 GB  [############################]  104 %  28 GB over
+              exploratory  calendar-day@Europe/Berlin  ok         728 GB    5 TB  [####........................]   14 %  4.3 TB left
+              long-query   24h                         ok         1.2 TB    4 TB  [#########...................]   30 %  2.8 TB left
+              predictable  1h                          warn       880 GB  1.1 TB  [######################......]   80 %  220 GB left
 
-        5 limits: 1 exhausted, 1 warn, 3 ok
+            5 limits: 1 exhausted, 1 warn, 3 ok
 
-        Per-query cutoffs as the policy says; Athena enforces what is set there
-          exploratory  200 GB a query
-          fast-query   50 GB a query, no other limit
-        exit 1
-    "#]]);
+            Per-query cutoffs as the policy says; Athena enforces what is set there
+              exploratory  200 GB a query
+              fast-query   50 GB a query, no other limit
+            exit 1
+        "#]],
+    );
 }
 
 #[test]
@@ -242,12 +274,12 @@ fn colours() {
         ␛[1mAthena quotas␛[0m in eu-central-1 as of 2026-07-31 12:05 UTC
         policy policy.toml
 
-        ␛[2m  WORKGROUP    WINDOW                      LEVEL        USED   LIMIT  HEADROOM␛[0m
-          ad-hoc       1h                          ␛[32mok␛[0m            0 B  10 GiB  ␛[32m␛[0m░░░░░░░░░░░   0 %  10 GiB left
-        > exploratory  1h                          ␛[1m␛[31mcritical␛[0m   672 GB  700 GB  ␛[1m␛[31m██████████␛[0m░  96 %  28 GB left
-          exploratory  calendar-day@Europe/Berlin  ␛[32mok␛[0m         672 GB    5 TB  ␛[32m█␛[0m░░░░░░░░░░  13 %  4.3 TB left
-          long-query   24h                         ␛[32mok␛[0m         1.2 TB    4 TB  ␛[32m███␛[0m░░░░░░░░  30 %  2.8 TB left
-          predictable  1h                          ␛[33mwarn␛[0m       880 GB  1.1 TB  ␛[33m████████␛[0m░░░  80 %  220 GB left
+        ␛[2m  WORKGROUP    WINDOW                      LEVEL       USED   LIMIT  HEADROOM␛[0m
+          ad-hoc       1h                          ␛[32mok␛[0m           0 B  10 GiB  ␛[32m␛[0m░░░░░░░░░░░░   0 %  10 GiB left
+        > exploratory  1h                          ␛[1m␛[31mcritical␛[0m  672 GB  700 GB  ␛[1m␛[31m███████████␛[0m░  96 %  28 GB left
+          exploratory  calendar-day@Europe/Berlin  ␛[32mok␛[0m        672 GB    5 TB  ␛[32m██␛[0m░░░░░░░░░░  13 %  4.3 TB left
+          long-query   24h                         ␛[32mok␛[0m        1.2 TB    4 TB  ␛[32m████␛[0m░░░░░░░░  30 %  2.8 TB left
+          predictable  1h                          ␛[33mwarn␛[0m      880 GB  1.1 TB  ␛[33m██████████␛[0m░░  80 %  220 GB left
 
         5 limits: 1 ␛[1m␛[31mcritical␛[0m, 1 ␛[33mwarn␛[0m, 3 ␛[32mok␛[0m
 
@@ -269,69 +301,90 @@ fn unknown_is_never_zero_or_an_empty_bar() {
         ("exploratory", Err(Unknown::MetricsOff)),
         ("ad-hoc", Err(denied)),
     ];
-    check(usage.clone(), WIDE, &expect![[r#"
-        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
-        policy policy.toml
+    check(
+        usage.clone(),
+        WIDE,
+        &expect![[r#"
+            Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+            policy policy.toml
 
-          WORKGROUP    WINDOW                      LEVEL       USED   LIMIT  HEADROOM
-          ad-hoc       1h                          unknown        ?  10 GiB  AWS denied `cloudwatch:GetMetricData`
-          exploratory  1h                          unknown        ?  700 GB  the workgroup publishes no metrics to CloudWatch
-          exploratory  calendar-day@Europe/Berlin  unknown        ?    5 TB  the workgroup publishes no metrics to CloudWatch
-          long-query   24h                         unknown        ?    4 TB  `cloudwatch:GetMetricData` failed with `Throttling`
-          predictable  1h                          ok         10 GB  1.1 TB  [...............................]  0 %  1.1 TB left
+              WORKGROUP    WINDOW                      LEVEL     USED   LIMIT  HEADROOM
+              ad-hoc       1h                          unknown      ?  10 GiB  AWS denied `cloudwatch:GetMetricData`
+              exploratory  1h                          unknown      ?  700 GB  the workgroup publishes no metrics to CloudWatch
+              exploratory  calendar-day@Europe/Berlin  unknown      ?    5 TB  the workgroup publishes no metrics to CloudWatch
+              long-query   24h                         unknown      ?    4 TB  `cloudwatch:GetMetricData` failed with `Throttling`
+              predictable  1h                          ok       10 GB  1.1 TB  [.................................]  0 %  1.1 TB left
 
-        5 limits: 4 unknown, 1 ok
+            5 limits: 4 unknown, 1 ok
 
-        Per-query cutoffs as the policy says; Athena enforces what is set there
-          exploratory  200 GB a query; unknown, see below
-          fast-query   50 GB a query, no other limit; unknown, see below
+            Per-query cutoffs as the policy says; Athena enforces what is set there
+              exploratory  200 GB a query; unknown, see below
+              fast-query   50 GB a query, no other limit; unknown, see below
 
-        Cannot see
-          ad-hoc: AWS denied `cloudwatch:GetMetricData`
-            Allow `cloudwatch:GetMetricData` to the credentials in use.
-          exploratory: the workgroup publishes no metrics to CloudWatch
-            aws athena update-work-group --work-group exploratory --configuration-updates PublishCloudWatchMetricsEnabled=true
-          fast-query: the workgroup is disabled
-            aws athena update-work-group --work-group fast-query --state ENABLED
-          long-query: `cloudwatch:GetMetricData` failed with `Throttling`
-        exit 3
-    "#]]);
-    check(usage, NARROW, &expect![[r#"
-        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
-        policy policy.toml
+            Cannot see
+              ad-hoc: AWS denied `cloudwatch:GetMetricData`
+                Allow `cloudwatch:GetMetricData` to the credentials in use.
+              exploratory: the workgroup publishes no metrics to CloudWatch
+                aws athena update-work-group --work-group exploratory --configuration-updates PublishCloudWatchMetricsEnabled=true
+              fast-query: the workgroup is disabled
+                aws athena update-work-group --work-group fast-query --state ENABLED
+              long-query: `cloudwatch:GetMetricData` failed with `Throttling`
+            exit 3
+        "#]],
+    );
+    check(
+        usage,
+        NARROW,
+        &expect![[r#"
+            Athena quotas in eu-central-1 as of
+            2026-07-31 12:05 UTC
+            policy policy.toml
 
-          ad-hoc 1h unknown
-          of 10 GiB: AWS denied `cloudwatch:GetMetricData`
+              ad-hoc 1h unknown
+              of 10 GiB: AWS denied
+              `cloudwatch:GetMetricData`
 
-          exploratory 1h unknown
-          of 700 GB: the workgroup publishes no metrics to CloudWatch
+              exploratory 1h unknown
+              of 700 GB: the workgroup publishes no
+              metrics to CloudWatch
 
-          exploratory calendar-day@Europe/Berlin unknown
-          of 5 TB: the workgroup publishes no metrics to CloudWatch
+              exploratory calendar-day@Europe/Berlin
+              unknown
+              of 5 TB: the workgroup publishes no
+              metrics to CloudWatch
 
-          long-query 24h unknown
-          of 4 TB: `cloudwatch:GetMetricData` failed with `Throttling`
+              long-query 24h unknown
+              of 4 TB: `cloudwatch:GetMetricData` failed
+              with `Throttling`
 
-          predictable 1h ok
-          [....................]  0 %
-          10 GB of 1.1 TB, 1.1 TB left
+              predictable 1h ok
+              [....................]  0 %
+              10 GB of 1.1 TB, 1.1 TB left
 
-        5 limits: 4 unknown, 1 ok
+            5 limits: 4 unknown, 1 ok
 
-        Per-query cutoffs as the policy says; Athena enforces what is set there
-          exploratory  200 GB a query; unknown, see below
-          fast-query   50 GB a query, no other limit; unknown, see below
+            Per-query cutoffs as the policy says; Athena
+            enforces what is set there
+              exploratory  200 GB a query; unknown, see
+              below
+              fast-query   50 GB a query, no other
+              limit; unknown, see below
 
-        Cannot see
-          ad-hoc: AWS denied `cloudwatch:GetMetricData`
-            Allow `cloudwatch:GetMetricData` to the credentials in use.
-          exploratory: the workgroup publishes no metrics to CloudWatch
-            aws athena update-work-group --work-group exploratory --configuration-updates PublishCloudWatchMetricsEnabled=true
-          fast-query: the workgroup is disabled
-            aws athena update-work-group --work-group fast-query --state ENABLED
-          long-query: `cloudwatch:GetMetricData` failed with `Throttling`
-        exit 3
-    "#]]);
+            Cannot see
+              ad-hoc: AWS denied
+              `cloudwatch:GetMetricData`
+                Allow `cloudwatch:GetMetricData` to the
+                credentials in use.
+              exploratory: the workgroup publishes no
+              metrics to CloudWatch
+                aws athena update-work-group --work-group exploratory --configuration-updates PublishCloudWatchMetricsEnabled=true
+              fast-query: the workgroup is disabled
+                aws athena update-work-group --work-group fast-query --state ENABLED
+              long-query: `cloudwatch:GetMetricData`
+              failed with `Throttling`
+            exit 3
+        "#]],
+    );
 }
 
 #[test]
@@ -342,12 +395,12 @@ fn an_incomplete_list_is_said() {
         Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
         policy policy.toml
 
-          WORKGROUP    WINDOW                      LEVEL        USED   LIMIT  HEADROOM
-          ad-hoc       1h                          ok            0 B  10 GiB  [.............................]   0 %  10 GiB left
-          exploratory  1h                          ok            0 B  700 GB  [.............................]   0 %  700 GB left
-          exploratory  calendar-day@Europe/Berlin  ok            0 B    5 TB  [.............................]   0 %  5 TB left
-          long-query   24h                         ok         1.2 TB    4 TB  [########.....................]  30 %  2.8 TB left
-          predictable  1h                          unknown         ?  1.1 TB  AWS denied `athena:ListWorkGroups`
+          WORKGROUP    WINDOW                      LEVEL      USED   LIMIT  HEADROOM
+          ad-hoc       1h                          ok          0 B  10 GiB  [...............................]   0 %  10 GiB left
+          exploratory  1h                          ok          0 B  700 GB  [...............................]   0 %  700 GB left
+          exploratory  calendar-day@Europe/Berlin  ok          0 B    5 TB  [...............................]   0 %  5 TB left
+          long-query   24h                         ok       1.2 TB    4 TB  [##########.....................]  30 %  2.8 TB left
+          predictable  1h                          unknown       ?  1.1 TB  AWS denied `athena:ListWorkGroups`
 
         5 limits: 1 unknown, 4 ok
 
@@ -372,15 +425,16 @@ fn all_is_well() {
         Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
         policy policy.toml
 
-          WORKGROUP    WINDOW  LEVEL      USED  LIMIT  HEADROOM
-          predictable  1h      ok          0 B  10 GB  [........................................]  0 %  10 GB left
+          WORKGROUP    WINDOW  LEVEL  USED  LIMIT  HEADROOM
+          predictable  1h      ok      0 B  10 GB  [........................................]  0 %  10 GB left
 
         1 limit: 1 ok
 
         Watched by no rule
           primary, scratch\u{1b}[2J
         exit 0
-    "#]].assert_eq(&show(policy, usage, None, WIDE, false));
+    "#]]
+    .assert_eq(&show(policy, usage, None, WIDE, false));
 }
 
 #[test]
@@ -390,9 +444,10 @@ fn no_limit_at_all() {
         Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
         policy policy.toml
 
-        No workgroup has a limit.
+        The policy sets no limit for any workgroup that exists.
         exit 0
-    "#]].assert_eq(&show(policy, vec![], None, WIDE, false));
+    "#]]
+    .assert_eq(&show(policy, vec![], None, WIDE, false));
 }
 
 #[test]
@@ -405,8 +460,8 @@ fn numbers_that_no_float_holds() {
         policy policy.toml
 
           WORKGROUP  WINDOW  LEVEL         USED  LIMIT  HEADROOM
-          big        24h     warn         50 PB  60 PB  [##########################......]                    83 %  10 PB left
-        > small      24h     exhausted  18.4 EB    1 B  [################################]  18446744073709551615 %  18.4 EB over
+          big        24h     warn         50 PB  60 PB  [#################################.......]      83 %  10 PB left
+        > small      24h     exhausted  18.4 EB    1 B  [########################################]  > 9999 %  18.4 EB over
 
         2 limits: 1 exhausted, 1 warn
         exit 1

@@ -33,31 +33,37 @@ name = "team-*"
 limit = [{ window = "1h", limit = "1 GB" }]
 
 [[workgroup]]
-name = "*-etl"
+name = "*-data"
 limit = [{ window = "1h", limit = "1 GB" }]
 "#;
 
 #[test]
 fn all_problems_come_out_at_once() {
     let name = file("many.toml", MANY);
-    check(watchdog(&["check", &name]), &expect![[r#"
-        exit 2
-        --- stderr
-        `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
-        many.toml:5:13: `time_zone` is `Europe/Atlantis`: no such IANA zone; write for example `Europe/Berlin` or `UTC`
-        many.toml:6:1: unknown key `colour`: `[mail]` knows `sender`, `reply_to`, `admins`, `allowed_domains`, `time_zone`, `repeat_cannot_see_every`
-        many.toml:12:9: `limit` must be a text in quotes, such as `"700 GB"`, not the integer `700`
-        many.toml:18:9: `limit`: `700 GB/h` is not a size: write a number and one of B, kB, MB, GB, TB, PB, KiB, MiB, GiB, TiB, PiB
-        many.toml:19:8: `warn` is `0 %`: it must be more than 0 % and less than 100 %, where the limit is exhausted
-        many.toml:20:12: `critical` is `130 %`: it must be more than 0 % and less than 100 %, where the limit is exhausted
-        7 problems
-    "#]]);
+    check(
+        watchdog(&["check", &name]),
+        &expect![[r#"
+            exit 2
+            --- stderr
+            `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
+            many.toml:5:13: `time_zone` is `Europe/Atlantis`: no such IANA zone; write for example `Europe/Berlin` or `UTC`
+            many.toml:6:1: unknown key `colour`: `[mail]` knows `sender`, `reply_to`, `admins`, `allowed_domains`, `time_zone`, `repeat_cannot_see_every`
+            many.toml:12:9: `limit` must be a text in quotes, such as `"700 GB"`, not the integer `700`
+            many.toml:18:9: `limit`: `700 GB/h` is not a size: write a number and one of B, kB, MB, GB, TB, PB, KiB, MiB, GiB, TiB, PiB
+            many.toml:19:8: `warn` is `0 %`: it must be more than 0 % and less than 100 %, where the limit is exhausted
+            many.toml:20:12: `critical` is `130 %`: it must be more than 0 % and less than 100 %, where the limit is exhausted
+            many.toml:23:8: the names `team-*` and `*-data` can match the same workgroup and neither is more specific: spell out more of one of them
+            8 problems
+        "#]],
+    );
 }
 
 #[test]
 fn problems_as_json_are_data() {
     let name = file("json-bad.toml", "[[workgroup]]\nname = \"a\"\nlimits = 3\n");
-    check(watchdog(&["check", "--json", &name]), &expect![[r#"
+    check(
+        watchdog(&["check", "--json", &name]),
+        &expect![[r#"
         exit 2
         --- stdout
         {
@@ -102,13 +108,16 @@ fn problems_as_json_are_data() {
           ],
           "policy": null
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_policy_given_to_status_is_checked_before_aws_is_asked() {
     let name = file("status-bad.toml", "[mail]\nadmins = 3\n");
-    check(watchdog(&["status", "--policy", &name]), &expect![[r#"
+    check(
+        watchdog(&["status", "--policy", &name]),
+        &expect![[r#"
         exit 2
         --- stderr
         error: the policy has 4 problems:
@@ -116,7 +125,8 @@ fn a_policy_given_to_status_is_checked_before_aws_is_asked() {
         `[mail]` has no `sender`: write an address that SES has verified, `sender = "watchdog@example.com"`
         the policy has no `[[workgroup]]`: nothing would be watched; add one, with `name = "*"` for all workgroups
         status-bad.toml:2:10: `admins` must be a list of texts, such as `["ops@example.com"]`, not the integer `3`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

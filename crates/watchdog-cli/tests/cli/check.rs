@@ -7,56 +7,61 @@ use super::{POLICY, check, check_with_input, file, watchdog};
 #[test]
 fn a_valid_policy_is_explained() {
     let name = file("explained.toml", POLICY);
-    check(watchdog(&["check", &name]), &expect![[r#"
-        exit 0
-        --- stdout
-        Valid: 1 document, 4 workgroup rules, 4 limits.
+    check(
+        watchdog(&["check", &name]),
+        &expect![[r#"
+            exit 0
+            --- stdout
+            Valid: 1 document, 4 workgroup rules, 4 limits.
 
-        Mail      from watchdog@example.com
-                  answers to data-platform@example.com
-                  admins: dba@example.com, ops@example.com
-                  only ever to: example.com
-                  times in Europe/Berlin
-                  what cannot be seen is repeated to the admins every 24h
+            Mail      from watchdog@example.com
+                      answers to data-platform@example.com
+                      admins: dba@example.com, ops@example.com
+                      only ever to: example.com
+                      times in Europe/Berlin
+                      what cannot be seen is repeated to the admins every 24h
 
-        For a workgroup that several of these match, the first one counts.
+            For a workgroup that several of these match, the first one counts.
 
-        exploratory, owner lead@example.com
-          1h: 700 GB = 70 % of 1 TB
-            warn       66.67 %  from 466,690,000,000 bytes (466.7 GB)  tells the owner lead@example.com
-            critical      95 %  from 665,000,000,000 bytes (665 GB)    tells the owner lead@example.com, the admins
-            exhausted    100 %  from 700,000,000,000 bytes (700 GB)    tells the admins
-            falls back 5 % below where it rose; repeated every 2h
-          calendar-day@Europe/Berlin: 4 TiB
-            warn        80 %  from 3,518,437,208,884 bytes (3.2 TiB)  tells analysts@example.com
-            critical    95 %  from 4,178,144,185,549 bytes (3.8 TiB)  tells analysts@example.com
-            exhausted  100 %  from 4,398,046,511,104 bytes (4 TiB)    tells analysts@example.com
-            falls back 5 % below where it rose; repeated every 2h
+            exploratory, owner lead@example.com
+              1h: 700 GB = 70 % of 1 TB
+                warn       66.67 %  from 466,690,000,000 bytes (466.7 GB)  tells the owner lead@example.com
+                critical      95 %  from 665,000,000,000 bytes (665 GB)    tells the owner lead@example.com, the admins
+                exhausted    100 %  from 700,000,000,000 bytes (700 GB)    tells the admins
+                a level ends 5 % of the limit below its threshold; reminders every 2h
+              calendar-day@Europe/Berlin: 4 TiB
+                warn        80 %  from 3,518,437,208,884 bytes (3.2 TiB)  tells analysts@example.com
+                critical    95 %  from 4,178,144,185,549 bytes (3.8 TiB)  tells analysts@example.com
+                exhausted  100 %  from 4,398,046,511,104 bytes (4 TiB)    tells analysts@example.com
+                a level ends 5 % of the limit below its threshold; reminders every 2h
 
-        predictable
-          one query: 500 GB (500,000,000,000 bytes), stated here to be shown; set in Athena, which enforces it
-          1h: 1.1 TB = 1 TB + 10 %
-            warn        80 %  from 880,000,000,000 bytes (880 GB)    tells the admins
-            critical    95 %  from 1,045,000,000,000 bytes (1 TB)    tells the admins
-            exhausted  100 %  from 1,100,000,000,000 bytes (1.1 TB)  tells the admins
-            falls back 5 % below where it rose; repeated every 2h
+            predictable
+              one query: 500 GB (500,000,000,000 bytes), stated here to be shown; set in Athena, which enforces it
+              1h: 1.1 TB = 1 TB + 10 %
+                warn        80 %  from 880,000,000,000 bytes (880 GB)    tells the admins
+                critical    95 %  from 1,045,000,000,000 bytes (1 TB)    tells the admins
+                exhausted  100 %  from 1,100,000,000,000 bytes (1.1 TB)  tells the admins
+                a level ends 5 % of the limit below its threshold; reminders every 2h
 
-        fast-query
-          one query: 50 GB (50,000,000,000 bytes), stated here to be shown; set in Athena, which enforces it
+            fast-query
+              one query: 50 GB (50,000,000,000 bytes), stated here to be shown; set in Athena, which enforces it
 
-        team-* (pattern)
-          24h: 999 B
-            warn        80 %  from 800 bytes  tells the owner, for want of one the admins
-            critical    95 %  from 950 bytes  tells the owner, for want of one the admins
-            exhausted  100 %  from 999 bytes  tells the owner, for want of one the admins
-            falls back 5 % below where it rose; repeated every 2h
-    "#]]);
+            team-* (pattern)
+              24h: 999 B
+                warn        80 %  from 800 bytes  tells the owner, for want of one the admins
+                critical    95 %  from 950 bytes  tells the owner, for want of one the admins
+                exhausted  100 %  from 999 bytes  tells the owner, for want of one the admins
+                a level ends 5 % of the limit below its threshold; reminders every 2h
+        "#]],
+    );
 }
 
 #[test]
 fn a_valid_policy_as_json() {
     let name = file("json.toml", POLICY);
-    check(watchdog(&["check", "--json", &name]), &expect![[r#"
+    check(
+        watchdog(&["check", "--json", &name]),
+        &expect![[r#"
         exit 0
         --- stdout
         {
@@ -258,13 +263,17 @@ fn a_valid_policy_as_json() {
             ]
           }
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn standard_input_is_a_document() {
     let text = "[[workgroup]]\nname = \"x\"\nlimits = 3\n";
-    check_with_input(watchdog(&["check", "-"]), text, &expect![[r#"
+    check_with_input(
+        watchdog(&["check", "-"]),
+        text,
+        &expect![[r#"
         exit 2
         --- stderr
         `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
@@ -273,7 +282,8 @@ fn standard_input_is_a_document() {
         <stdin>:1:1: workgroup `x` has neither a `[[workgroup.limit]]` nor a `per_query_cutoff`: give it one
         <stdin>:3:1: unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`, `limit`
         5 problems
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -301,12 +311,15 @@ fn the_schema_is_json() {
 fn what_a_parameter_cannot_hold_is_a_problem() {
     let comment = |n: usize| format!("{POLICY}#{}\n", "x".repeat(n - POLICY.len() - 2));
     let name = file("9000-bytes.toml", &comment(9000));
-    check(watchdog(&["check", &name]), &expect![[r#"
+    check(
+        watchdog(&["check", &name]),
+        &expect![[r#"
         exit 2
         --- stderr
         9000-bytes.toml:1:1: this document has 9000 bytes: an SSM parameter holds at most 8192 (Advanced tier) or 4096 (Standard tier); split it into several parameters under the same path
         1 problem
-    "#]]);
+    "#]],
+    );
     let name = file("8192-bytes.toml", &comment(8192));
     let output = super::output(watchdog(&["check", &name]), "");
     let warning = String::from_utf8(output.stderr).unwrap();

@@ -2,6 +2,8 @@
 //!
 //! The goldens are updated by running the tests with `UPDATE_EXPECT=1`; read the difference before committing it.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps says where it failed")]
+
 mod bad_policies;
 mod check;
 mod streams;

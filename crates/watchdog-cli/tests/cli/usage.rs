@@ -32,7 +32,9 @@ fn completions_know_the_commands() {
 
 #[test]
 fn unknown_command() {
-    check(watchdog(&["statsu"]), &expect![[r#"
+    check(
+        watchdog(&["statsu"]),
+        &expect![[r#"
         exit 2
         --- stderr
         error: unrecognized subcommand 'statsu'
@@ -42,12 +44,15 @@ fn unknown_command() {
         Usage: watchdog [OPTIONS] <COMMAND>
 
         For more information, try '--help'.
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn unknown_shell() {
-    check(watchdog(&["completions", "tcsh"]), &expect![[r#"
+    check(
+        watchdog(&["completions", "tcsh"]),
+        &expect![[r#"
         exit 2
         --- stderr
         error: invalid value 'tcsh' for '<SHELL>'
@@ -56,7 +61,8 @@ fn unknown_shell() {
           tip: a similar value exists: 'zsh'
 
         For more information, try '--help'.
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -67,7 +73,9 @@ fn no_command() {
 
 #[test]
 fn check_without_a_file() {
-    check(watchdog(&["check"]), &expect![[r#"
+    check(
+        watchdog(&["check"]),
+        &expect![[r#"
         exit 2
         --- stderr
         error: the following required arguments were not provided:
@@ -76,12 +84,15 @@ fn check_without_a_file() {
         Usage: watchdog check <FILE>...
 
         For more information, try '--help'.
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_policy_from_two_places() {
-    check(watchdog(&["status", "--policy", "a.toml", "--policy-path", "/x"]), &expect![[r#"
+    check(
+        watchdog(&["status", "--policy", "a.toml", "--policy-path", "/x"]),
+        &expect![[r#"
         exit 2
         --- stderr
         error: the argument '--policy <FILE>...' cannot be used with '--policy-path <PATH>'
@@ -89,8 +100,11 @@ fn a_policy_from_two_places() {
         Usage: watchdog status --policy <FILE>...
 
         For more information, try '--help'.
-    "#]]);
-    check(watchdog(&["run", "--dry-run", "--stack", "prod", "--policy-path", "/x"]), &expect![[r#"
+    "#]],
+    );
+    check(
+        watchdog(&["run", "--dry-run", "--stack", "prod", "--policy-path", "/x"]),
+        &expect![[r#"
         exit 2
         --- stderr
         error: the argument '--stack <NAME>' cannot be used with '--policy-path <PATH>'
@@ -98,76 +112,104 @@ fn a_policy_from_two_places() {
         Usage: watchdog run --dry-run --stack <NAME>
 
         For more information, try '--help'.
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn names_that_cannot_be_right() {
-    check(watchdog(&["status", "--stack", "my stack"]), &expect![[r#"
-        exit 2
-        --- stderr
-        error: invalid value 'my stack' for '--stack <NAME>': `my stack` is not a stack's name: it starts with a letter and has letters, digits and `-`
+    check(
+        watchdog(&["status", "--stack", "my stack"]),
+        &expect![[r#"
+            exit 2
+            --- stderr
+            error: invalid value 'my stack' for '--stack <NAME>': a stack's name starts with a letter and has letters, digits and `-`
 
-        For more information, try '--help'.
-    "#]]);
-    check(watchdog(&["status", "--policy-path", "policy"]), &expect![[r#"
-        exit 2
-        --- stderr
-        error: invalid value 'policy' for '--policy-path <PATH>': `policy` is not a parameter path: it starts with `/` and has letters, digits, `.`, `_`, `-` and `/`
+            For more information, try '--help'.
+        "#]],
+    );
+    check(
+        watchdog(&["status", "--policy-path", "policy"]),
+        &expect![[r#"
+            exit 2
+            --- stderr
+            error: invalid value 'policy' for '--policy-path <PATH>': a parameter path starts with `/` and has letters, digits, `.`, `_`, `-` and `/`
 
-        For more information, try '--help'.
-    "#]]);
+            For more information, try '--help'.
+        "#]],
+    );
     let mut command = watchdog(&["status"]);
     command.env("WATCHDOG_STACK", "1");
-    check(command, &expect![[r#"
-        exit 2
-        --- stderr
-        error: the environment variable `WATCHDOG_STACK`: `1` is not a stack's name: it starts with a letter and has letters, digits and `-`
-    "#]]);
+    check(
+        command,
+        &expect![[r#"
+            exit 2
+            --- stderr
+            error: the environment variable `WATCHDOG_STACK` is `1`: a stack's name starts with a letter and has letters, digits and `-`
+        "#]],
+    );
 }
 
 #[test]
 fn run_only_rehearses() {
-    check(watchdog(&["run"]), &expect![[r#"
+    check(
+        watchdog(&["run"]),
+        &expect![[r#"
         exit 2
         --- stderr
         error: `watchdog run` needs `--dry-run`: real runs, which send mail and remember it, are the deployed function's; to have one now: aws lambda invoke --function-name NAME --cli-binary-format raw-in-base64-out --payload '{"dry_run": false}' /dev/stdout, where NAME is the stack's output `WatchdogFunctionName`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn missing_file() {
-    check(watchdog(&["check", "missing.toml"]), &expect![[r#"
+    check(
+        watchdog(&["check", "missing.toml"]),
+        &expect![[r#"
         exit 2
         --- stderr
         error: `missing.toml` cannot be read: No such file or directory (os error 2)
-    "#]]);
-    check(watchdog(&["status", "--policy", "missing.toml"]), &expect![[r#"
+    "#]],
+    );
+    check(
+        watchdog(&["status", "--policy", "missing.toml"]),
+        &expect![[r#"
         exit 2
         --- stderr
         error: `missing.toml` cannot be read: No such file or directory (os error 2)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn files_that_are_no_policy() {
     file("empty.d/readme.txt", "");
-    check(watchdog(&["check", "empty.d"]), &expect![[r#"
+    check(
+        watchdog(&["check", "empty.d"]),
+        &expect![[r#"
         exit 2
         --- stderr
         error: `empty.d` has no file that ends in `.toml`
-    "#]]);
-    check(watchdog(&["check", "/dev/zero"]), &expect![[r#"
+    "#]],
+    );
+    check(
+        watchdog(&["check", "/dev/zero"]),
+        &expect![[r#"
         exit 2
         --- stderr
         error: `/dev/zero` has more than 307200 bytes: that is no policy
-    "#]]);
+    "#]],
+    );
     std::fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/latin-1.toml"), b"# caf\xe9\n").unwrap();
-    check(watchdog(&["check", "latin-1.toml"]), &expect![[r#"
+    check(
+        watchdog(&["check", "latin-1.toml"]),
+        &expect![[r#"
         exit 2
         --- stderr
         error: `latin-1.toml` is not UTF-8 text, from byte 5 on: a policy is TOML
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -175,9 +217,27 @@ fn no_region() {
     let name = file("no-region.toml", POLICY);
     let mut command = watchdog(&["status", "--policy", &name]);
     command.env("AWS_EC2_METADATA_DISABLED", "true");
-    check(command, &expect![[r#"
+    check(
+        command,
+        &expect![[r#"
         exit 2
         --- stderr
         error: no AWS Region is set: give `--region eu-central-1`, or set `AWS_REGION`, or name one in the profile
-    "#]]);
+    "#]],
+    );
+}
+
+#[test]
+fn a_profile_beside_a_key() {
+    let name = file("profile.toml", POLICY);
+    let mut command = watchdog(&["status", "--profile", "prod", "--policy", &name]);
+    command.env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
+    check(
+        command,
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: `--profile prod` and the environment variable `AWS_ACCESS_KEY_ID` name different credentials: leave out the one, or unset the other
+    "#]],
+    );
 }

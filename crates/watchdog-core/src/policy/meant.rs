@@ -1,4 +1,4 @@
-//! The policy as meant: the one conversion from texts to values, where every rule about a policy lives.
+//! The policy as meant: the one conversion from texts to values. Limits have their own file, [`super::limit`].
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
@@ -7,23 +7,14 @@ use std::str::FromStr;
 use jiff::SignedDuration;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
+use super::limit::{limit, rules};
 use super::pattern::Pattern;
 use super::problem::{Place, Problem};
-use super::typed::{At, TypedAudience, TypedLimit, TypedMail, TypedPolicy, TypedRules, TypedWorkgroup, Unread};
-use super::{Address, Audience, Limit, MailRules, Origin, Policy, Who, WorkgroupRule};
+use super::typed::{At, TypedAudience, TypedMail, TypedPolicy, TypedRules, TypedWorkgroup, Unread};
+use super::{Address, Limit, MailRules, Policy, WorkgroupRule};
 use crate::bytes::{Bytes, Size};
-use crate::percent::Percent;
-use crate::window::{Window, duration};
+use crate::window::duration;
 
-/// Warn with a fifth left: at a steady pace that is twelve minutes of a one-hour limit, about what a person needs
-/// to read a mail and stop a query. At 90 % half of that; at 70 % normal days begin to warn.
-const WARN: Percent = Percent::whole(80);
-/// Critical with a twentieth left: one bucket of a one-hour window at a steady pace, the last look before it is gone.
-const CRITICAL: Percent = Percent::whole(95);
-/// A level falls 5 points below where it rose: with less, use that hovers at a threshold opens and resolves all day.
-const HYSTERESIS: Percent = Percent::whole(5);
-/// A reminder twice in a working day; more often is noise, less often is forgotten by the next shift.
-const REPEAT_EVERY: SignedDuration = SignedDuration::from_hours(4);
 /// What cannot be seen is usually a setting that somebody must change: once a day.
 const REPEAT_CANNOT_SEE_EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// Reminders closer than the bucket of usage say nothing new.
@@ -37,29 +28,29 @@ const MOST_PEOPLE: usize = 50;
 /// Rules with wildcards: overlap is checked pair by pair.
 const MOST_PATTERNS: usize = 100;
 
-struct Problems<'a> {
+pub(super) struct Problems<'a> {
     found: &'a mut Vec<Problem>,
     /// Whether a document is no TOML in places: what seems to be missing may stand there, and is not called missing.
     broken: bool,
 }
 
 impl Problems<'_> {
-    fn at(&mut self, place: &Place, message: impl Display) {
+    pub(super) fn at(&mut self, place: &Place, message: impl Display) {
         self.found.push(Problem::new(Some(place.clone()), &message.to_string()));
     }
 
     /// `key` is missing, unless it is there and unreadable.
-    fn missing(&mut self, place: Option<&Place>, key: &str, unread: &Unread, message: &str) {
+    pub(super) fn missing(&mut self, place: Option<&Place>, key: &str, unread: &Unread, message: &str) {
         if !self.broken && !unread.contains(&key) {
             self.found.push(Problem::new(place.cloned(), message));
         }
     }
 
-    fn parsed<T: FromStr<Err: Display>>(&mut self, key: &str, text: &At<String>) -> Option<T> {
+    pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, key: &str, text: &At<String>) -> Option<T> {
         self.ok(key, &text.place, text.value.parse())
     }
 
-    fn ok<T, E: Display>(&mut self, key: &str, place: &Place, result: Result<T, E>) -> Option<T> {
+    pub(super) fn ok<T, E: Display>(&mut self, key: &str, place: &Place, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.at(place, format!("`{key}`: {error}"))).ok()
     }
 }
@@ -81,7 +72,8 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
         for workgroup in document.workgroup {
             let Some(name) = &workgroup.name else {
                 named_none = true;
-                let message = "this `[[workgroup]]` has no `name`: write `name = \"exploratory\"`, or a pattern with `*`";
+                let message =
+                    "this `[[workgroup]]` has no `name`: write `name = \"exploratory\"`, or a pattern with `*`";
                 problems.missing(Some(&workgroup.place), "name", &workgroup.unread, message);
                 continue;
             };
@@ -113,8 +105,7 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
     let mut found: Vec<(Place, WorkgroupRule)> =
         workgroups.into_values().filter_map(|w| workgroup(w, &context, &mut problems)).collect();
     if nothing_watched {
-        let message =
-            "the policy has no `[[workgroup]]`: nothing would be watched; add one, with `name = \"*\"` for all workgroups";
+        let message = "the policy has no `[[workgroup]]`: nothing would be watched; add one, with `name = \"*\"` for all workgroups";
         problems.missing(None, "workgroup", &unread, message);
     }
     overlaps(&found, &mut problems);
@@ -137,7 +128,7 @@ fn later_mail(later: TypedMail, mut earlier: TypedMail) -> TypedMail {
     }
 }
 
-fn later_rules(later: &TypedRules, earlier: &TypedRules) -> TypedRules {
+pub(super) fn later_rules(later: &TypedRules, earlier: &TypedRules) -> TypedRules {
     let pick = |l: &Option<At<String>>, e: &Option<At<String>>| l.clone().or_else(|| e.clone());
     let audience = match (&later.audience, &earlier.audience) {
         (Some(At { value: TypedAudience::Each(l), place }), Some(earlier)) => {
@@ -186,7 +177,7 @@ fn allowed_domains(mail: &TypedMail, problems: &mut Problems<'_>) -> Option<Vec<
 }
 
 /// All of them, or none; in any case all are looked at, so that every problem is reported.
-fn all<T>(items: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+pub(super) fn all<T>(items: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
     items.collect::<Vec<_>>().into_iter().collect()
 }
 
@@ -208,8 +199,7 @@ fn mail_rules(
             None
         }
         None => {
-            let message =
-                "`[mail]` has no `admins`: somebody must hear of it; write `admins = [\"ops@example.com\"]`";
+            let message = "`[mail]` has no `admins`: somebody must hear of it; write `admins = [\"ops@example.com\"]`";
             problems.missing(None, "admins", &mail.unread, message);
             None
         }
@@ -217,7 +207,8 @@ fn mail_rules(
     let sender = match &mail.sender {
         Some(text) => problems.ok("sender", &text.place, Address::parse(&text.value)),
         None => {
-            let message = "`[mail]` has no `sender`: write an address that SES has verified, `sender = \"watchdog@example.com\"`";
+            let message =
+                "`[mail]` has no `sender`: write an address that SES has verified, `sender = \"watchdog@example.com\"`";
             problems.missing(None, "sender", &mail.unread, message);
             None
         }
@@ -244,11 +235,11 @@ fn mail_rules(
     })
 }
 
-struct Context<'a> {
+pub(super) struct Context<'a> {
     defaults: &'a TypedRules,
-    zone: &'a TimeZone,
+    pub zone: &'a TimeZone,
     /// `None` where they could not be read: then no address is judged by them.
-    domains: Option<&'a [String]>,
+    pub domains: Option<&'a [String]>,
 }
 
 fn workgroup(
@@ -301,182 +292,7 @@ fn workgroup(
     Some((name.place.clone(), WorkgroupRule { pattern: pattern?, owner, per_query_cutoff: cutoff, limits }))
 }
 
-fn limit(typed: &TypedLimit, above: &TypedRules, context: &Context<'_>, problems: &mut Problems<'_>) -> Option<Limit> {
-    let zone = match &typed.time_zone {
-        Some(name) => zone(name, problems),
-        None => Some(context.zone.clone()),
-    };
-    let window = match &typed.window {
-        Some(text) => {
-            let window = problems.ok("window", &text.place, Window::parse(&text.value, &zone.unwrap_or(TimeZone::UTC)));
-            if let (Some(Window::Rolling { .. }), Some(name)) = (&window, &typed.time_zone) {
-                problems.at(
-                    &name.place,
-                    format!(
-                        "`time_zone` has no meaning for the rolling window `{}`: remove it, or write `calendar day`",
-                        text.value
-                    ),
-                );
-            }
-            window
-        }
-        None => {
-            let message = "this `[[workgroup.limit]]` has no `window`: write `window = \"1h\"`";
-            problems.missing(Some(&typed.place), "window", &typed.unread, message);
-            None
-        }
-    };
-    let amount = amount(typed, problems);
-    let typed_rules = later_rules(&typed.rules, above);
-    let rules = rules(&typed_rules, context, problems);
-    related(&typed_rules, &rules, problems);
-    let (bytes, units, origin) = amount?;
-    Some(Limit {
-        window: window?,
-        bytes,
-        units,
-        origin,
-        warn: rules.warn?,
-        critical: rules.critical?,
-        hysteresis: rules.hysteresis?,
-        repeat_every: rules.repeat_every?,
-        audience: rules.audience?,
-    })
-}
-
-/// What was made of a [`TypedRules`]: `None` where it is wrong, the product's default where it says nothing.
-struct Rules {
-    warn: Option<Percent>,
-    critical: Option<Percent>,
-    hysteresis: Option<Percent>,
-    repeat_every: Option<SignedDuration>,
-    audience: Option<Audience>,
-}
-
-fn rules(typed: &TypedRules, context: &Context<'_>, problems: &mut Problems<'_>) -> Rules {
-    Rules {
-        warn: threshold("warn", typed.warn.as_ref(), WARN, problems),
-        critical: threshold("critical", typed.critical.as_ref(), CRITICAL, problems),
-        hysteresis: match &typed.hysteresis {
-            Some(text) => problems.parsed("hysteresis", text),
-            None => Some(HYSTERESIS),
-        },
-        repeat_every: match &typed.repeat_every {
-            Some(text) => interval("repeat_every", text, problems),
-            None => Some(REPEAT_EVERY),
-        },
-        audience: audience(typed.audience.as_ref(), context, problems),
-    }
-}
-
-/// What must hold between the rules of one limit. Each problem is placed at the value that was written last.
-fn related(typed: &TypedRules, rules: &Rules, problems: &mut Problems<'_>) {
-    let mut at_last = |a: &Option<At<String>>, b: &Option<At<String>>, message: String| {
-        if let Some(text) = a.iter().chain(b).max_by_key(|text| &text.place) {
-            problems.at(&text.place, message);
-        }
-    };
-    if let (Some(warn), Some(critical)) = (rules.warn, rules.critical) {
-        if warn >= critical {
-            let message = format!("`warn` is {warn} and `critical` {critical}: `warn` must be below `critical`");
-            at_last(&typed.warn, &typed.critical, message);
-        }
-    }
-    if let (Some(hysteresis), Some(warn)) = (rules.hysteresis, rules.warn) {
-        if hysteresis >= warn {
-            let message = format!(
-                "`hysteresis` is {hysteresis} and `warn` {warn}: an alert could never resolve; make `hysteresis` smaller"
-            );
-            at_last(&typed.hysteresis, &typed.warn, message);
-        }
-    }
-}
-
-fn amount(typed: &TypedLimit, problems: &mut Problems<'_>) -> Option<(Bytes, crate::bytes::Units, Origin)> {
-    let part = |text: &Option<At<String>>, key: &str, problems: &mut Problems<'_>| -> Option<Option<Percent>> {
-        text.as_ref().map(|text| problems.parsed(key, text))
-    };
-    let buffer = part(&typed.buffer, "buffer", problems);
-    let share = part(&typed.share, "share", problems);
-    match (&typed.limit, &typed.quota) {
-        (Some(limit), None) => {
-            for (key, text) in [("buffer", &typed.buffer), ("share", &typed.share)] {
-                if let Some(text) = text {
-                    problems.at(&text.place, format!("`{key}` belongs to a `quota`, and this limit is given directly: remove it, or write `quota` instead of `limit`"));
-                }
-            }
-            let size: Size = problems.parsed("limit", limit)?;
-            Some((size.bytes, size.units, Origin::Given))
-        }
-        (None, Some(quota)) => {
-            let size: Option<Size> = problems.parsed("quota", quota);
-            let (computed, origin) = match (buffer, share) {
-                (Some(_), Some(_)) => {
-                    // Both are read above, so that what is wrong with them is told too.
-                    problems.at(&quota.place, "this limit has both `buffer` and `share`: `buffer` goes on top of the quota, `share` is a part of it; keep one");
-                    return None;
-                }
-                (Some(buffer), None) => {
-                    let (size, buffer) = (size?, buffer?);
-                    (buffer.on_top_of(size.bytes), Origin::QuotaAndBuffer { quota: size, buffer })
-                }
-                (None, Some(share)) => {
-                    let share = share?;
-                    if share > Percent::HUNDRED || share == Percent::whole(0) {
-                        let place = typed.share.as_ref().map_or(&quota.place, |t| &t.place);
-                        problems.at(place, format!("`share` is `{share}`: it must be more than 0 % and at most 100 %"));
-                        return None;
-                    }
-                    let size = size?;
-                    (share.of(size.bytes), Origin::ShareOfQuota { quota: size, share })
-                }
-                (None, None) => {
-                    let size = size?;
-                    (Some(size.bytes), Origin::QuotaAndBuffer { quota: size, buffer: Percent::whole(0) })
-                }
-            };
-            match computed {
-                Some(bytes) if bytes > Bytes::ZERO => Some((bytes, size?.units, origin)),
-                _ => {
-                    problems.at(
-                        &quota.place,
-                        format!("the limit computed from `quota = \"{}\"` is not between 1 B and 16 EiB", quota.value),
-                    );
-                    None
-                }
-            }
-        }
-        (Some(limit), Some(_)) => {
-            problems.at(&limit.place, "this limit has both `limit` and `quota`: write the number in one way only");
-            None
-        }
-        (None, None) => {
-            let message = "this `[[workgroup.limit]]` has neither `limit` nor `quota`: write `limit = \"700 GB\"`, or `quota = \"1 TB\"` with `buffer` or `share`";
-            if !typed.unread.contains(&"limit") {
-                problems.missing(Some(&typed.place), "quota", &typed.unread, message);
-            }
-            None
-        }
-    }
-}
-
-fn threshold(key: &str, text: Option<&At<String>>, default: Percent, problems: &mut Problems<'_>) -> Option<Percent> {
-    let Some(text) = text else { return Some(default) };
-    let percent: Percent = problems.parsed(key, text)?;
-    if percent == Percent::whole(0) || percent >= Percent::HUNDRED {
-        problems.at(
-            &text.place,
-            format!(
-                "`{key}` is `{}`: it must be more than 0 % and less than 100 %, where the limit is exhausted",
-                text.value
-            ),
-        );
-        return None;
-    }
-    Some(percent)
-}
-
-fn interval(key: &str, text: &At<String>, problems: &mut Problems<'_>) -> Option<SignedDuration> {
+pub(super) fn interval(key: &str, text: &At<String>, problems: &mut Problems<'_>) -> Option<SignedDuration> {
     match duration(&text.value) {
         Some(length) if (SHORTEST_REPEAT..=LONGEST_REPEAT).contains(&length) => Some(length),
         _ => {
@@ -492,7 +308,7 @@ fn interval(key: &str, text: &At<String>, problems: &mut Problems<'_>) -> Option
     }
 }
 
-fn zone(name: &At<String>, problems: &mut Problems<'_>) -> Option<TimeZone> {
+pub(super) fn zone(name: &At<String>, problems: &mut Problems<'_>) -> Option<TimeZone> {
     // The bundled database only: what a zone means must not depend on the machine.
     let found = TimeZoneDatabase::bundled().get(&name.value);
     if found.is_err() {
@@ -517,78 +333,30 @@ fn domain(text: &At<String>, problems: &mut Problems<'_>) -> Option<String> {
     None
 }
 
-fn allowed_address(
+pub(super) fn allowed_address(
     key: &str,
     text: &At<String>,
     domains: Option<&[String]>,
     problems: &mut Problems<'_>,
 ) -> Option<Address> {
     let address = problems.ok(key, &text.place, Address::parse(&text.value))?;
-    if let Some(domains) = domains {
-        if !domains.iter().any(|domain| domain == address.domain()) {
-            let allowed = domains.iter().take(10).map(|d| format!("`{d}`")).collect::<Vec<_>>().join(", ");
-            problems.at(&text.place, format!("`{key}`: `{address}` is outside the allowed domains {allowed}: add `{}` to `allowed_domains`, or remove the address", address.domain()));
-            return None;
-        }
+    if let Some(domains) = domains
+        && !domains.iter().any(|domain| domain == address.domain())
+    {
+        let allowed = domains.iter().take(10).map(|d| format!("`{d}`")).collect::<Vec<_>>().join(", ");
+        problems.at(&text.place, format!("`{key}`: `{address}` is outside the allowed domains {allowed}: add `{}` to `allowed_domains`, or remove the address", address.domain()));
+        return None;
     }
     Some(address)
 }
 
-fn people_bound(key: &str, list: &At<Vec<At<String>>>, problems: &mut Problems<'_>) {
+pub(super) fn people_bound(key: &str, list: &At<Vec<At<String>>>, problems: &mut Problems<'_>) {
     if list.value.len() > MOST_PEOPLE {
         problems.at(
             &list.place,
             format!("`{key}` names {} people: at most {MOST_PEOPLE}; use a distribution list", list.value.len()),
         );
     }
-}
-
-fn audience(typed: Option<&At<TypedAudience>>, context: &Context<'_>, problems: &mut Problems<'_>) -> Option<Audience> {
-    let admins = || vec![Who::Admins];
-    let Some(typed) = typed else {
-        return Some(Audience { warn: admins(), critical: admins(), exhausted: admins() });
-    };
-    let never_empty = |place: &Place, problems: &mut Problems<'_>| {
-        problems.at(
-            place,
-            "the audience of `exhausted` is empty: somebody must hear that a limit is gone; write `[\"admins\"]`",
-        );
-    };
-    match &typed.value {
-        TypedAudience::Every(list) => {
-            if list.is_empty() {
-                never_empty(&typed.place, problems);
-            }
-            let list = people(&At { value: list.clone(), place: typed.place.clone() }, context, problems)?;
-            Some(Audience { warn: list.clone(), critical: list.clone(), exhausted: list })
-        }
-        TypedAudience::Each(each) => {
-            if let Some(list) = each.exhausted.as_ref().filter(|list| list.value.is_empty()) {
-                never_empty(&list.place, problems);
-            }
-            let mut level = |list: &Option<At<Vec<At<String>>>>| match list {
-                Some(list) => people(list, context, problems),
-                None => Some(admins()),
-            };
-            let (warn, critical, exhausted) = (level(&each.warn), level(&each.critical), level(&each.exhausted));
-            Some(Audience { warn: warn?, critical: critical?, exhausted: exhausted? })
-        }
-    }
-}
-
-fn people(list: &At<Vec<At<String>>>, context: &Context<'_>, problems: &mut Problems<'_>) -> Option<Vec<Who>> {
-    people_bound("audience", list, problems);
-    let read = |text: &At<String>, problems: &mut Problems<'_>| match text.value.as_str() {
-        "admins" => Some(Who::Admins),
-        "owner" => Some(Who::Owner),
-        other if other.contains('@') => allowed_address("audience", text, context.domains, problems).map(Who::Address),
-        other => {
-            problems
-                .at(&text.place, format!("`audience`: `{other}` is nobody: write `admins`, `owner` or a mail address"));
-            None
-        }
-    };
-    all(list.value.iter().map(|text| read(text, problems)))
 }
 
 fn overlaps(rules: &[(Place, WorkgroupRule)], problems: &mut Problems<'_>) {

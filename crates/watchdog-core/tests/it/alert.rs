@@ -311,7 +311,12 @@ fn one_alert_is_one_story() {
         &["-", "opened warn", "-", "escalated critical", "escalated exhausted", "-"],
     );
     // It may open at any level; the warning of the same limit is then not told.
-    check_story("1h", start, &[Some(1000), Some(900), Some(750), Some(749)], &["opened exhausted", "-", "-", "resolved exhausted"]);
+    check_story(
+        "1h",
+        start,
+        &[Some(1000), Some(900), Some(750), Some(749)],
+        &["opened exhausted", "-", "-", "resolved exhausted"],
+    );
     // It falls below a threshold only by the margin.
     check_story(
         "1h",
@@ -320,9 +325,19 @@ fn one_alert_is_one_story() {
         &["opened warn", "-", "-", "resolved warn", "-", "opened warn"],
     );
     // Falling and rising again to what was told already is no news.
-    check_story("1h", start, &[Some(950), Some(800), Some(950), Some(1000)], &["opened critical", "-", "-", "escalated exhausted"]);
+    check_story(
+        "1h",
+        start,
+        &[Some(950), Some(800), Some(950), Some(1000)],
+        &["opened critical", "-", "-", "escalated exhausted"],
+    );
     // Not seen in between: nothing is concluded and nothing forgotten.
-    check_story("1h", start, &[Some(800), None, None, Some(800), None, Some(0)], &["opened warn", "-", "-", "-", "-", "resolved warn"]);
+    check_story(
+        "1h",
+        start,
+        &[Some(800), None, None, Some(800), None, Some(0)],
+        &["opened warn", "-", "-", "-", "-", "resolved warn"],
+    );
     // An hour later it is repeated, and once only.
     let mut hour = vec![Some(800); 14];
     hour[13] = Some(950);
@@ -338,7 +353,12 @@ fn a_calendar_window_that_ends_ends_its_story() {
     check_story("calendar hour", start, &[Some(800), Some(800), Some(800)], &["opened warn", "-", "opened warn"]);
     // The margin of the old window's story does not hold in the new one.
     check_story("calendar hour", start, &[Some(800), Some(800), Some(790)], &["opened warn", "-", "resolved warn"]);
-    check_story("calendar hour", start, &[Some(800), None, None, Some(960)], &["opened warn", "-", "-", "opened critical"]);
+    check_story(
+        "calendar hour",
+        start,
+        &[Some(800), None, None, Some(960)],
+        &["opened warn", "-", "-", "opened critical"],
+    );
 }
 
 #[test]
@@ -349,7 +369,13 @@ fn a_mail_that_failed_is_owed_with_the_newest_state() {
     let heard = |plan: &Plan| -> Vec<String> {
         let one = |m: &watchdog_core::delivery::Message| {
             let n = &m.notices[0];
-            format!("{} {} {} since {}", m.to.as_str().split('@').next().unwrap(), n.reason.word(), n.severity.words(), n.opened)
+            format!(
+                "{} {} {} since {}",
+                m.to.as_str().split('@').next().unwrap(),
+                n.reason.word(),
+                n.severity.words(),
+                n.opened
+            )
         };
         plan.messages.iter().map(one).collect()
     };
@@ -358,7 +384,10 @@ fn a_mail_that_failed_is_owed_with_the_newest_state() {
     assert_eq!(heard(&first), ["a opened warn since 2026-03-01T10:02:00Z"]);
     let records = deliver(&first, later(0), |_| false);
     let second = pass(&policy, later(1), Some(1000), &records);
-    assert_eq!(heard(&second), ["a opened exhausted since 2026-03-01T10:02:00Z", "b opened exhausted since 2026-03-01T10:02:00Z"]);
+    assert_eq!(
+        heard(&second),
+        ["a opened exhausted since 2026-03-01T10:02:00Z", "b opened exhausted since 2026-03-01T10:02:00Z"]
+    );
     let records = deliver(&second, later(1), |person| person.as_str() == PEOPLE[1]);
     let third = pass(&policy, later(2), Some(1000), &records);
     assert_eq!(heard(&third), ["a opened exhausted since 2026-03-01T10:02:00Z"]);
@@ -391,4 +420,26 @@ fn keys_are_stable_and_read_back() {
     for bad in ["", "limit", "limit/etl", "sight", "sight/a/b", "listing/x", "policy/", "other/a/b", "Limit/a/1h"] {
         assert_eq!(bad.parse::<Subject>(), Err(format!("`{bad}` is no alert's key")));
     }
+}
+
+/// What cannot be seen is repeated at its own interval, not at that of the limit.
+#[test]
+fn a_sight_that_stays_lost_is_repeated_at_its_own_interval() {
+    let policy = watched("1h", [1, 1, 1]);
+    let mut records = Records::new();
+    let mut heard = Vec::new();
+    for n in 0..10 {
+        let now = at("2026-03-01T10:02:00Z") + SignedDuration::from_mins(30 * n);
+        let plan = pass(&policy, now, (n == 9).then_some(0), &records);
+        let words = plan.messages.iter().map(|m| format!("{} {}", m.to, m.notices[0].reason.word()));
+        heard.push(words.collect::<Vec<_>>().join(", "));
+        records = deliver(&plan, now, |_| true);
+    }
+    let admin = |word: &str| format!("ops@example.com {word}");
+    let mut expected = vec![String::new(); 10];
+    expected[0] = admin("opened");
+    expected[4] = admin("repeated");
+    expected[8] = admin("repeated");
+    expected[9] = admin("resolved");
+    assert_eq!(heard, expected);
 }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::PathBuf;
 
-use expect_test::{Expect, expect};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -20,7 +19,10 @@ fn show(event: &str) -> String {
         Err(foreign) => {
             let text = foreign.to_string();
             let (what, remedy) = text.split_once("; it takes ").unwrap();
-            assert_eq!(remedy, "the schedule event of an EventBridge rule or of EventBridge Scheduler, and {\"dry_run\": true}");
+            assert_eq!(
+                remedy,
+                "the schedule event of an EventBridge rule or of EventBridge Scheduler, and {\"dry_run\": true}"
+            );
             what.strip_prefix("this event is not for the watchdog: ").unwrap().to_owned()
         }
     }
@@ -60,7 +62,10 @@ fn everything_else_is_refused_by_name() {
     check(r#"{"source":7}"#, "its `source` is a number, not a text");
     check(r#"{"dry_run":"true"}"#, "its `dry_run` is a string, not true or false");
     check(r#"{"dry_run":true,"dryrun":1}"#, "beside `dry_run` it has the unknown field `dryrun`");
-    check(r#"{"source":"aws.ec2","detail-type":"EC2 Instance State-change Notification"}"#, "its `source` is `aws.ec2`");
+    check(
+        r#"{"source":"aws.ec2","detail-type":"EC2 Instance State-change Notification"}"#,
+        "its `source` is `aws.ec2`",
+    );
     check(r#"{"source":"aws.events"}"#, "it has no `detail-type`, which would be `Scheduled Event`");
     check(
         r#"{"source":"aws.events","detail-type":"AWS API Call via CloudTrail","time":"2026-03-01T14:05:00Z"}"#,
@@ -83,14 +88,18 @@ fn hostile_text_is_one_short_line() {
     check(r#"{"source":"a\r\nb\u0000\u001b[31m"}"#, "its `source` is `a  b  [31m`");
     let long = "x".repeat(5000);
     check(&format!(r#"{{"source":"{long}"}}"#), &format!("its `source` is `{}`", "x".repeat(80)));
-    check(&format!(r#"{{"dry_run":true,"{long}":1}}"#), &format!("beside `dry_run` it has the unknown field `{}`", "x".repeat(80)));
+    check(
+        &format!(r#"{{"dry_run":true,"{long}":1}}"#),
+        &format!("beside `dry_run` it has the unknown field `{}`", "x".repeat(80)),
+    );
     check("{\"source\":\"a\u{202e}b\"}", "its `source` is `a b`");
 }
 
 #[test]
 fn the_instant_that_is_judged() {
     let tick = |time: &str, now: &str| {
-        let invocation = Invocation { dry_run: false, source: Source::Rule, time: (!time.is_empty()).then(|| at(time)) };
+        let invocation =
+            Invocation { dry_run: false, source: Source::Rule, time: (!time.is_empty()).then(|| at(time)) };
         let tick = invocation.tick(at(now));
         (tick.timing, tick.at.to_string())
     };
@@ -113,9 +122,11 @@ fn json() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
-        prop::sample::select(vec!["aws.events", "aws.scheduler", "Scheduled Event", "2026-03-01T14:05:00Z", "x"]).prop_map(Value::from),
+        prop::sample::select(vec!["aws.events", "aws.scheduler", "Scheduled Event", "2026-03-01T14:05:00Z", "x"])
+            .prop_map(Value::from),
     ];
-    let keys = prop::sample::select(vec!["source", "detail-type", "time", "dry_run", "Records", "eventSource", "detail"]);
+    let keys =
+        prop::sample::select(vec!["source", "detail-type", "time", "dry_run", "Records", "eventSource", "detail"]);
     leaf.prop_recursive(3, 24, 5, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
@@ -146,28 +157,13 @@ fn real_payloads() {
         println!("SKIPPED: there are no payloads in {}", folder.display());
         return;
     };
-    let mut found: Vec<(String, String)> = Vec::new();
-    for path in entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "json")) {
-        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        found.push((name, show(&fs::read_to_string(&path).unwrap())));
+    let mut schedules = 0;
+    for path in entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "json"))
+    {
+        let shown = show(&fs::read_to_string(&path).unwrap());
+        let is_schedule = path.to_string_lossy().contains("schedule");
+        assert_eq!(shown.starts_with("Rule, ") || shown.starts_with("Scheduler, "), is_schedule, "{shown}");
+        schedules += usize::from(is_schedule);
     }
-    found.sort();
-    let text: Vec<String> = found.iter().map(|(name, shown)| format!("{name}: {shown}")).collect();
-    check_payloads(&text.join("\n"), expect![[r#"
-        example-cloudwatch-alarm-composite: its `source` is `aws.cloudwatch`
-        example-cloudwatch-alarm-composite-with-suppressor-alarm: its `source` is `aws.cloudwatch`
-        example-cloudwatch-alarm-metric: its `source` is `aws.cloudwatch`
-        example-cloudwatch-alarm-sns-payload-multiple-metrics: it is a record of `aws:sns`
-        example-cloudwatch-alarm-sns-payload-single-metric: it is a record of `aws:sns`
-        example-cloudwatch-cloudtrail-assumed-role: it has no `source`
-        example-cloudwatch-cloudtrail-unknown-federate: it has no `source`
-        example-cloudwatch-cloudtrail-unknown-user-auth: it has no `source`
-        example-cloudwatch_logs-event: it has no `source`
-        example-eventbridge-event-obj: its `source` is `aws.ec2`
-        example-eventbridge-schedule: Rule, 2015-10-08T16:53:06Z"#]]);
-}
-
-#[track_caller]
-fn check_payloads(found: &str, expected: Expect) {
-    expected.assert_eq(found);
+    assert!(schedules > 0, "no schedule among the payloads: this test has proved nothing");
 }

@@ -4,9 +4,7 @@ use expect_test::expect;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use watchdog_core::alert::{Ending, Record, Severity, Story, Told};
-use watchdog_core::ledger::{
-    StoredPolicy, Unreadable, decode_policy, decode_record, encode_policy, encode_record,
-};
+use watchdog_core::ledger::{StoredPolicy, Unreadable, decode_policy, decode_record, encode_policy, encode_record};
 use watchdog_core::policy::{Address, Document};
 
 use crate::support::{at, cases, document};
@@ -16,15 +14,18 @@ fn severity() -> impl Strategy<Value = Severity> {
 }
 
 fn instant() -> impl Strategy<Value = Timestamp> {
-    (-10_000_000_000..10_000_000_000i64, 0..1_000_000_000i32).prop_map(|(s, n)| Timestamp::new(s, if s < 0 { -n } else { n }).unwrap())
+    (-10_000_000_000..10_000_000_000i64, 0..1_000_000_000i32)
+        .prop_map(|(s, n)| Timestamp::new(s, if s < 0 { -n } else { n }).unwrap())
 }
 
 fn record() -> impl Strategy<Value = Record> {
     let story = (instant(), severity(), prop::option::of(instant()))
         .prop_map(|(opened, severity, window_began)| Story { opened, severity, window_began });
     let told = (instant(), severity(), instant()).prop_map(|(story, severity, at)| Told { story, severity, at });
-    let person = "[a-z!#$%&'*+=?^_`{|}~-]{1,20}".prop_map(|local| Address::parse(&format!("{local}@example.com")).unwrap());
-    let ended = prop::sample::select(vec![None, Some(Ending::Over), Some(Ending::WindowEnded), Some(Ending::NotWatched)]);
+    let person =
+        "[a-z!#$%&'*+=?^_`{|}~-]{1,20}".prop_map(|local| Address::parse(&format!("{local}@example.com")).unwrap());
+    let ended =
+        prop::sample::select(vec![None, Some(Ending::Over), Some(Ending::WindowEnded), Some(Ending::NotWatched)]);
     (prop::option::of(story), ended, prop::collection::btree_map(person, told, 0..5))
         .prop_map(|(story, ended, told)| Record { story, ended, told })
 }
@@ -73,7 +74,8 @@ fn the_form_is_stable() {
     expect![[r#"{"v":1,"story":{"opened":"2026-03-01T14:05:00Z","severity":"cannot_see","window_began":"2026-03-01T00:00:00Z"},"ended":"not_watched","told":{"ops@example.com":{"story":"2026-03-01T14:05:00Z","severity":"warn","at":"2026-03-01T14:10:00Z"}}}"#]].assert_eq(&encode_record(&record));
     expect![[r#"{"v":1,"story":null,"ended":null,"told":{}}"#]].assert_eq(&encode_record(&Record::default()));
     let policy = StoredPolicy { documents: vec![document("10-stack", "[mail]\n")], since: at("2026-03-01T14:05:00Z") };
-    expect![[r#"{"v":1,"documents":[{"name":"10-stack","text":"[mail]\n"}],"since":"2026-03-01T14:05:00Z"}"#]].assert_eq(&encode_policy(&policy));
+    expect![[r#"{"v":1,"documents":[{"name":"10-stack","text":"[mail]\n"}],"since":"2026-03-01T14:05:00Z"}"#]]
+        .assert_eq(&encode_policy(&policy));
 }
 
 #[track_caller]

@@ -3,11 +3,14 @@
 //! Each topic has one `check` that the tests feed with data, and property tests that compare the code with a model written
 //! in the most naive way. Snapshots are inline; `UPDATE_EXPECT=1 cargo test` fills them, and a person reads them.
 
+#![allow(clippy::unwrap_used, reason = "a test may; clippy sees that of test functions only, not of their helpers")]
+
 mod support;
 
 mod alert;
 mod event;
 mod ledger;
+mod mail;
 mod plan;
 mod policy;
 mod schema;

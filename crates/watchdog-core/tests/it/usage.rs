@@ -78,8 +78,7 @@ fn a_missing_point_is_zero_only_where_the_answer_is_complete() {
 
 #[test]
 fn values_that_cannot_be_true_are_refused() {
-    let impossible =
-        |value: &str| format!("CloudWatch gave the impossible value `{value}` at 2026-03-01T13:05:00Z");
+    let impossible = |value: &str| format!("CloudWatch gave the impossible value `{value}` at 2026-03-01T13:05:00Z");
     for (value, shown) in [
         (f64::NAN, "NaN"),
         (f64::INFINITY, "inf"),
@@ -117,7 +116,8 @@ fn parts_are_added_and_alternatives_are_not() {
 #[track_caller]
 fn check_sum(first: i64, buckets: &[u64], from: i64, to: i64, expected: &str) {
     let series = Series::from_buckets(bucket(first), buckets.iter().copied().map(Bytes::new).collect());
-    let span = Span { start: bucket(0) + SignedDuration::from_secs(from), end: bucket(0) + SignedDuration::from_secs(to) };
+    let span =
+        Span { start: bucket(0) + SignedDuration::from_secs(from), end: bucket(0) + SignedDuration::from_secs(to) };
     let sum = series.sum(span).map_or_else(|e| e.to_string(), |b| b.get().to_string());
     assert_eq!(sum, expected, "{from}..{to}");
 }
@@ -161,9 +161,8 @@ fn sums_beyond_2_to_53_are_exact_and_beyond_the_type_are_refused() {
 
 #[test]
 fn the_newest_use_is_the_end_of_its_bucket() {
-    let newest = |buckets: &[u64]| {
-        Series::from_buckets(bucket(0), buckets.iter().copied().map(Bytes::new).collect()).newest()
-    };
+    let newest =
+        |buckets: &[u64]| Series::from_buckets(bucket(0), buckets.iter().copied().map(Bytes::new).collect()).newest();
     assert_eq!(newest(&[]), None);
     assert_eq!(newest(&[0, 0]), None);
     assert_eq!(newest(&[1, 5, 0]), Some(bucket(2)));
@@ -266,9 +265,13 @@ fn a_workgroup_that_is_not_listed_is_asked_for_as_the_others_are() {
     check_metrics("WorkGroup=other", "etl", expect!["whole"]);
     check_metrics(&format!("{SPLIT}\nWorkGroup=other"), "new", expect!["whole"]);
     check_metrics(SPLIT, "new", expect!["CANCELED/DML + FAILED/DML + SUCCEEDED/DML"]);
-    check_metrics("", "etl", expect![[r#"
+    check_metrics(
+        "",
+        "etl",
+        expect![[r#"
         whole
-        or CANCELED/DML + FAILED/DML + SUCCEEDED/DML"#]]);
+        or CANCELED/DML + FAILED/DML + SUCCEEDED/DML"#]],
+    );
 }
 
 #[test]
@@ -281,9 +284,13 @@ fn sets_that_hold_more_or_less_than_the_known_ones_are_ignored() {
         QueryState=SUCCEEDED QueryType=DML ExtraDimension=x
         QueryState=SUCCEEDED QueryType=DML
         A=1 B=2 WorkGroup=etl";
-    check_metrics(supersets, "etl", expect![[r#"
+    check_metrics(
+        supersets,
+        "etl",
+        expect![[r#"
         whole
-        or CANCELED/DML + FAILED/DML + SUCCEEDED/DML"#]]);
+        or CANCELED/DML + FAILED/DML + SUCCEEDED/DML"#]],
+    );
     check_metrics(&format!("{supersets}\nWorkGroup=etl"), "etl", expect!["whole"]);
 }
 

@@ -56,7 +56,8 @@ fn check(usage: Vec<(&str, Seen)>, problems: &str, table: Option<&str>, show_mai
     report.policy = Some(PolicyReport::new(vec!["policy.toml".to_owned()], &standing));
     report.would_send = plan.messages.iter().map(MailReport::new).collect();
     let text = text(&Story { report: &report, mails: &mails, table }, show_mails);
-    expected.assert_eq(&anstream::adapter::strip_str(&text).to_string());
+    let exit = super::super::exit(&report) as u8;
+    expected.assert_eq(&format!("{}exit {exit}\n", anstream::adapter::strip_str(&text)));
 }
 
 fn scanned(gigabytes: u64) -> Seen {
@@ -68,104 +69,132 @@ fn scanned(gigabytes: u64) -> Seen {
 #[test]
 fn nothing_to_send() {
     let usage = vec![("exploratory", scanned(70)), ("fast-query", scanned(0))];
-    check(usage, "", Some("state"), true, &expect![[r#"
-        Dry run as of 2026-07-31 12:05 UTC: nothing is sent, nothing is written
-        memory  state: this is what the next run would send
-        policy  policy.toml
+    check(
+        usage,
+        "",
+        Some("state"),
+        true,
+        &expect![[r#"
+            Dry run as of 2026-07-31 12:05 UTC: nothing is sent, nothing is written
+            memory  state: this is what the next run would send
+            policy  policy.toml
 
-        ok         exploratory  1h  10 % used in the last hour, below 80 %
+            ok         exploratory  1h  10 % used in the last hour, below 80 %
 
-        Would send no mail
-    "#]]);
+            Would send no mail
+            exit 0
+        "#]],
+    );
 }
 
 #[test]
 fn two_people_hear_of_two_things() {
     let usage = vec![("exploratory", scanned(672)), ("fast-query", Err(Unknown::MetricsOff)), ("primary", scanned(0))];
-    check(usage, "", None, false, &expect![[r#"
-        Dry run as of 2026-07-31 12:05 UTC: nothing is sent, nothing is written
-        memory  none, so this is as if nobody had been told anything yet (give `--state-table NAME`)
-        policy  policy.toml
+    check(
+        usage,
+        "",
+        None,
+        false,
+        &expect![[r#"
+            Dry run as of 2026-07-31 12:05 UTC: nothing is sent, nothing is written
+            memory  none, so this is as if nobody had been told anything yet (give `--state-table NAME`)
+            policy  policy.toml
 
-        critical   exploratory  1h  96 % used in the last hour, at or above 95 %
-        unknown    fast-query: the workgroup publishes no metrics to CloudWatch
+            critical   exploratory  1h  96 % used in the last hour, at or above 95 %
+            unknown    fast-query: the workgroup publishes no metrics to CloudWatch
 
-        Watched by no rule: primary
+            Watched by no rule: primary
 
-        Would send 2 mails
+            Would send 2 mails
 
-          to       lead@example.com
-          subject  [critical] exploratory: 96 % of 700 GB used in the last hour
-          because  limit/exploratory/1h opened: critical
+              to       lead@example.com
+              subject  [critical] exploratory: 96 % of 700 GB used in the last hour
+              because  limit/exploratory/1h opened: critical
 
-          to       ops@example.com
-          subject  [cannot see] fast-query: the workgroup publishes no metrics to CloudWatch
-          because  sight/fast-query opened: cannot see
-    "#]]);
+              to       ops@example.com
+              subject  [cannot see] fast-query cannot be seen: the workgroup publishes no metrics to CloudWatch
+              because  sight/fast-query opened: cannot see
+            exit 3
+        "#]],
+    );
 }
 
 #[test]
 fn mails_can_be_read() {
     let usage = vec![("exploratory", scanned(728)), ("fast-query", scanned(0))];
-    check(usage, "", None, true, &expect![[r#"
-        Dry run as of 2026-07-31 12:05 UTC: nothing is sent, nothing is written
-        memory  none, so this is as if nobody had been told anything yet (give `--state-table NAME`)
-        policy  policy.toml
+    check(
+        usage,
+        "",
+        None,
+        true,
+        &expect![[r#"
+            Dry run as of 2026-07-31 12:05 UTC: nothing is sent, nothing is written
+            memory  none, so this is as if nobody had been told anything yet (give `--state-table NAME`)
+            policy  policy.toml
 
-        exhausted  exploratory  1h  104 % used in the last hour, the limit is gone
+            exhausted  exploratory  1h  104 % used in the last hour, the limit is gone
 
-        Would send 1 mail
+            Would send 1 mail
 
-          to       lead@example.com
-          subject  [exhausted] exploratory: 104 % of 700 GB used in the last hour
-          because  limit/exploratory/1h opened: exhausted
+              to       lead@example.com
+              subject  [exhausted] exploratory: 104 % of 700 GB used in the last hour
+              because  limit/exploratory/1h opened: exhausted
 
-          | [exhausted] exploratory: 104 % of 700 GB used in the last hour
-          |
-          | exploratory has used 104 % of its 700 GB in the last hour (as of 14:05 Europe/Berlin (12:05 UTC)).
-          | The limit is gone, by 28 GB. Athena stops nothing at this limit by itself: queries go on.
-          |
-          | [####################] 104 %   728 GB used, 28 GB over
-          |
-          | What to do
-          |   Open the workgroup:
-          |     https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
-          |   List its newest queries:
-          |     aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
-          |   Stop one:
-          |     aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
-          |
-          | The numbers
-          |   Used          728 GB (728,000,000,000 bytes)
-          |   Limit         700 GB (700,000,000,000 bytes)
-          |   The limit is  70 % of a quota of 1 TB
-          |   Window        1h, since 2026-07-31 13:05 Europe/Berlin (11:05 UTC)
-          |   Warns at      80 %; critical at 95 %; resolves below 75 %
-          |
-          | Why now: the alert has just opened.
-          |
-          | --
-          | Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-07-31 14:05 Europe/Berlin (12:05 UTC).
-          | You get this as lead@example.com. Who hears of what is set in the watchdog's policy.
-    "#]]);
+              | [exhausted] exploratory: 104 % of 700 GB used in the last hour
+              |
+              | exploratory has used 104 % of its 700 GB in the last hour (as of 14:05 Europe/Berlin (12:05 UTC)).
+              | The limit is gone, by 28 GB. Athena stops nothing at this limit by itself: queries go on.
+              |
+              | [####################] 104 %   728 GB used, 28 GB over
+              |
+              | What to do
+              |   Open the workgroup:
+              |     https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
+              |   List its newest queries:
+              |     aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
+              |   Stop one:
+              |     aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
+              |
+              | The numbers
+              |   Used          728 GB (728,000,000,000 bytes)
+              |   Limit         700 GB (700,000,000,000 bytes)
+              |   The limit is  70 % of a quota of 1 TB
+              |   Window        1h, since 2026-07-31 13:05 Europe/Berlin (11:05 UTC)
+              |   Warns at      80 %; critical at 95 %; resolves below 75 %
+              |
+              | Why now: the alert has just opened.
+              |
+              | --
+              | Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-07-31 14:05 Europe/Berlin (12:05 UTC).
+              | You get this as lead@example.com. Who hears of what is set in the watchdog's policy.
+            exit 1
+        "#]],
+    );
 }
 
 #[test]
 fn an_older_policy_in_force_is_said() {
     let usage = vec![("exploratory", scanned(0)), ("fast-query", scanned(0))];
-    check(usage, "colour = \"red\"\n", Some("state"), false, &expect![[r#"
-        Dry run as of 2026-07-31 12:05 UTC: nothing is sent, nothing is written
-        memory  state: this is what the next run would send
-        policy  policy.toml
-                the last valid one, because the current one has problems:
-                policy.toml:17:1: unknown key `colour`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`, `limit`
+    check(
+        usage,
+        "colour = \"red\"\n",
+        Some("state"),
+        false,
+        &expect![[r#"
+            Dry run as of 2026-07-31 12:05 UTC: nothing is sent, nothing is written
+            memory  state: this is what the next run would send
+            policy  policy.toml
+                    the last valid one, because the current one has problems:
+                    policy.toml:17:1: unknown key `colour`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`, `limit`
 
-        ok         exploratory  1h  0 % used in the last hour, below 80 %
+            ok         exploratory  1h  0 % used in the last hour, below 80 %
 
-        Would send 1 mail
+            Would send 1 mail
 
-          to       ops@example.com
-          subject  [cannot see] the policy has problems
-          because  policy opened: cannot see
-    "#]]);
+              to       ops@example.com
+              subject  [cannot see] the policy has problems
+              because  policy opened: cannot see
+            exit 3
+        "#]],
+    );
 }

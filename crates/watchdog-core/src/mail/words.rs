@@ -1,0 +1,405 @@
+//! A notice in words: the sentences, numbers and steps that both forms of a mail show.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::alert::{Ending, Reason, Severity, Subject};
+use crate::delivery::{Facts, LimitFacts, Notice};
+use crate::percent::whole_percent;
+use crate::policy::{Origin, Pattern};
+use crate::untrusted;
+use crate::usage::Unknown;
+use crate::window::zone_name;
+
+/// Notices spelled out in one mail. A person reads a handful; the rest are counted, and the whole stays below the size at
+/// which mail programs cut a message off (about 100 KB), as each takes up to 5 KB.
+const MOST_NOTICES: usize = 15;
+/// Names in a list of workgroups that share one trouble.
+const MOST_NAMES: usize = 12;
+/// Policy problems spelled out.
+const MOST_PROBLEMS: usize = 20;
+/// Characters of one text of other people's.
+const LONGEST_TEXT: usize = 400;
+
+pub(super) struct Case {
+    pub badge: &'static str,
+    pub colour: &'static str,
+    pub ink: &'static str,
+    pub title: String,
+    pub sentence: String,
+    pub consequence: String,
+    pub bar: Option<Bar>,
+    pub rows: Vec<(&'static str, String)>,
+    pub problems: Vec<String>,
+    pub steps: Vec<Step>,
+    pub why: String,
+}
+
+pub(super) struct Bar {
+    pub percent: u64,
+    /// Of the bar's width, 0 to 100.
+    pub filled: u64,
+    pub text: String,
+    pub used: String,
+    pub left: String,
+}
+
+pub(super) struct Step {
+    pub words: &'static str,
+    pub command: String,
+    pub kind: StepKind,
+}
+
+/// What a step's `command` is.
+#[derive(PartialEq)]
+pub(super) enum StepKind {
+    Link,
+    Command,
+    Words,
+}
+
+/// Other people's text on one line, without control characters, and bounded.
+pub(super) fn plain(text: &str) -> String {
+    clip(text, LONGEST_TEXT)
+}
+
+fn clip(text: &str, longest: usize) -> String {
+    let mut out: String = untrusted::plain(text).chars().take(longest).collect();
+    if text.chars().nth(longest).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+pub(super) struct Words<'a> {
+    pub zone: &'a TimeZone,
+    pub region: &'a str,
+    pub as_of: Timestamp,
+}
+
+impl Words<'_> {
+    /// `14:05 UTC`, or `15:05 Europe/Berlin, 14:05 UTC`; stands in brackets.
+    fn time(&self, at: Timestamp) -> String {
+        match self.local(at, "%H:%M") {
+            Some(local) => format!("{local}, {}", at.strftime("%H:%M UTC")),
+            None => at.strftime("%H:%M UTC").to_string(),
+        }
+    }
+
+    /// With the day; for what is not from just now.
+    pub(super) fn day_and_time(&self, at: Timestamp) -> String {
+        match self.local(at, "%Y-%m-%d %H:%M") {
+            Some(local) => format!("{local} ({})", at.strftime("%H:%M UTC")),
+            None => at.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        }
+    }
+
+    /// In the policy's zone, where that is not UTC.
+    fn local(&self, at: Timestamp, form: &str) -> Option<String> {
+        let name = zone_name(self.zone);
+        let local = at.to_zoned_datetime(self.zone.clone()).strftime(form).to_string();
+        (!matches!(name, "UTC" | "Etc/UTC")).then(|| format!("{local} {name}"))
+    }
+
+    /// The first notices as cases, in their order, and how many cases there are in all. Those about the sight of workgroups
+    /// that say the same are one, where the first of them stands.
+    pub(super) fn cases(&self, notices: &[Notice]) -> (Vec<Case>, usize) {
+        let mut groups: Vec<(&Notice, Vec<&str>)> = Vec::new();
+        let mut group_of: BTreeMap<String, usize> = BTreeMap::new();
+        for notice in notices {
+            let Subject::Sight { workgroup } = &notice.subject else {
+                groups.push((notice, Vec::new()));
+                continue;
+            };
+            let what = match &notice.facts {
+                Facts::Unseen { why, .. } => why.to_string(),
+                _ => format!("{:?}", notice.reason),
+            };
+            let group = *group_of.entry(format!("{} {what}", notice.reason.word())).or_insert(groups.len());
+            match groups.get_mut(group) {
+                Some((_, names)) => names.push(workgroup),
+                None => groups.push((notice, vec![workgroup])),
+            }
+        }
+        let all = groups.len();
+        (groups.into_iter().take(MOST_NOTICES).map(|(notice, names)| self.case(notice, &names)).collect(), all)
+    }
+
+    /// `names` are the workgroups of a case about their sight.
+    fn case(&self, notice: &Notice, names: &[&str]) -> Case {
+        match &notice.facts {
+            Facts::Limit(limit) => self.limit(notice, limit),
+            Facts::Unseen { why, .. } if !names.is_empty() => self.unseen(notice, why, names),
+            Facts::Unseen { why, .. } => {
+                let mut case = self.frame(notice, "the list of workgroups cannot be read".to_owned());
+                case.sentence =
+                    format!("The watchdog cannot list the account's workgroups: {}.", plain(&why.to_string()));
+                case.consequence =
+                    "Workgroups that it already knew are still watched; new ones are not seen until this is mended."
+                        .to_owned();
+                self.remedy(&mut case, why, "");
+                case
+            }
+            Facts::Policy { problems, in_force_since } => {
+                let count = if problems.0.len() == 1 {
+                    "a problem".to_owned()
+                } else {
+                    format!("{} problems", problems.0.len())
+                };
+                let mut case = self.frame(notice, format!("the policy has {count}"));
+                case.sentence = format!("The policy has {count} and cannot be used as it is.");
+                case.consequence = format!(
+                    "The watchdog goes on with the last valid policy, in force since {}. Nothing of the new one holds until it is mended.",
+                    self.day_and_time(*in_force_since)
+                );
+                case.problems = problems.0.iter().take(MOST_PROBLEMS).map(|p| plain(&p.to_string())).collect();
+                if let Some(rest) = problems.0.len().checked_sub(MOST_PROBLEMS).filter(|n| *n > 0) {
+                    case.problems.push(format!("and {rest} more"));
+                }
+                case.steps.push(Step {
+                    words: "Check a file before you store it",
+                    command: "watchdog check FILE".into(),
+                    kind: StepKind::Command,
+                });
+                case
+            }
+            Facts::Over => self.over(notice, names),
+        }
+    }
+
+    /// It is over, and nothing is to be said of its numbers.
+    fn over(&self, notice: &Notice, names: &[&str]) -> Case {
+        let gone = matches!(notice.reason, Reason::Resolved(Ending::NotWatched));
+        let unwatched = "The policy has changed, or there is no such workgroup any more.";
+        let (title, sentence, consequence) = match &notice.subject {
+            Subject::Limit { workgroup, window } if gone => {
+                let (workgroup, window) = (name(workgroup), plain(window));
+                let sentence = format!("The limit of {workgroup} for {window} is no longer watched.");
+                (format!("{workgroup}: limit for {window} no longer watched"), sentence, unwatched)
+            }
+            Subject::Limit { workgroup, window } => {
+                let (workgroup, window) = (name(workgroup), plain(window));
+                let sentence = format!("The alert about the limit of {workgroup} for {window} is over.");
+                (format!("{workgroup}: alert for {window} over"), sentence, "")
+            }
+            Subject::Sight { .. } if gone => {
+                let are = if names.len() > 1 { "are" } else { "is" };
+                let title = format!("{} {are} no longer watched", short_list(names));
+                (title, format!("The watchdog no longer watches {}.", list(names)), unwatched)
+            }
+            Subject::Sight { .. } => {
+                let title = format!("{} can be seen again", short_list(names));
+                (title, format!("The watchdog can see {} again.", list(names)), "Limits are judged again.")
+            }
+            Subject::Listing => (
+                "the list of workgroups can be read again".to_owned(),
+                "The watchdog can list the account's workgroups again.".to_owned(),
+                "New workgroups are seen again.",
+            ),
+            Subject::Policy => (
+                "the policy is valid again".to_owned(),
+                "The policy can be used again.".to_owned(),
+                "What it says holds from now on.",
+            ),
+        };
+        let mut case = self.frame(notice, title);
+        case.sentence = sentence;
+        case.consequence = consequence.to_owned();
+        case
+    }
+
+    fn limit(&self, notice: &Notice, facts: &LimitFacts) -> Case {
+        let percent = whole_percent(facts.used, facts.limit);
+        let (used, limit) = (facts.used.human(facts.units), facts.limit.human(facts.units));
+        let workgroup = name(&facts.workgroup);
+        let window = &facts.window_words;
+        let mut case = self.frame(notice, format!("{workgroup}: {percent} % of {limit} used {window}"));
+        case.sentence =
+            format!("{workgroup} has used {percent} % of its {limit} {window} (as of {}).", self.time(self.as_of));
+        let left = facts.limit.saturating_sub(facts.used).human(facts.units);
+        let over = facts.used.saturating_sub(facts.limit).human(facts.units);
+        case.consequence = match (notice.reason, notice.severity) {
+            (Reason::Resolved(Ending::WindowEnded), _) => {
+                "A new window has begun: the alert about the last one is over.".to_owned()
+            }
+            // A newer alert about the same limit is open, and others hear of it.
+            (Reason::Resolved(_), _) if facts.resolves_below.reached(facts.used, facts.limit) => {
+                "The alert that you were told of is over. A newer one has been told to others.".to_owned()
+            }
+            (Reason::Resolved(_), _) => format!("That is below {}: the alert is over.", facts.resolves_below),
+            (_, Severity::Exhausted) if facts.used >= facts.limit => {
+                let by = if facts.used > facts.limit { format!("passed by {over}") } else { "reached".to_owned() };
+                format!("The limit is {by}. Athena stops nothing at this limit by itself: queries go on.")
+            }
+            (_, Severity::Exhausted) => {
+                format!("The limit was reached, and use is still close to it: {left} are left.")
+            }
+            _ => format!("{left} are left."),
+        };
+        case.bar = Some(Bar {
+            percent,
+            filled: percent.min(100),
+            text: ascii_bar(percent),
+            used: used.clone(),
+            left: match facts.used.cmp(&facts.limit) {
+                Ordering::Less => format!("{left} left"),
+                Ordering::Equal => "nothing left".to_owned(),
+                Ordering::Greater => format!("{over} over"),
+            },
+        });
+        case.rows = vec![
+            ("Used", facts.used.exact(facts.units)),
+            ("Limit", facts.limit.exact(facts.units)),
+            (
+                "The limit is",
+                match facts.origin {
+                    Origin::Given => "given directly in the policy".to_owned(),
+                    Origin::QuotaAndBuffer { quota, buffer } => format!("a quota of {quota} and a buffer of {buffer}"),
+                    Origin::ShareOfQuota { quota, share } => format!("{share} of a quota of {quota}"),
+                },
+            ),
+            ("Window", format!("{}, since {}", facts.window, self.day_and_time(facts.span.start))),
+            (
+                "Warns at",
+                format!("{}; critical at {}; resolves below {}", facts.warn, facts.critical, facts.resolves_below),
+            ),
+        ];
+        if !matches!(notice.reason, Reason::Resolved(_)) && is_a_name(&facts.workgroup) {
+            let region = self.region;
+            case.steps = vec![
+                Step { words: "Open the workgroup", command: console_link(region, &workgroup), kind: StepKind::Link },
+                Step {
+                    words: "List its newest queries",
+                    command: format!(
+                        "aws athena list-query-executions --region {region} --work-group {workgroup} --max-items 20"
+                    ),
+                    kind: StepKind::Command,
+                },
+                Step {
+                    words: "Stop one",
+                    command: format!("aws athena stop-query-execution --region {region} --query-execution-id ID"),
+                    kind: StepKind::Command,
+                },
+            ];
+        }
+        case
+    }
+
+    fn unseen(&self, notice: &Notice, why: &Unknown, names: &[&str]) -> Case {
+        let why_text = plain(&why.to_string());
+        let mut case = self.frame(notice, format!("{} cannot be seen: {why_text}", short_list(names)));
+        case.sentence = format!("The watchdog cannot see {}: {why_text}.", list(names));
+        case.consequence = format!(
+            "{} use is unknown, which is not the same as fine: a limit may be passed without a warning.",
+            if names.len() > 1 { "Their" } else { "Its" }
+        );
+        self.remedy(&mut case, why, names.first().copied().unwrap_or(""));
+        if names.len() > 1 {
+            case.steps.iter_mut().for_each(|step| step.words = "To mend it, for each of them");
+        }
+        case
+    }
+
+    fn remedy(&self, case: &mut Case, why: &Unknown, workgroup: &str) {
+        // A name that is none of Athena's is never put into a command: somebody will paste it.
+        if !workgroup.is_empty() && !is_a_name(workgroup) {
+            return;
+        }
+        let Some(remedy) = why.remedy(workgroup) else { return };
+        let step = if remedy.starts_with("aws ") {
+            let command = format!("{remedy} --region {}", self.region);
+            Step { words: "To mend it", command, kind: StepKind::Command }
+        } else {
+            Step { words: "To mend it", command: plain(&remedy), kind: StepKind::Words }
+        };
+        case.steps.push(step);
+    }
+
+    fn frame(&self, notice: &Notice, title: String) -> Case {
+        let over = matches!(notice.reason, Reason::Resolved(_));
+        // Okabe and Ito's palette, which colour-blind people can tell apart; the badge's word says the same.
+        let (badge, colour, ink) = match (over, notice.severity) {
+            (true, _) => ("resolved", "#00664a", "#ffffff"),
+            (_, Severity::Warn) => ("warn", "#e69f00", "#1c1c1c"),
+            (_, Severity::Critical) => ("critical", "#b84a00", "#ffffff"),
+            (_, Severity::Exhausted) => ("exhausted", "#4b1248", "#ffffff"),
+            (_, Severity::CannotSee) if notice.subject == Subject::Policy => ("policy", "#0b5a8a", "#ffffff"),
+            (_, Severity::CannotSee) => ("cannot see", "#0b5a8a", "#ffffff"),
+        };
+        let opened = self.day_and_time(notice.opened);
+        let why = match notice.reason {
+            Reason::Opened if notice.opened < self.as_of => {
+                format!("the alert is open since {opened} and you have not been told yet")
+            }
+            Reason::Opened => "the alert has just opened".to_owned(),
+            Reason::Escalated { from } => {
+                format!("it is worse than what you were last told, `{}`; open since {opened}", from.words())
+            }
+            Reason::Repeated { last_told } => {
+                format!("a reminder: open since {opened}, last told {}", self.day_and_time(last_told))
+            }
+            Reason::Resolved(_) => format!("the alert that opened {opened} is over"),
+        };
+        Case {
+            badge,
+            colour,
+            ink,
+            title,
+            sentence: String::new(),
+            consequence: String::new(),
+            bar: None,
+            rows: Vec::new(),
+            problems: Vec::new(),
+            steps: Vec::new(),
+            why,
+        }
+    }
+}
+
+/// A workgroup's name for people. Athena's longest has 128 characters; what is longer is somebody's joke.
+fn name(workgroup: &str) -> String {
+    clip(workgroup, 128)
+}
+
+/// Whether a workgroup in Athena can have this name.
+fn is_a_name(workgroup: &str) -> bool {
+    Pattern::parse(workgroup).is_ok_and(|name| name.is_exact())
+}
+
+/// For a title: one name, or how many there are.
+fn short_list(names: &[&str]) -> String {
+    match names {
+        [one] => name(one),
+        many => format!("{} workgroups", many.len()),
+    }
+}
+
+/// For a sentence: the names, as far as people read them.
+fn list(names: &[&str]) -> String {
+    let shown = &names[..names.len().min(MOST_NAMES)];
+    let mut shown: Vec<String> = shown.iter().map(|one| name(one)).collect();
+    let last = match names.len() - shown.len() {
+        0 => shown.pop().unwrap_or_default(),
+        rest => format!("{rest} more"),
+    };
+    if shown.is_empty() { last } else { format!("{} and {last}", shown.join(", ")) }
+}
+
+/// Twenty characters wide.
+fn ascii_bar(percent: u64) -> String {
+    let filled = usize::try_from(percent.min(100) / 5).unwrap_or(20);
+    format!("[{}{}]", "#".repeat(filled), ".".repeat(20 - filled))
+}
+
+/// The workgroup's page in the Athena console of the Region's partition.
+fn console_link(region: &str, workgroup: &str) -> String {
+    let domain = match region.split_once('-').map(|(first, _)| first) {
+        Some("cn") => "console.amazonaws.cn",
+        _ if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com",
+        _ => "console.aws.amazon.com",
+    };
+    format!("https://{region}.{domain}/athena/home?region={region}#/workgroups/details/{workgroup}")
+}

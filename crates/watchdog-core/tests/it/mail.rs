@@ -1,0 +1,1114 @@
+//! Mails: what people read, and what goes out on the wire.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::{env, fs};
+
+use expect_test::{Expect, expect};
+use jiff::SignedDuration;
+use mail_parser::{HeaderValue, MessageParser, MimeHeaders};
+use proptest::prelude::*;
+use watchdog_core::alert::{Ending, Reason, Severity, Subject};
+use watchdog_core::bytes::{Bytes, Size, Units};
+use watchdog_core::delivery::{Facts, LimitFacts, Message, Notice};
+use watchdog_core::mail::{Mail, Origins, compose};
+use watchdog_core::percent::Percent;
+use watchdog_core::policy::{Address, MailRules, Origin, Policy, Problems};
+use watchdog_core::usage::Unknown;
+use watchdog_core::window::{Span, Window};
+
+use crate::support::{at, cases, document, whole_policy};
+
+const NOW: &str = "2026-03-01T14:05:00Z";
+const OPENED: &str = "2026-03-01T13:25:00Z";
+
+fn rules(zone: &str) -> MailRules {
+    whole_policy(&format!(
+        "[mail]\nsender = \"watchdog@example.com\"\nreply_to = \"platform@example.com\"\nadmins = [\"ops@example.com\"]\n\
+         allowed_domains = [\"example.com\"]\ntime_zone = \"{zone}\"\n\
+         [[workgroup]]\nname = \"*\"\nper_query_cutoff = \"1 GB\"\n"
+    ))
+    .mail
+}
+
+fn origins() -> Origins {
+    Origins { region: "eu-central-1".to_owned(), name: "athena-quota-watchdog".to_owned() }
+}
+
+fn mail_in(zone: &str, notices: Vec<Notice>) -> Mail {
+    let message = Message { to: Address::parse("ops@example.com").unwrap(), notices };
+    compose(&message, &rules(zone), &origins(), at(NOW))
+}
+
+fn mail(notices: Vec<Notice>) -> Mail {
+    mail_in("UTC", notices)
+}
+
+fn size(text: &str) -> Size {
+    text.parse().unwrap()
+}
+
+fn notice(subject: &str, reason: Reason, severity: Severity, facts: Facts) -> Notice {
+    let opened = if reason == Reason::Opened { at(NOW) } else { at(OPENED) };
+    Notice { subject: subject.parse().unwrap(), reason, severity, opened, facts }
+}
+
+fn limit(workgroup: &str, used: &str, limit: &str) -> LimitFacts {
+    let window = Window::Rolling { minutes: 60 };
+    let span = window.span(at(NOW));
+    LimitFacts {
+        workgroup: workgroup.to_owned(),
+        window: window.id(),
+        window_words: window.words(),
+        span,
+        used: size(used).bytes,
+        limit: size(limit).bytes,
+        units: size(limit).units,
+        origin: Origin::ShareOfQuota { quota: size("1 TB"), share: Percent::whole(70) },
+        warn: Percent::whole(80),
+        critical: Percent::whole(95),
+        resolves_below: Percent::whole(75),
+    }
+}
+
+fn of_limit(reason: Reason, severity: Severity, used: &str) -> Notice {
+    notice("limit/exploratory/1h", reason, severity, Facts::Limit(limit("exploratory", used, "700 GB")))
+}
+
+fn unseen(workgroup: &str, reason: Reason, why: Unknown) -> Notice {
+    let facts = Facts::Unseen { workgroup: Some(workgroup.to_owned()), why };
+    Notice {
+        subject: Subject::Sight { workgroup: workgroup.to_owned() },
+        ..notice("listing", reason, Severity::CannotSee, facts)
+    }
+}
+
+fn problems(text: &str) -> Problems {
+    Policy::parse(&[document("10-stack.toml", text)]).unwrap_err()
+}
+
+fn broken_policy(text: &str) -> Notice {
+    let facts = Facts::Policy { problems: problems(text), in_force_since: at("2026-02-27T08:00:00Z") };
+    notice("policy", Reason::Opened, Severity::CannotSee, facts)
+}
+
+#[track_caller]
+fn check(mail: &Mail, expected: Expect) {
+    expected.assert_eq(&format!("Subject: {}\n\n{}", mail.subject, mail.text));
+}
+
+#[test]
+fn opened_warn() {
+    check(
+        &mail(vec![of_limit(Reason::Opened, Severity::Warn, "574.5 GB")]),
+        expect![[r#"
+        Subject: [warn] exploratory: 82 % of 700 GB used in the last hour
+
+        [warn] exploratory: 82 % of 700 GB used in the last hour
+
+        exploratory has used 82 % of its 700 GB in the last hour (as of 14:05 UTC).
+        125.5 GB are left.
+
+        [################....] 82 %   574.5 GB used, 125.5 GB left
+
+        What to do
+          Open the workgroup:
+            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
+          List its newest queries:
+            aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
+          Stop one:
+            aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
+
+        The numbers
+          Used          574.5 GB (574,500,000,000 bytes)
+          Limit         700 GB (700,000,000,000 bytes)
+          The limit is  70 % of a quota of 1 TB
+          Window        1h, since 2026-03-01 13:05 UTC
+          Warns at      80 %; critical at 95 %; resolves below 75 %
+
+        Why now: the alert has just opened.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+}
+
+#[test]
+fn opened_exhausted_to_the_byte() {
+    check(
+        &mail(vec![of_limit(Reason::Opened, Severity::Exhausted, "700 GB")]),
+        expect![[r#"
+        Subject: [exhausted] exploratory: 100 % of 700 GB used in the last hour
+
+        [exhausted] exploratory: 100 % of 700 GB used in the last hour
+
+        exploratory has used 100 % of its 700 GB in the last hour (as of 14:05 UTC).
+        The limit is reached. Athena stops nothing at this limit by itself: queries go on.
+
+        [####################] 100 %   700 GB used, nothing left
+
+        What to do
+          Open the workgroup:
+            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
+          List its newest queries:
+            aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
+          Stop one:
+            aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
+
+        The numbers
+          Used          700 GB (700,000,000,000 bytes)
+          Limit         700 GB (700,000,000,000 bytes)
+          The limit is  70 % of a quota of 1 TB
+          Window        1h, since 2026-03-01 13:05 UTC
+          Warns at      80 %; critical at 95 %; resolves below 75 %
+
+        Why now: the alert has just opened.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+}
+
+#[test]
+fn escalated_critical() {
+    check(
+        &mail(vec![of_limit(Reason::Escalated { from: Severity::Warn }, Severity::Critical, "690 GB")]),
+        expect![[r#"
+        Subject: [critical] exploratory: 98 % of 700 GB used in the last hour
+
+        [critical] exploratory: 98 % of 700 GB used in the last hour
+
+        exploratory has used 98 % of its 700 GB in the last hour (as of 14:05 UTC).
+        10 GB are left.
+
+        [###################.] 98 %   690 GB used, 10 GB left
+
+        What to do
+          Open the workgroup:
+            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
+          List its newest queries:
+            aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
+          Stop one:
+            aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
+
+        The numbers
+          Used          690 GB (690,000,000,000 bytes)
+          Limit         700 GB (700,000,000,000 bytes)
+          The limit is  70 % of a quota of 1 TB
+          Window        1h, since 2026-03-01 13:05 UTC
+          Warns at      80 %; critical at 95 %; resolves below 75 %
+
+        Why now: it is worse than what you were last told, `warn`; open since 2026-03-01 13:25 UTC.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+}
+
+#[test]
+fn escalated_exhausted_in_another_zone() {
+    let notice = of_limit(Reason::Escalated { from: Severity::Critical }, Severity::Exhausted, "1.4 TB");
+    check(
+        &mail_in("Europe/Berlin", vec![notice]),
+        expect![[r#"
+        Subject: [exhausted] exploratory: 200 % of 700 GB used in the last hour
+
+        [exhausted] exploratory: 200 % of 700 GB used in the last hour
+
+        exploratory has used 200 % of its 700 GB in the last hour (as of 15:05 Europe/Berlin, 14:05 UTC).
+        The limit is passed by 700 GB. Athena stops nothing at this limit by itself: queries go on.
+
+        [####################] 200 %   1.4 TB used, 700 GB over
+
+        What to do
+          Open the workgroup:
+            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
+          List its newest queries:
+            aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
+          Stop one:
+            aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
+
+        The numbers
+          Used          1.4 TB (1,400,000,000,000 bytes)
+          Limit         700 GB (700,000,000,000 bytes)
+          The limit is  70 % of a quota of 1 TB
+          Window        1h, since 2026-03-01 14:05 Europe/Berlin (13:05 UTC)
+          Warns at      80 %; critical at 95 %; resolves below 75 %
+
+        Why now: it is worse than what you were last told, `critical`; open since 2026-03-01 14:25 Europe/Berlin (13:25 UTC).
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 15:05 Europe/Berlin (14:05 UTC).
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+}
+
+#[test]
+fn repeated_exhausted_though_below_the_limit_again() {
+    let reason = Reason::Repeated { last_told: at("2026-03-01T10:05:00Z") };
+    check(
+        &mail(vec![of_limit(reason, Severity::Exhausted, "690 GB")]),
+        expect![[r#"
+        Subject: [exhausted] exploratory: 98 % of 700 GB used in the last hour
+
+        [exhausted] exploratory: 98 % of 700 GB used in the last hour
+
+        exploratory has used 98 % of its 700 GB in the last hour (as of 14:05 UTC).
+        The limit was reached, and use is still close to it: 10 GB are left.
+
+        [###################.] 98 %   690 GB used, 10 GB left
+
+        What to do
+          Open the workgroup:
+            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
+          List its newest queries:
+            aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
+          Stop one:
+            aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
+
+        The numbers
+          Used          690 GB (690,000,000,000 bytes)
+          Limit         700 GB (700,000,000,000 bytes)
+          The limit is  70 % of a quota of 1 TB
+          Window        1h, since 2026-03-01 13:05 UTC
+          Warns at      80 %; critical at 95 %; resolves below 75 %
+
+        Why now: a reminder: open since 2026-03-01 13:25 UTC, last told 2026-03-01 10:05 UTC.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+}
+
+#[test]
+fn told_late() {
+    let late = Notice { opened: at(OPENED), ..of_limit(Reason::Opened, Severity::Warn, "600 GB") };
+    check(
+        &mail(vec![late]),
+        expect![[r#"
+        Subject: [warn] exploratory: 85 % of 700 GB used in the last hour
+
+        [warn] exploratory: 85 % of 700 GB used in the last hour
+
+        exploratory has used 85 % of its 700 GB in the last hour (as of 14:05 UTC).
+        100 GB are left.
+
+        [#################...] 85 %   600 GB used, 100 GB left
+
+        What to do
+          Open the workgroup:
+            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
+          List its newest queries:
+            aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
+          Stop one:
+            aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
+
+        The numbers
+          Used          600 GB (600,000,000,000 bytes)
+          Limit         700 GB (700,000,000,000 bytes)
+          The limit is  70 % of a quota of 1 TB
+          Window        1h, since 2026-03-01 13:05 UTC
+          Warns at      80 %; critical at 95 %; resolves below 75 %
+
+        Why now: the alert is open since 2026-03-01 13:25 UTC and you have not been told yet.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+}
+
+#[test]
+fn resolved() {
+    check(
+        &mail(vec![of_limit(Reason::Resolved(Ending::Over), Severity::Critical, "500 GB")]),
+        expect![[r#"
+        Subject: [resolved] exploratory: 71 % of 700 GB used in the last hour
+
+        [resolved] exploratory: 71 % of 700 GB used in the last hour
+
+        exploratory has used 71 % of its 700 GB in the last hour (as of 14:05 UTC).
+        That is below 75 %: the alert is over.
+
+        [##############......] 71 %   500 GB used, 200 GB left
+
+        The numbers
+          Used          500 GB (500,000,000,000 bytes)
+          Limit         700 GB (700,000,000,000 bytes)
+          The limit is  70 % of a quota of 1 TB
+          Window        1h, since 2026-03-01 13:05 UTC
+          Warns at      80 %; critical at 95 %; resolves below 75 %
+
+        Why now: the alert that opened 2026-03-01 13:25 UTC is over.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+}
+
+#[test]
+fn resolved_while_a_newer_alert_is_open_for_others() {
+    check(
+        &mail(vec![of_limit(Reason::Resolved(Ending::Over), Severity::Warn, "690 GB")]),
+        expect![[r#"
+        Subject: [resolved] exploratory: 98 % of 700 GB used in the last hour
+
+        [resolved] exploratory: 98 % of 700 GB used in the last hour
+
+        exploratory has used 98 % of its 700 GB in the last hour (as of 14:05 UTC).
+        The alert that you were told of is over. A newer one has been told to others.
+
+        [###################.] 98 %   690 GB used, 10 GB left
+
+        The numbers
+          Used          690 GB (690,000,000,000 bytes)
+          Limit         700 GB (700,000,000,000 bytes)
+          The limit is  70 % of a quota of 1 TB
+          Window        1h, since 2026-03-01 13:05 UTC
+          Warns at      80 %; critical at 95 %; resolves below 75 %
+
+        Why now: the alert that opened 2026-03-01 13:25 UTC is over.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+}
+
+#[test]
+fn window_ended() {
+    let window = Window::parse("calendar day", &crate::support::zone("Europe/Berlin")).unwrap();
+    let facts = LimitFacts {
+        window: window.id(),
+        window_words: window.words(),
+        span: Span { start: at("2026-02-28T23:00:00Z"), end: at(NOW) },
+        origin: Origin::QuotaAndBuffer { quota: size("636.4 GiB"), buffer: Percent::whole(10) },
+        units: Units::Binary,
+        ..limit("long-query", "12 GiB", "700 GiB")
+    };
+    let notice = notice(
+        "limit/long-query/calendar-day@Europe/Berlin",
+        Reason::Resolved(Ending::WindowEnded),
+        Severity::Exhausted,
+        Facts::Limit(facts),
+    );
+    check(
+        &mail_in("Europe/Berlin", vec![notice]),
+        expect![[r#"
+        Subject: [resolved] long-query: 1 % of 700 GiB used today, Europe/Berlin time
+
+        [resolved] long-query: 1 % of 700 GiB used today, Europe/Berlin time
+
+        long-query has used 1 % of its 700 GiB today, Europe/Berlin time (as of 15:05 Europe/Berlin, 14:05 UTC).
+        A new window has begun: the alert about the last one is over.
+
+        [....................] 1 %   12 GiB used, 688 GiB left
+
+        The numbers
+          Used          12 GiB (12,884,901,888 bytes)
+          Limit         700 GiB (751,619,276,800 bytes)
+          The limit is  a quota of 636.4 GiB and a buffer of 10 %
+          Window        calendar-day@Europe/Berlin, since 2026-03-01 00:00 Europe/Berlin (23:00 UTC)
+          Warns at      80 %; critical at 95 %; resolves below 75 %
+
+        Why now: the alert that opened 2026-03-01 14:25 Europe/Berlin (13:25 UTC) is over.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 15:05 Europe/Berlin (14:05 UTC).
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+}
+
+#[test]
+fn not_watched() {
+    let gone = notice("limit/etl/1h", Reason::Resolved(Ending::NotWatched), Severity::Warn, Facts::Over);
+    check(
+        &mail(vec![gone]),
+        expect![[r#"
+        Subject: [resolved] etl: limit for 1h no longer watched
+
+        [resolved] etl: limit for 1h no longer watched
+
+        The limit of etl for 1h is no longer watched.
+        The policy has changed, or there is no such workgroup any more.
+
+        Why now: the alert that opened 2026-03-01 13:25 UTC is over.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+    let gone = notice("sight/etl", Reason::Resolved(Ending::NotWatched), Severity::CannotSee, Facts::Over);
+    check(
+        &mail(vec![gone]),
+        expect![[r#"
+        Subject: [resolved] etl is no longer watched
+
+        [resolved] etl is no longer watched
+
+        The watchdog no longer watches etl.
+        The policy has changed, or there is no such workgroup any more.
+
+        Why now: the alert that opened 2026-03-01 13:25 UTC is over.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+    let over = notice("limit/etl/1h", Reason::Resolved(Ending::Over), Severity::Warn, Facts::Over);
+    check(
+        &mail(vec![over]),
+        expect![[r#"
+        Subject: [resolved] etl: alert for 1h over
+
+        [resolved] etl: alert for 1h over
+
+        The alert about the limit of etl for 1h is over.
+
+        Why now: the alert that opened 2026-03-01 13:25 UTC is over.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+}
+
+#[test]
+fn cannot_see_one() {
+    check(
+        &mail(vec![unseen("etl", Reason::Opened, Unknown::MetricsOff)]),
+        expect![[r#"
+        Subject: [cannot see] etl cannot be seen: the workgroup publishes no metrics to CloudWatch
+
+        [cannot see] etl cannot be seen: the workgroup publishes no metrics to CloudWatch
+
+        The watchdog cannot see etl: the workgroup publishes no metrics to CloudWatch.
+        Its use is unknown, which is not the same as fine: a limit may be passed without a warning.
+
+        What to do
+          To mend it:
+            aws athena update-work-group --work-group etl --configuration-updates PublishCloudWatchMetricsEnabled=true --region eu-central-1
+
+        Why now: the alert has just opened.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+    let denied = Unknown::Denied { operation: "cloudwatch:GetMetricData".to_owned() };
+    check(
+        &mail(vec![unseen("etl", Reason::Repeated { last_told: at("2026-02-28T14:05:00Z") }, denied)]),
+        expect![[r#"
+        Subject: [cannot see] etl cannot be seen: AWS denied `cloudwatch:GetMetricData`
+
+        [cannot see] etl cannot be seen: AWS denied `cloudwatch:GetMetricData`
+
+        The watchdog cannot see etl: AWS denied `cloudwatch:GetMetricData`.
+        Its use is unknown, which is not the same as fine: a limit may be passed without a warning.
+
+        What to do
+          To mend it:
+            Allow `cloudwatch:GetMetricData` in the role of the watchdog's function.
+
+        Why now: a reminder: open since 2026-03-01 13:25 UTC, last told 2026-02-28 14:05 UTC.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+    check(
+        &mail(vec![unseen("renamed", Reason::Opened, Unknown::NoSuchWorkgroup)]),
+        expect![[r#"
+        Subject: [cannot see] renamed cannot be seen: there is no workgroup of this name
+
+        [cannot see] renamed cannot be seen: there is no workgroup of this name
+
+        The watchdog cannot see renamed: there is no workgroup of this name.
+        Its use is unknown, which is not the same as fine: a limit may be passed without a warning.
+
+        What to do
+          To mend it:
+            Create `renamed`, or take it out of the policy.
+
+        Why now: the alert has just opened.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+    let listing = notice(
+        "listing",
+        Reason::Opened,
+        Severity::CannotSee,
+        Facts::Unseen { workgroup: None, why: Unknown::Denied { operation: "athena:ListWorkGroups".to_owned() } },
+    );
+    check(
+        &mail(vec![listing]),
+        expect![[r#"
+        Subject: [cannot see] the list of workgroups cannot be read
+
+        [cannot see] the list of workgroups cannot be read
+
+        The watchdog cannot list the account's workgroups: AWS denied `athena:ListWorkGroups`.
+        Workgroups that it already knew are still watched; new ones are not seen until this is mended.
+
+        What to do
+          To mend it:
+            Allow `athena:ListWorkGroups` in the role of the watchdog's function.
+
+        Why now: the alert has just opened.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+}
+
+#[test]
+fn cannot_see_a_hundred() {
+    let all = (0..100).map(|n| unseen(&format!("team-{n:02}"), Reason::Opened, Unknown::MetricsOff));
+    check(
+        &mail(all.collect()),
+        expect![[r#"
+        Subject: [cannot see] 100 workgroups cannot be seen: the workgroup publishes no metrics to CloudWatch
+
+        [cannot see] 100 workgroups cannot be seen: the workgroup publishes no metrics to CloudWatch
+
+        The watchdog cannot see team-00, team-01, team-02, team-03, team-04, team-05, team-06, team-07, team-08, team-09, team-10, team-11 and 88 more: the workgroup publishes no metrics to CloudWatch.
+        Their use is unknown, which is not the same as fine: a limit may be passed without a warning.
+
+        What to do
+          To mend it, for each of them:
+            aws athena update-work-group --work-group team-00 --configuration-updates PublishCloudWatchMetricsEnabled=true --region eu-central-1
+
+        Why now: the alert has just opened.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+    let two = ["a", "b"].map(|name| unseen(name, Reason::Opened, Unknown::Partial));
+    check(
+        &mail(two.into()),
+        expect![[r#"
+        Subject: [cannot see] 2 workgroups cannot be seen: CloudWatch answered only a part
+
+        [cannot see] 2 workgroups cannot be seen: CloudWatch answered only a part
+
+        The watchdog cannot see a and b: CloudWatch answered only a part.
+        Their use is unknown, which is not the same as fine: a limit may be passed without a warning.
+
+        Why now: the alert has just opened.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+    // Troubles that differ are told apart.
+    let failed = |operation: &str| Unknown::Denied { operation: operation.to_owned() };
+    let apart = mail(vec![unseen("a", Reason::Opened, failed("x:Y")), unseen("b", Reason::Opened, failed("x:Z"))]);
+    assert!(apart.text.contains("`x:Y`") && apart.text.contains("`x:Z`"), "{}", apart.text);
+}
+
+#[test]
+fn seen_again() {
+    let over = |name: &str| notice(name, Reason::Resolved(Ending::Over), Severity::CannotSee, Facts::Over);
+    check(
+        &mail(vec![over("sight/etl"), over("sight/team-a"), over("listing"), over("policy")]),
+        expect![[r#"
+        Subject: [resolved] 2 workgroups can be seen again, and 2 more
+
+        [resolved] 2 workgroups can be seen again
+
+        The watchdog can see etl and team-a again.
+        Limits are judged again.
+
+        Why now: the alert that opened 2026-03-01 13:25 UTC is over.
+
+        ----------------------------------------------------------------
+
+        [resolved] the list of workgroups can be read again
+
+        The watchdog can list the account's workgroups again.
+        New workgroups are seen again.
+
+        Why now: the alert that opened 2026-03-01 13:25 UTC is over.
+
+        ----------------------------------------------------------------
+
+        [resolved] the policy is valid again
+
+        The policy can be used again.
+        What it says holds from now on.
+
+        Why now: the alert that opened 2026-03-01 13:25 UTC is over.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+}
+
+#[test]
+fn policy_problems() {
+    check(
+        &mail(vec![broken_policy("[mail]\nsender = \"watchdog\"\n[mial]\n")]),
+        expect![[r#"
+        Subject: [policy] the policy has 5 problems
+
+        [policy] the policy has 5 problems
+
+        The policy has 5 problems and cannot be used as it is.
+        The watchdog goes on with the last valid policy, in force since 2026-02-27 08:00 UTC. Nothing of the new one holds until it is mended.
+
+          - `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
+          - `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
+          - the policy has no `[[workgroup]]`: nothing would be watched; add one, with `name = "*"` for all workgroups
+          - 10-stack.toml:2:10: `sender`: `watchdog` is not a mail address: write it as `name@example.com`
+          - 10-stack.toml:3:2: unknown key `mial`: a policy knows `mail`, `defaults`, `workgroup`
+
+        What to do
+          Check a file before you store it:
+            watchdog check FILE
+
+        Why now: the alert has just opened.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+    let many: String = (0..30).map(|n| format!("key{n} = 1\n")).collect();
+    let mail = mail(vec![broken_policy(&many)]);
+    assert!(mail.text.contains("34 problems") && mail.text.contains("- and 14 more"), "{}", mail.text);
+}
+
+#[test]
+fn several() {
+    let all = vec![
+        notice("limit/etl/1h", Reason::Opened, Severity::Exhausted, Facts::Limit(limit("etl", "1 TB", "800 GB"))),
+        of_limit(Reason::Escalated { from: Severity::Warn }, Severity::Critical, "690 GB"),
+        unseen("fast-query", Reason::Opened, Unknown::MetricsOff),
+        of_limit(Reason::Resolved(Ending::Over), Severity::Warn, "1 GB"),
+    ];
+    check(
+        &mail(all),
+        expect![[r#"
+        Subject: [exhausted] etl: 125 % of 800 GB used in the last hour, and 3 more
+
+        [exhausted] etl: 125 % of 800 GB used in the last hour
+
+        etl has used 125 % of its 800 GB in the last hour (as of 14:05 UTC).
+        The limit is passed by 200 GB. Athena stops nothing at this limit by itself: queries go on.
+
+        [####################] 125 %   1 TB used, 200 GB over
+
+        What to do
+          Open the workgroup:
+            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/etl
+          List its newest queries:
+            aws athena list-query-executions --region eu-central-1 --work-group etl --max-items 20
+          Stop one:
+            aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
+
+        The numbers
+          Used          1 TB (1,000,000,000,000 bytes)
+          Limit         800 GB (800,000,000,000 bytes)
+          The limit is  70 % of a quota of 1 TB
+          Window        1h, since 2026-03-01 13:05 UTC
+          Warns at      80 %; critical at 95 %; resolves below 75 %
+
+        Why now: the alert has just opened.
+
+        ----------------------------------------------------------------
+
+        [critical] exploratory: 98 % of 700 GB used in the last hour
+
+        exploratory has used 98 % of its 700 GB in the last hour (as of 14:05 UTC).
+        10 GB are left.
+
+        [###################.] 98 %   690 GB used, 10 GB left
+
+        What to do
+          Open the workgroup:
+            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
+          List its newest queries:
+            aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
+          Stop one:
+            aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
+
+        The numbers
+          Used          690 GB (690,000,000,000 bytes)
+          Limit         700 GB (700,000,000,000 bytes)
+          The limit is  70 % of a quota of 1 TB
+          Window        1h, since 2026-03-01 13:05 UTC
+          Warns at      80 %; critical at 95 %; resolves below 75 %
+
+        Why now: it is worse than what you were last told, `warn`; open since 2026-03-01 13:25 UTC.
+
+        ----------------------------------------------------------------
+
+        [cannot see] fast-query cannot be seen: the workgroup publishes no metrics to CloudWatch
+
+        The watchdog cannot see fast-query: the workgroup publishes no metrics to CloudWatch.
+        Its use is unknown, which is not the same as fine: a limit may be passed without a warning.
+
+        What to do
+          To mend it:
+            aws athena update-work-group --work-group fast-query --configuration-updates PublishCloudWatchMetricsEnabled=true --region eu-central-1
+
+        Why now: the alert has just opened.
+
+        ----------------------------------------------------------------
+
+        [resolved] exploratory: 0 % of 700 GB used in the last hour
+
+        exploratory has used 0 % of its 700 GB in the last hour (as of 14:05 UTC).
+        That is below 75 %: the alert is over.
+
+        [....................] 0 %   1 GB used, 699 GB left
+
+        The numbers
+          Used          1 GB (1,000,000,000 bytes)
+          Limit         700 GB (700,000,000,000 bytes)
+          The limit is  70 % of a quota of 1 TB
+          Window        1h, since 2026-03-01 13:05 UTC
+          Warns at      80 %; critical at 95 %; resolves below 75 %
+
+        Why now: the alert that opened 2026-03-01 13:25 UTC is over.
+
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+    );
+}
+
+/// Everything that a mail can be about, for looking at and for going over the wire.
+fn samples() -> Vec<(&'static str, Vec<Notice>)> {
+    let hostile = "<script>alert(1)</script>\r\nBcc: evil@example.com\0\u{202e}\"'&";
+    vec![
+        ("warn", vec![of_limit(Reason::Opened, Severity::Warn, "574.5 GB")]),
+        ("critical", vec![of_limit(Reason::Escalated { from: Severity::Warn }, Severity::Critical, "690 GB")]),
+        ("exhausted", vec![of_limit(Reason::Opened, Severity::Exhausted, "1.4 TB")]),
+        ("resolved", vec![of_limit(Reason::Resolved(Ending::Over), Severity::Critical, "500 GB")]),
+        ("unseen", (0..100).map(|n| unseen(&format!("team-{n:02}"), Reason::Opened, Unknown::MetricsOff)).collect()),
+        ("policy", vec![broken_policy("[mail]\nsender = \"watchdog\"\n[mial]\n")]),
+        (
+            "several",
+            vec![
+                notice(
+                    "limit/etl/1h",
+                    Reason::Opened,
+                    Severity::Exhausted,
+                    Facts::Limit(limit("etl", "1 TB", "800 GB")),
+                ),
+                unseen("renamed", Reason::Opened, Unknown::NoSuchWorkgroup),
+                of_limit(Reason::Repeated { last_told: at("2026-03-01T10:05:00Z") }, Severity::Warn, "600 GB"),
+                notice("sight/long-query", Reason::Resolved(Ending::Over), Severity::CannotSee, Facts::Over),
+            ],
+        ),
+        (
+            "hostile",
+            vec![
+                Notice {
+                    subject: Subject::Limit { workgroup: hostile.to_owned(), window: "1h".to_owned() },
+                    ..notice(
+                        "listing",
+                        Reason::Opened,
+                        Severity::Warn,
+                        Facts::Limit(limit(hostile, "600 GB", "700 GB")),
+                    )
+                },
+                unseen(&"<b>x</b>".repeat(1300), Reason::Opened, Unknown::MetricsOff),
+                unseen(
+                    "a",
+                    Reason::Opened,
+                    Unknown::Failed { operation: hostile.to_owned(), code: hostile.to_owned() },
+                ),
+                broken_policy("\"<script>\\r\\n\\u0000\" = 1\n[mail]\nsender = \"<img src=x>\\n\\u202e\"\n"),
+            ],
+        ),
+    ]
+}
+
+/// `WATCHDOG_MAILS=/some/folder cargo test -p watchdog-core mails_to_look_at` writes them there.
+#[test]
+fn mails_to_look_at() {
+    let Some(folder) = env::var_os("WATCHDOG_MAILS").map(PathBuf::from) else {
+        println!("SKIPPED: WATCHDOG_MAILS names no folder");
+        return;
+    };
+    fs::create_dir_all(&folder).unwrap();
+    for (name, notices) in samples() {
+        let mail = mail_in("Europe/Berlin", notices);
+        fs::write(folder.join(format!("{name}.html")), &mail.html).unwrap();
+        fs::write(folder.join(format!("{name}.eml")), mail.mime(&rules("UTC"), at(NOW)).unwrap()).unwrap();
+    }
+}
+
+/// The mail as an independent parser reads it.
+struct Wire {
+    headers: Vec<(String, String)>,
+    text: String,
+    html: String,
+}
+
+#[track_caller]
+fn wire(mail: &Mail) -> Wire {
+    let raw = mail.mime(&rules("UTC"), at(NOW)).unwrap();
+    assert!(raw.is_ascii(), "not 7-bit");
+    for line in raw.split(|b| *b == b'\n') {
+        assert!(line.len() <= 998, "a line of {} bytes", line.len());
+        assert!(line.is_empty() || line.ends_with(b"\r"), "a bare line feed");
+    }
+    let parsed = MessageParser::default().parse(&raw).unwrap();
+    assert_eq!(parsed.parts.len(), 3, "the alternatives and what holds them");
+    assert!(parsed.content_type().is_some_and(|t| t.subtype() == Some("alternative")));
+    let headers = parsed.headers().iter().map(|header| {
+        let value = match &header.value {
+            HeaderValue::Text(text) => text.to_string(),
+            HeaderValue::TextList(list) => list.join(" "),
+            HeaderValue::Address(address) => {
+                let one = |a: &mail_parser::Addr<'_>| {
+                    format!("{}<{}>", a.name().map(|n| format!("{n} ")).unwrap_or_default(), a.address().unwrap())
+                };
+                address.iter().map(one).collect::<Vec<_>>().join(", ")
+            }
+            HeaderValue::DateTime(date) => date.to_rfc3339(),
+            other => format!("{other:?}").chars().take(20).collect(),
+        };
+        (header.name().to_owned(), value)
+    });
+    Wire {
+        headers: headers.collect(),
+        text: parsed.body_text(0).unwrap().into_owned(),
+        html: parsed.body_html(0).unwrap().into_owned(),
+    }
+}
+
+#[test]
+fn headers_are_exactly_these() {
+    let wire = wire(&mail(vec![of_limit(Reason::Opened, Severity::Warn, "574.5 GB")]));
+    let lines: Vec<String> = wire.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    expect![[r#"
+        From: Athena Quota Watchdog <watchdog@example.com>
+        To: <ops@example.com>
+        Subject: [warn] exploratory: 82 % of 700 GB used in the last hour
+        Date: 2026-03-01T14:05:00Z
+        Auto-Submitted: auto-generated
+        Reply-To: <platform@example.com>
+        In-Reply-To: limit-exploratory-1h.1772373900@example.com
+        References: limit-exploratory-1h.1772373900@example.com
+        MIME-Version: 1.0
+        Content-Type: ContentType(ContentT"#]]
+    .assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn whatever_is_in_a_mail_its_headers_are_ours_and_its_text_is_text() {
+    let wanted: BTreeSet<&str> = [
+        "From",
+        "To",
+        "Subject",
+        "Date",
+        "Auto-Submitted",
+        "Reply-To",
+        "In-Reply-To",
+        "References",
+        "MIME-Version",
+        "Content-Type",
+    ]
+    .into();
+    for (name, notices) in samples() {
+        let mail = mail(notices);
+        let wire = wire(&mail);
+        let names: Vec<&str> = wire.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names.iter().copied().collect::<BTreeSet<_>>(), wanted, "{name}");
+        assert_eq!(names.len(), wanted.len(), "{name}: a header twice");
+        let header = |name: &str| wire.headers.iter().find(|(n, _)| n == name).unwrap().1.clone();
+        assert_eq!(header("To"), "<ops@example.com>", "{name}");
+        assert_eq!(header("Subject"), mail.subject, "{name}");
+        assert_eq!(wire.text.replace("\r\n", "\n").trim_end(), mail.text.trim_end(), "{name}");
+        assert_eq!(wire.html.replace("\r\n", "\n").trim_end(), mail.html.trim_end(), "{name}");
+        for text in [&mail.subject, &mail.text] {
+            let odd = text.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
+            assert_eq!(odd, None, "{name}");
+        }
+        assert!(!mail.subject.contains('\n'), "{name}");
+        let html = mail.html.to_lowercase();
+        for tag in ["<script", "<img", "<b>", "javascript:", "onerror"] {
+            assert!(!html.contains(tag), "{name}: {tag} in the HTML");
+        }
+        // Nothing is loaded from anywhere: no tracking, and nothing that a mail program blocks.
+        for outside in [" src=", "url(", "@import", "<link"].into_iter().filter(|_| name != "hostile") {
+            assert!(!html.contains(outside), "{name}: {outside} in the HTML");
+        }
+    }
+}
+
+/// The numbers and names of the text form stand in the HTML form too.
+#[test]
+fn both_forms_say_the_same() {
+    for (name, notices) in samples().into_iter().filter(|(name, _)| *name != "hostile") {
+        let mail = mail(notices);
+        let unescaped = mail
+            .html
+            .replace("&#34;", "\"")
+            .replace("&#39;", "'")
+            .replace("&#60;", "<")
+            .replace("&#62;", ">")
+            .replace("&#38;", "&");
+        let flat = unescaped.split_whitespace().collect::<Vec<_>>().join(" ");
+        for line in mail.text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let numbers = line.split([' ', ',', ';']).filter(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+            for number in numbers {
+                assert!(
+                    flat.contains(number.trim_end_matches('.')),
+                    "{name}: `{number}` of `{line}` is not in the HTML"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_notices_are_a_mail_of_less_than_100_kb() {
+    let limits = |name: &str| {
+        let one = |n: usize| {
+            let workgroup = format!("{name}{n:05}");
+            Notice {
+                subject: Subject::Limit { workgroup: workgroup.clone(), window: "1h".to_owned() },
+                ..notice(
+                    "listing",
+                    Reason::Opened,
+                    Severity::Exhausted,
+                    Facts::Limit(limit(&workgroup, "800 GB", "700 GB")),
+                )
+            }
+        };
+        mail((0..10_000).map(one).collect())
+    };
+    // Athena's longest name, and worse than that.
+    for name in ["team-".to_owned(), "x".repeat(123), "<&\"".repeat(5000)] {
+        let mail = limits(&name);
+        let raw = mail.mime(&rules("UTC"), at(NOW)).unwrap();
+        assert!(mail.html.len() < 100_000, "{} bytes of HTML", mail.html.len());
+        assert!(raw.len() < 200_000, "{} bytes in all", raw.len());
+        assert!(mail.text.contains("And 9985 more"), "{}", mail.text);
+        assert!(mail.subject.ends_with(", and 9999 more"), "{}", mail.subject);
+        wire(&mail);
+    }
+    let unseen_all =
+        (0..10_000).map(|n| unseen(&format!("{}{n}", "<>".repeat(300)), Reason::Opened, Unknown::MetricsOff));
+    let mail = mail(unseen_all.collect());
+    assert!(mail.html.len() < 100_000 && mail.text.contains("and 9988 more"), "{}", mail.html.len());
+    wire(&mail);
+    let many: String = (0..10_000).map(|n| format!("\"{}{n}\" = 1\n", "<".repeat(20))).collect();
+    let facts = Facts::Policy { problems: problems(&many), in_force_since: at(OPENED) };
+    let mail = self::mail(vec![notice("policy", Reason::Opened, Severity::CannotSee, facts)]);
+    assert!(mail.html.len() < 100_000, "{}", mail.html.len());
+}
+
+#[test]
+fn all_mails_of_a_story_refer_to_the_same_thread_and_those_of_another_do_not() {
+    let first = of_limit(Reason::Opened, Severity::Warn, "600 GB");
+    let later = Notice { opened: first.opened, ..of_limit(Reason::Resolved(Ending::Over), Severity::Warn, "1 GB") };
+    let other = Notice { opened: first.opened + SignedDuration::from_hours(1), ..first.clone() };
+    let thread = |notice: Notice| mail(vec![notice]).threads;
+    assert_eq!(thread(first.clone()), ["<limit-exploratory-1h.1772373900@example.com>"]);
+    assert_eq!(thread(first.clone()), thread(later));
+    assert_ne!(thread(first), thread(other));
+    let many = (0..20).map(|n| unseen(&format!("w{n}"), Reason::Opened, Unknown::MetricsOff)).collect();
+    assert_eq!(mail(many).threads.len(), 8);
+}
+
+#[test]
+fn the_same_message_is_the_same_mail() {
+    for (_, notices) in samples() {
+        let (a, b) = (mail(notices.clone()), mail(notices));
+        assert_eq!(a, b);
+        assert_eq!(a.mime(&rules("UTC"), at(NOW)).unwrap(), b.mime(&rules("UTC"), at(NOW)).unwrap());
+    }
+}
+
+#[test]
+fn a_command_never_holds_a_name_that_athena_would_not_have() {
+    let hostile = "x; rm -rf ~";
+    for notice in [
+        Notice {
+            subject: Subject::Limit { workgroup: hostile.to_owned(), window: "1h".to_owned() },
+            ..notice("listing", Reason::Opened, Severity::Warn, Facts::Limit(limit(hostile, "600 GB", "700 GB")))
+        },
+        unseen(hostile, Reason::Opened, Unknown::MetricsOff),
+    ] {
+        let mail = mail(vec![notice]);
+        assert!(!mail.text.contains("--work-group") && !mail.html.contains("href"), "{}", mail.text);
+    }
+}
+
+#[test]
+fn the_console_link_follows_the_partition() {
+    let link = |region: &str| {
+        let message = Message {
+            to: Address::parse("ops@example.com").unwrap(),
+            notices: vec![of_limit(Reason::Opened, Severity::Warn, "600 GB")],
+        };
+        let origins = Origins { region: region.to_owned(), name: "w".to_owned() };
+        let text = compose(&message, &rules("UTC"), &origins, at(NOW)).text;
+        text.lines().find(|line| line.contains("https://")).unwrap().trim().to_owned()
+    };
+    let tail = "#/workgroups/details/exploratory";
+    assert_eq!(
+        link("us-east-1"),
+        format!("https://us-east-1.console.aws.amazon.com/athena/home?region=us-east-1{tail}")
+    );
+    assert_eq!(
+        link("cn-north-1"),
+        format!("https://cn-north-1.console.amazonaws.cn/athena/home?region=cn-north-1{tail}")
+    );
+    assert_eq!(
+        link("us-gov-west-1"),
+        format!("https://us-gov-west-1.console.amazonaws-us-gov.com/athena/home?region=us-gov-west-1{tail}")
+    );
+}
+
+proptest! {
+    #![proptest_config(cases(48))]
+
+    #[test]
+    fn no_name_breaks_a_mail(name in any::<String>(), code in any::<String>(), region in "[a-z0-9-]{1,20}") {
+        let notices = vec![
+            Notice {
+                subject: Subject::Limit { workgroup: name.clone(), window: "1h".to_owned() },
+                ..notice("listing", Reason::Opened, Severity::Warn, Facts::Limit(limit(&name, "600 GB", "700 GB")))
+            },
+            unseen(&name, Reason::Opened, Unknown::Failed { operation: code.clone(), code }),
+        ];
+        let message = Message { to: Address::parse("ops@example.com").unwrap(), notices };
+        let mail = compose(&message, &rules("UTC"), &Origins { region, name }, at(NOW));
+        let wire = wire(&mail);
+        prop_assert_eq!(wire.headers.len(), 10);
+    }
+}
+
+/// What is used and what is left are told in the units that the limit was written in.
+#[test]
+fn units_follow_the_limit() {
+    let binary = LimitFacts { used: Bytes::new(1 << 39), ..limit("w", "1 B", "1 TiB") };
+    let mail = mail(vec![notice("limit/w/1h", Reason::Opened, Severity::Warn, Facts::Limit(binary))]);
+    assert!(mail.text.contains("50 % of its 1 TiB") && mail.text.contains("512 GiB left"), "{}", mail.text);
+}
+
+/// Whoever put a mail together: its subject stays one header.
+#[test]
+fn a_subject_never_becomes_a_second_header() {
+    let mut mail = mail(vec![of_limit(Reason::Opened, Severity::Warn, "600 GB")]);
+    mail.subject = "a\r\nBcc: evil@example.com\r\n\r\nbody".to_owned();
+    let wire = wire(&mail);
+    let subject = wire.headers.iter().find(|(name, _)| name == "Subject").unwrap();
+    assert_eq!((subject.1.as_str(), wire.headers.len()), ("a  Bcc: evil@example.com    body", 10));
+}
