@@ -50,35 +50,62 @@ async fn an_alert_opens_escalates_repeats_and_resolves() {
     check(&mut account, t, expect!["exploratory/1h ok: 0 % used in the last hour, below 80 %"]).await;
 
     account.use_bytes("exploratory", t + minutes(1), 82.0 * GB).await;
-    check(&mut account, t + minutes(5), expect![[r#"
+    check(
+        &mut account,
+        t + minutes(5),
+        expect![[r#"
         exploratory/1h warn: 82 % used in the last hour, at or above 80 %
         sent ann@example.com: limit/exploratory/1h opened warn
-        sent bob@example.com: limit/exploratory/1h opened warn"#]]).await;
+        sent bob@example.com: limit/exploratory/1h opened warn"#]],
+    )
+    .await;
     // The same tick once more, as a retry would bring it.
     let again = account.run_at(t + minutes(5)).await.unwrap().0;
     assert!(again.skipped.unwrap().contains("has been judged already"));
-    check(&mut account, t + minutes(10), expect!["exploratory/1h warn: 82 % used in the last hour, at or above 80 %"]).await;
+    check(&mut account, t + minutes(10), expect!["exploratory/1h warn: 82 % used in the last hour, at or above 80 %"])
+        .await;
 
     account.use_bytes("exploratory", t + minutes(11), 20.0 * GB).await;
-    check(&mut account, t + minutes(15), expect![[r#"
+    check(
+        &mut account,
+        t + minutes(15),
+        expect![[r#"
         exploratory/1h exhausted: 102 % used in the last hour, the limit is gone
         sent ann@example.com: limit/exploratory/1h escalated exhausted
-        sent bob@example.com: limit/exploratory/1h escalated exhausted"#]]).await;
+        sent bob@example.com: limit/exploratory/1h escalated exhausted"#]],
+    )
+    .await;
 
     // Kept at the limit for four hours: a reminder. Then it leaves the window, and is over.
     for hour in 1..5 {
         account.use_bytes("exploratory", t + minutes(11 + 50 * hour), 101.0 * GB).await;
     }
-    check(&mut account, t + minutes(4 * 60 + 10), expect!["exploratory/1h exhausted: 101 % used in the last hour, the limit is gone"]).await;
-    check(&mut account, t + minutes(4 * 60 + 15), expect![[r#"
+    check(
+        &mut account,
+        t + minutes(4 * 60 + 10),
+        expect!["exploratory/1h exhausted: 101 % used in the last hour, the limit is gone"],
+    )
+    .await;
+    check(
+        &mut account,
+        t + minutes(4 * 60 + 15),
+        expect![[r#"
         exploratory/1h exhausted: 101 % used in the last hour, the limit is gone
         sent ann@example.com: limit/exploratory/1h repeated exhausted
-        sent bob@example.com: limit/exploratory/1h repeated exhausted"#]]).await;
-    check(&mut account, t + minutes(4 * 60 + 35), expect![[r#"
+        sent bob@example.com: limit/exploratory/1h repeated exhausted"#]],
+    )
+    .await;
+    check(
+        &mut account,
+        t + minutes(4 * 60 + 35),
+        expect![[r#"
         exploratory/1h ok: 0 % used in the last hour, below 80 %
         sent ann@example.com: limit/exploratory/1h resolved exhausted
-        sent bob@example.com: limit/exploratory/1h resolved exhausted"#]]).await;
-    check(&mut account, t + minutes(4 * 60 + 40), expect!["exploratory/1h ok: 0 % used in the last hour, below 80 %"]).await;
+        sent bob@example.com: limit/exploratory/1h resolved exhausted"#]],
+    )
+    .await;
+    check(&mut account, t + minutes(4 * 60 + 40), expect!["exploratory/1h ok: 0 % used in the last hour, below 80 %"])
+        .await;
 }
 
 #[tokio::test]
@@ -90,14 +117,22 @@ async fn an_unverified_sender_fails_the_run_and_the_mail_is_sent_when_it_can_be(
     let outcome = account.run_at(t).await;
     let told = story(&outcome);
     assert!(told.starts_with("failed DeliveryFailed: 2 of 2 mails could not be delivered"), "{told}");
-    assert!(told.contains("MessageRejected") && told.contains("owed ann@example.com: limit/exploratory/1h opened critical"), "{told}");
+    assert!(
+        told.contains("MessageRejected") && told.contains("owed ann@example.com: limit/exploratory/1h opened critical"),
+        "{told}"
+    );
     // Lambda's retry of the same event tries again, and so does the next run.
     assert!(account.run_at(t).await.is_err());
     account.verify(SENDER).await;
-    check(&mut account, t + minutes(5), expect![[r#"
+    check(
+        &mut account,
+        t + minutes(5),
+        expect![[r#"
         exploratory/1h critical: 96 % used in the last hour, at or above 95 %
         sent ann@example.com: limit/exploratory/1h opened critical
-        sent bob@example.com: limit/exploratory/1h opened critical"#]]).await;
+        sent bob@example.com: limit/exploratory/1h opened critical"#]],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -117,11 +152,16 @@ async fn what_cannot_be_seen_is_told_once_and_is_not_zero() {
         quiet/24h unknown: the workgroup publishes no metrics to CloudWatch
         sent ann@example.com: sight/closed opened cannot see, sight/nowhere opened cannot see, sight/quiet opened cannot see
         sent bob@example.com: sight/closed opened cannot see, sight/nowhere opened cannot see, sight/quiet opened cannot see"#]]).await;
-    check(&mut account, t + minutes(5), expect![[r#"
+    check(
+        &mut account,
+        t + minutes(5),
+        expect![[r#"
         closed/24h unknown: the workgroup is disabled
         exploratory/1h ok: 0 % used in the last hour, below 80 %
         nowhere/24h unknown: there is no workgroup of this name
-        quiet/24h unknown: the workgroup publishes no metrics to CloudWatch"#]]).await;
+        quiet/24h unknown: the workgroup publishes no metrics to CloudWatch"#]],
+    )
+    .await;
     account.metrics("quiet", true).await;
     account.enabled("closed", true).await;
     account.workgroup("nowhere", true).await;
@@ -141,21 +181,33 @@ async fn a_broken_policy_leaves_the_last_valid_one_in_force() {
     account.run_at(t).await.unwrap();
     account.policy("00-test", &POLICY.replace("100 GB", "100")).await;
     account.use_bytes("exploratory", t + minutes(1), 85.0 * GB).await;
-    check(&mut account, t + minutes(5), expect![[r#"
+    check(
+        &mut account,
+        t + minutes(5),
+        expect![[r#"
         exploratory/1h warn: 85 % used in the last hour, at or above 80 %
         sent ann@example.com: policy opened cannot see, limit/exploratory/1h opened warn
-        sent bob@example.com: policy opened cannot see, limit/exploratory/1h opened warn"#]]).await;
+        sent bob@example.com: policy opened cannot see, limit/exploratory/1h opened warn"#]],
+    )
+    .await;
     let (report, _) = account.run_at(t + minutes(10)).await.unwrap();
     let policy = report.policy.unwrap();
     assert_eq!(policy.standing, "last_valid");
-    expect![[r#"00-test:11:9: `limit`: `100` has no unit: write for example `100 GB` (10^9 bytes) or `100 GiB` (2^30 bytes)"#]]
-        .assert_eq(&policy.problems.join("\n"));
+    expect![[
+        r#"00-test:11:9: `limit`: `100` has no unit: write for example `100 GB` (10^9 bytes) or `100 GiB` (2^30 bytes)"#
+    ]]
+    .assert_eq(&policy.problems.join("\n"));
     assert!(report.sent.is_empty());
     account.policy("00-test", POLICY).await;
-    check(&mut account, t + minutes(15), expect![[r#"
+    check(
+        &mut account,
+        t + minutes(15),
+        expect![[r#"
         exploratory/1h warn: 85 % used in the last hour, at or above 80 %
         sent ann@example.com: policy resolved cannot see
-        sent bob@example.com: policy resolved cannot see"#]]).await;
+        sent bob@example.com: policy resolved cannot see"#]],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -228,7 +280,8 @@ async fn a_dry_run_says_what_it_would_do_and_changes_nothing() {
         expect![[r#"
             exploratory/1h warn: 90 % used in the last hour, at or above 80 %
             would send ann@example.com: limit/exploratory/1h opened warn
-            would send bob@example.com: limit/exploratory/1h opened warn"#]].assert_eq(&story(&outcome));
+            would send bob@example.com: limit/exploratory/1h opened warn"#]]
+        .assert_eq(&story(&outcome));
     }
     assert_eq!(account.run_at(t).await.unwrap().0.sent.len(), 2);
 }
@@ -239,7 +292,9 @@ async fn a_quiet_run_of_five_workgroups_takes_six_calls() {
     let mut more = String::new();
     for name in ["predictable", "fast-query", "long-query", "ad-hoc"] {
         account.workgroup(name, true).await;
-        more.push_str(&format!("[[workgroup]]\nname = \"{name}\"\n[[workgroup.limit]]\nwindow = \"1h\"\nlimit = \"1 TB\"\n"));
+        more.push_str(&format!(
+            "[[workgroup]]\nname = \"{name}\"\n[[workgroup.limit]]\nwindow = \"1h\"\nlimit = \"1 TB\"\n"
+        ));
         more.push_str("[[workgroup.limit]]\nwindow = \"24h\"\nlimit = \"9 TB\"\n");
     }
     account.policy("50-more", &more).await;
@@ -253,7 +308,8 @@ async fn a_quiet_run_of_five_workgroups_takes_six_calls() {
         cloudwatch:GetMetricData 1
         dynamodb:Query 1
         dynamodb:UpdateItem 2
-        ssm:GetParametersByPath 1"#]].assert_eq(&calls.join("\n"));
+        ssm:GetParametersByPath 1"#]]
+    .assert_eq(&calls.join("\n"));
 }
 
 #[tokio::test]
@@ -265,12 +321,19 @@ async fn a_record_of_a_newer_version_costs_a_repeat_and_never_an_alert() {
     let key = |value: &str| aws_sdk_dynamodb::types::AttributeValue::S(value.to_owned());
     let update = account.clients.dynamodb.update_item().table_name(TABLE);
     let update = update.key("pk", key("ledger")).key("sk", key("alert#limit/exploratory/1h"));
-    let update = update.update_expression("SET body = :b").expression_attribute_values(":b", key(r#"{"v":2,"all":"new"}"#));
+    let update =
+        update.update_expression("SET body = :b").expression_attribute_values(":b", key(r#"{"v":2,"all":"new"}"#));
     update.send().await.unwrap();
-    check(&mut account, t + minutes(5), expect![[r#"
+    check(
+        &mut account,
+        t + minutes(5),
+        expect![[r#"
         exploratory/1h warn: 90 % used in the last hour, at or above 80 %
         sent ann@example.com: limit/exploratory/1h opened warn
         sent bob@example.com: limit/exploratory/1h opened warn
-        warning: the alert `limit/exploratory/1h`: it has version 2, and this watchdog reads up to 1"#]]).await;
-    check(&mut account, t + minutes(10), expect!["exploratory/1h warn: 90 % used in the last hour, at or above 80 %"]).await;
+        warning: the alert `limit/exploratory/1h`: it has version 2, and this watchdog reads up to 1"#]],
+    )
+    .await;
+    check(&mut account, t + minutes(10), expect!["exploratory/1h warn: 90 % used in the last hour, at or above 80 %"])
+        .await;
 }

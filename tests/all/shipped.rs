@@ -42,7 +42,8 @@ fn signed(service: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Va
         .build()
         .unwrap()
         .into();
-    let signable = SignableRequest::new("POST", &url, headers.iter().copied(), SignableBody::Bytes(body.as_bytes())).unwrap();
+    let signable =
+        SignableRequest::new("POST", &url, headers.iter().copied(), SignableBody::Bytes(body.as_bytes())).unwrap();
     let (instructions, _) = sign(signable, &parameters).unwrap().into_parts();
     let mut request = ureq::post(&url);
     for (name, value) in headers.iter().copied().chain(instructions.headers()) {
@@ -111,7 +112,8 @@ async fn the_schedule_fires_and_the_admins_are_mailed_before_the_limit_is_gone()
     let clients = Clients::from_env().await;
     let put = |bytes: f64| {
         let dimension = aws_sdk_cloudwatch::types::Dimension::builder().name("WorkGroup").value("exploratory").build();
-        let datum = aws_sdk_cloudwatch::types::MetricDatum::builder().metric_name("ProcessedBytes").dimensions(dimension);
+        let datum =
+            aws_sdk_cloudwatch::types::MetricDatum::builder().metric_name("ProcessedBytes").dimensions(dimension);
         let put = clients.cloudwatch.put_metric_data().namespace("AWS/Athena");
         put.metric_data(datum.value(bytes).build()).send()
     };
@@ -129,7 +131,8 @@ async fn the_schedule_fires_and_the_admins_are_mailed_before_the_limit_is_gone()
     assert!(warned.raw.contains("Auto-Submitted: auto-generated"));
 
     put(120e9).await.unwrap();
-    let gone = wait_for("escalation", fire, arrived("ann@example.com", "[exhausted] exploratory: 102 % of 700 GB")).await;
+    let gone =
+        wait_for("escalation", fire, arrived("ann@example.com", "[exhausted] exploratory: 102 % of 700 GB")).await;
     assert_eq!(gone.references, warned.references, "both belong to one conversation");
     assert!(gone.references.contains("limit-exploratory-1h."));
     // Nobody was told twice.
@@ -140,12 +143,17 @@ async fn the_schedule_fires_and_the_admins_are_mailed_before_the_limit_is_gone()
 async fn the_deployed_function_answers_with_a_run_report() {
     let report = invoke("RequestResponse", &read_event("dry-run.json"));
     assert_eq!(report["dry_run"], true, "{report}");
-    let windows: Vec<String> = report["limits"].as_array().unwrap().iter().map(|limit| {
-        for field in ["level", "reason", "used_bytes", "limit_bytes", "as_of"] {
-            assert!(!limit[field].is_null(), "`{field}` in {limit}");
-        }
-        format!("{}/{}", limit["workgroup"].as_str().unwrap(), limit["window"].as_str().unwrap())
-    }).collect();
+    let windows: Vec<String> = report["limits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|limit| {
+            for field in ["level", "reason", "used_bytes", "limit_bytes", "as_of"] {
+                assert!(!limit[field].is_null(), "`{field}` in {limit}");
+            }
+            format!("{}/{}", limit["workgroup"].as_str().unwrap(), limit["window"].as_str().unwrap())
+        })
+        .collect();
     assert_eq!(windows, ["ad-hoc/1h", "exploratory/1h", "long-query/24h", "predictable/1h"]);
     assert!(report["uncovered"].as_array().unwrap().contains(&json!("primary")));
     let foreign = invoke("RequestResponse", &read_event("foreign-s3.json"));
@@ -161,7 +169,8 @@ async fn an_event_that_fails_for_good_ends_in_the_dead_letter_queue() {
     let message = wait_for("dead letter", Duration::from_secs(60), || {
         let answer = signed("sqs", "/", &headers, &body);
         answer["Messages"][0]["Body"].as_str().map(str::to_owned)
-    }).await;
+    })
+    .await;
     assert!(message.contains("aws:s3"), "{message}");
 }
 
@@ -257,7 +266,8 @@ fn the_artefact_is_small_and_runs_on_lambdas_glibc() {
     let path = variable("WATCHDOG_BOOTSTRAP");
     let size = std::fs::metadata(&path).unwrap().len();
     assert!(size <= LARGEST, "{size} bytes");
-    let output = Command::new("objdump").args(["-T", &path]).output().expect("objdump comes with the C compiler's binutils");
+    let output =
+        Command::new("objdump").args(["-T", &path]).output().expect("objdump comes with the C compiler's binutils");
     let symbols = String::from_utf8_lossy(&output.stdout);
     let versions = symbols.split("GLIBC_").skip(1).filter_map(|rest| {
         let (major, minor) = rest.split(|c: char| c != '.' && !c.is_ascii_digit()).next()?.split_once('.')?;

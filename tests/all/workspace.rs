@@ -28,7 +28,8 @@ fn sources() -> Vec<(PathBuf, String)> {
 #[test]
 fn no_test_is_ignored_and_nothing_is_left_to_do() {
     // Put together here, so that this file does not find itself.
-    let forbidden = [["#[ig", "nore"], ["to", "do!("], ["unimpl", "emented!("], ["FIX", "ME"]].map(|parts| parts.concat());
+    let forbidden =
+        [["#[ig", "nore"], ["to", "do!("], ["unimpl", "emented!("], ["FIX", "ME"]].map(|parts| parts.concat());
     for (path, text) in sources() {
         for word in &forbidden {
             assert!(!text.contains(word.as_str()), "{}: `{word}`", path.display());

@@ -8,9 +8,7 @@ use aws_config::BehaviorVersion;
 use aws_sdk_athena::types::{WorkGroupConfiguration, WorkGroupConfigurationUpdates, WorkGroupState};
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum};
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-};
+use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use aws_sdk_ssm::config::{Credentials, Region};
 use jiff::{SignedDuration, Timestamp};
 use watchdog_aws::clients::Clients;
@@ -45,10 +43,15 @@ impl Account {
     /// # Panics
     /// Where there is no local AWS: these tests are run by `make test`.
     pub async fn new(test: &str) -> Self {
-        let endpoint = std::env::var("AWS_ENDPOINT_URL").expect("AWS_ENDPOINT_URL leads to the local AWS: run `make test`");
-        assert!(endpoint.contains("127.0.0.1") || endpoint.contains("localhost"), "`{endpoint}` is not on this machine");
+        let endpoint =
+            std::env::var("AWS_ENDPOINT_URL").expect("AWS_ENDPOINT_URL leads to the local AWS: run `make test`");
+        assert!(
+            endpoint.contains("127.0.0.1") || endpoint.contains("localhost"),
+            "`{endpoint}` is not on this machine"
+        );
         // FNV-1a: any spread will do, as long as the names of the tests do not meet.
-        let hash = test.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        let hash =
+            test.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
         let number = format!("{:012}", 200_000_000_000 + hash % 700_000_000_000);
         let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .credentials_provider(Credentials::new(number.clone(), "test", None, None, "test"))
@@ -99,7 +102,8 @@ impl Account {
 
     /// Creates a workgroup.
     pub async fn workgroup(&self, name: &str, publishes_metrics: bool) {
-        let configuration = WorkGroupConfiguration::builder().publish_cloud_watch_metrics_enabled(publishes_metrics).build();
+        let configuration =
+            WorkGroupConfiguration::builder().publish_cloud_watch_metrics_enabled(publishes_metrics).build();
         let create = self.clients.athena.create_work_group().name(name).configuration(configuration);
         create.send().await.unwrap();
     }

@@ -241,7 +241,7 @@ async fn judged(
             report.warnings.push(failure.to_string());
         }
     }
-    deliver(clients, settings, table, &look.policy, &tick, &mut ledger, plan, &mails, report).await?;
+    deliver(clients, settings, table, &tick, &mut ledger, plan, &mails, report).await?;
     Ok(mails)
 }
 
@@ -319,7 +319,6 @@ async fn deliver(
     clients: &Clients,
     settings: &Settings,
     table: &Table,
-    policy: &Policy,
     tick: &Tick,
     ledger: &mut Ledger,
     mut plan: Plan,
@@ -341,7 +340,7 @@ async fn deliver(
         let mut entry = MailReport::new(message);
         let sent = match &not_remembered {
             Some(_) => Err("not tried, because an earlier mail of this run could not be written down".to_owned()),
-            None => send(clients, settings, policy, tick, mail).await,
+            None => send(clients, settings, tick, mail).await,
         };
         match sent {
             Ok(id) => {
@@ -375,19 +374,13 @@ async fn deliver(
     }
 }
 
-async fn send(
-    clients: &Clients,
-    settings: &Settings,
-    policy: &Policy,
-    tick: &Tick,
-    mail: &Mail,
-) -> Result<String, String> {
+async fn send(clients: &Clients, settings: &Settings, tick: &Tick, mail: &Mail) -> Result<String, String> {
     // The clock, and not the tick: a deadline is about real time.
     if settings.deadline.duration_since(Timestamp::now()) < CLOSING {
         return Err("the run's time is up; the next run sends it".to_owned());
     }
-    let mime = mail.mime(&policy.mail, tick.at).map_err(|error| error.to_string())?;
-    let sent = ses::send(&clients.ses, &policy.mail.sender, &mail.to, mime).await;
+    let mime = mail.mime(tick.at).map_err(|error| error.to_string())?;
+    let sent = ses::send(&clients.ses, &mail.from, &mail.to, mime).await;
     sent.map_err(|failure| failure.to_string())
 }
 

@@ -38,10 +38,7 @@ pub async fn run(args: &RunArgs) -> Result<Exit, Failure> {
         .await
         .map_err(|error| place::failed(&error))?;
     let written = match &args.mails {
-        Some(directory) => {
-            let rules = mails::rules(&clients, &settings, &report).await?;
-            mails::write(directory, &mails, &rules, report.as_of)?
-        }
+        Some(directory) => mails::write(directory, &mails, report.as_of)?,
         None => Vec::new(),
     };
     if args.json {

@@ -1,5 +1,6 @@
 //! Who is told what in this run: one message per person, with all that concerns them.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
@@ -19,7 +20,7 @@ pub type Records = BTreeMap<Subject, Record>;
 /// What a run will do. It leaves no choices to the carrying out.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// One per person, in the order of addresses.
+    /// One per person, the one with the worst first; what is over comes last. Among equals in the order of addresses.
     pub messages: Vec<Message>,
     /// The records after this run's sightings, nobody told yet.
     pub records: Records,
@@ -207,12 +208,15 @@ fn carry(cases: BTreeMap<Subject, Case<'_>>, at: Timestamp, mail: &MailRules, re
         }
         after.insert(subject, record);
     }
+    let rank = |notice: &Notice| (matches!(notice.reason, Reason::Resolved(_)), Reverse(notice.severity));
     let messages = people.into_iter().map(|(to, mut notices)| {
-        // The worst first; what is over comes last.
-        notices.sort_by_key(|n| (matches!(n.reason, Reason::Resolved(_)), std::cmp::Reverse(n.severity)));
+        notices.sort_by_key(rank);
         Message { to, notices }
     });
-    Plan { messages: messages.collect(), records: after }
+    let mut messages: Vec<Message> = messages.collect();
+    // A run that is cut short has told the worst.
+    messages.sort_by_key(|message| message.notices.first().map(rank));
+    Plan { messages, records: after }
 }
 
 fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRules) -> Case<'p> {

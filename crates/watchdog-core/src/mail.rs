@@ -31,6 +31,10 @@ pub struct Origins {
 /// A mail, ready to be looked at or to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
+    /// The sender.
+    pub from: Address,
+    /// Where answers go, when not to the sender.
+    pub reply_to: Option<Address>,
     /// The one recipient.
     pub to: Address,
     /// The subject, unencoded.
@@ -93,6 +97,8 @@ pub fn compose(message: &Message, mail: &MailRules, origins: &Origins, as_of: Ti
         threads.push(thread(notice, mail.sender.domain()));
     }
     Mail {
+        from: mail.sender.clone(),
+        reply_to: mail.reply_to.clone(),
         to: message.to.clone(),
         subject,
         // A template fails only where a value's `Display` does; ours do not.
@@ -115,19 +121,19 @@ impl Mail {
     ///
     /// # Errors
     /// [`Unmailable`] where an address or header cannot be encoded.
-    pub fn mime(&self, mail: &MailRules, date: Timestamp) -> Result<Vec<u8>, Unmailable> {
+    pub fn mime(&self, date: Timestamp) -> Result<Vec<u8>, Unmailable> {
         let fail = |what: String| Unmailable { to: self.to.clone(), what };
         let mailbox = |name: Option<&str>, address: &Address| {
             let parsed = address.as_str().parse::<lettre::Address>().map_err(|e| fail(e.to_string()))?;
             Ok::<_, Unmailable>(Mailbox::new(name.map(str::to_owned), parsed))
         };
         let mut builder = Mime::builder()
-            .from(mailbox(Some("Athena Quota Watchdog"), &mail.sender)?)
+            .from(mailbox(Some("Athena Quota Watchdog"), &self.from)?)
             .to(mailbox(None, &self.to)?)
             .subject(plain(&self.subject))
             .date(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(date.as_second()).unwrap_or(0)))
             .header(AutoSubmitted);
-        if let Some(reply_to) = &mail.reply_to {
+        if let Some(reply_to) = &self.reply_to {
             builder = builder.reply_to(mailbox(None, reply_to)?);
         }
         if let Some(first) = self.threads.first() {

@@ -49,6 +49,10 @@ pub struct RunReport {
     pub calls: BTreeMap<String, u32>,
 }
 
+/// Problems of a policy in one report. Whoever mends it sees them all with `watchdog check`; the answer of a function and its log line are
+/// bounded by AWS.
+const MOST_PROBLEMS: usize = 50;
+
 /// The policy that a run used.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PolicyReport {
@@ -169,7 +173,7 @@ impl PolicyReport {
             Standing::LastValid { problems, .. } => Self {
                 documents,
                 standing: "last_valid",
-                problems: problems.0.iter().map(ToString::to_string).collect(),
+                problems: problems.0.iter().take(MOST_PROBLEMS).map(ToString::to_string).collect(),
             },
         }
     }

@@ -61,21 +61,34 @@ fn check(got: &[Result<u64, Unknown>], expected: &Expect) {
 #[tokio::test]
 async fn pages_are_merged_by_id_whatever_their_order() {
     use StatusCode::{Complete, PartialData};
-    let got = used(&["a", "b", "c"], vec![
-        page(vec![
-            result("m1", Complete, &[("2026-03-01T13:05:00Z", 5.0)]),
-            result("m0", PartialData, &[("2026-03-01T14:00:00Z", 40.0), ("2026-03-01T13:05:00Z", 1.0)]),
-        ], Some("next")),
-        page(vec![
-            result("m2", Complete, &[]),
-            result("m0", Complete, &[("2026-03-01T13:30:00Z", 2.0)]),
-            result("m9", Complete, &[("2026-03-01T13:30:00Z", 999.0)]),
-        ], None),
-    ]).await;
-    check(&got, &expect![[r#"
+    let got = used(
+        &["a", "b", "c"],
+        vec![
+            page(
+                vec![
+                    result("m1", Complete, &[("2026-03-01T13:05:00Z", 5.0)]),
+                    result("m0", PartialData, &[("2026-03-01T14:00:00Z", 40.0), ("2026-03-01T13:05:00Z", 1.0)]),
+                ],
+                Some("next"),
+            ),
+            page(
+                vec![
+                    result("m2", Complete, &[]),
+                    result("m0", Complete, &[("2026-03-01T13:30:00Z", 2.0)]),
+                    result("m9", Complete, &[("2026-03-01T13:30:00Z", 999.0)]),
+                ],
+                None,
+            ),
+        ],
+    )
+    .await;
+    check(
+        &got,
+        &expect![[r#"
         43
         5
-        0"#]]);
+        0"#]],
+    );
 }
 
 #[tokio::test]
@@ -95,16 +108,21 @@ async fn only_a_complete_answer_is_a_number() {
     unequal.values = Some(vec![1.0, 2.0]);
     let mut no_status = result("m6", Complete, &point);
     no_status.status_code = None;
-    let pages = vec![page(vec![
-        result("m0", Complete, &point),
-        result("m1", PartialData, &point),
-        result("m2", Forbidden, &[]),
-        result("m3", InternalError, &point),
-        unequal,
-        no_status,
-        result("m7", StatusCode::from("Surprise"), &point),
-    ], None)];
-    check(&used(&["a", "b", "c", "d", "missing", "e", "f", "g"], pages).await, &expect![[r#"
+    let pages = vec![page(
+        vec![
+            result("m0", Complete, &point),
+            result("m1", PartialData, &point),
+            result("m2", Forbidden, &[]),
+            result("m3", InternalError, &point),
+            unequal,
+            no_status,
+            result("m7", StatusCode::from("Surprise"), &point),
+        ],
+        None,
+    )];
+    check(
+        &used(&["a", "b", "c", "d", "missing", "e", "f", "g"], pages).await,
+        &expect![[r#"
         7
         unknown: CloudWatch answered only a part
         unknown: AWS denied `cloudwatch:GetMetricData`
@@ -112,7 +130,8 @@ async fn only_a_complete_answer_is_a_number() {
         unknown: CloudWatch did not answer for this metric
         unknown: `cloudwatch:GetMetricData` failed with `UnequalLengths`
         unknown: `cloudwatch:GetMetricData` failed with `NoStatus`
-        unknown: `cloudwatch:GetMetricData` failed with `Surprise`"#]]);
+        unknown: `cloudwatch:GetMetricData` failed with `Surprise`"#]],
+    );
 }
 
 #[tokio::test]
@@ -167,7 +186,8 @@ async fn a_request_keeps_cloudwatchs_bounds_and_asks_for_what_is_meant() {
     let input = seen.lock().unwrap().remove(0);
     let query = &input.metric_data_queries()[0];
     let stat = query.metric_stat().unwrap();
-    let dimensions: Vec<_> = stat.metric().unwrap().dimensions().iter().map(|d| (d.name().unwrap(), d.value().unwrap())).collect();
+    let dimensions: Vec<_> =
+        stat.metric().unwrap().dimensions().iter().map(|d| (d.name().unwrap(), d.value().unwrap())).collect();
     assert_eq!(dimensions, [("QueryState", "CANCELED"), ("QueryType", "DML"), ("WorkGroup", "etl")]);
     assert_eq!((stat.period(), stat.stat(), stat.unit()), (Some(300), Some("Sum"), None));
     assert_eq!(input.start_time().unwrap().secs(), at("2026-02-28T14:05:00Z").as_second());
@@ -180,7 +200,11 @@ async fn a_request_keeps_cloudwatchs_bounds_and_asks_for_what_is_meant() {
 async fn metrics_are_listed_over_pages_and_by_exact_dimension_set() {
     let metric = |dimensions: &[(&str, &str)]| {
         let dimensions = dimensions.iter().map(|(n, v)| Dimension::builder().name(*n).value(*v).build());
-        Metric::builder().namespace("AWS/Athena").metric_name("ProcessedBytes").set_dimensions(Some(dimensions.collect())).build()
+        Metric::builder()
+            .namespace("AWS/Athena")
+            .metric_name("ProcessedBytes")
+            .set_dimensions(Some(dimensions.collect()))
+            .build()
     };
     let pages = [
         ListMetricsOutput::builder()

@@ -23,11 +23,15 @@ const NOW: &str = "2026-03-01T14:05:00Z";
 type Item = HashMap<String, AttributeValue>;
 
 fn item(fields: &[(&str, &str)]) -> Item {
-    fields.iter().map(|(name, value)| {
-        let is_number = matches!(*name, "rev" | "held_until" | "last_tick" | "of");
-        let value = if is_number { AttributeValue::N((*value).to_owned()) } else { AttributeValue::S((*value).to_owned()) };
-        ((*name).to_owned(), value)
-    }).collect()
+    fields
+        .iter()
+        .map(|(name, value)| {
+            let is_number = matches!(*name, "rev" | "held_until" | "last_tick" | "of");
+            let value =
+                if is_number { AttributeValue::N((*value).to_owned()) } else { AttributeValue::S((*value).to_owned()) };
+            ((*name).to_owned(), value)
+        })
+        .collect()
 }
 
 fn table(client: Client) -> Table {
@@ -43,9 +47,13 @@ fn taken_by(fields: &'static [(&str, &str)]) -> UpdateItemError {
 async fn a_free_lease_is_taken_and_tells_the_last_tick() {
     let rule = mock!(Client::update_item)
         .match_requests(|input: &UpdateItemInput| {
-            input.condition_expression().is_some_and(|c| c.contains("attribute_not_exists(holder)") && c.contains("held_until < :now"))
+            input
+                .condition_expression()
+                .is_some_and(|c| c.contains("attribute_not_exists(holder)") && c.contains("held_until < :now"))
         })
-        .then_output(|| UpdateItemOutput::builder().set_attributes(Some(item(&[("last_tick", "1772373900000")]))).build());
+        .then_output(|| {
+            UpdateItemOutput::builder().set_attributes(Some(item(&[("last_tick", "1772373900000")]))).build()
+        });
     let table = table(mock_client!(aws_sdk_dynamodb, [&rule]));
     let lease = table.acquire("me", at(NOW), at("2026-03-01T14:06:00Z")).await.unwrap();
     assert_eq!(lease, Lease::Taken { last_tick: Some(at(NOW)) });
@@ -53,7 +61,8 @@ async fn a_free_lease_is_taken_and_tells_the_last_tick() {
 
 #[tokio::test]
 async fn a_lease_of_somebody_else_is_held_and_no_error() {
-    let rule = mock!(Client::update_item).then_error(|| taken_by(&[("holder", "other"), ("held_until", "1772373960000")]));
+    let rule =
+        mock!(Client::update_item).then_error(|| taken_by(&[("holder", "other"), ("held_until", "1772373960000")]));
     let table = table(mock_client!(aws_sdk_dynamodb, [&rule]));
     let lease = table.acquire("me", at(NOW), at("2026-03-01T14:06:00Z")).await.unwrap();
     assert_eq!(lease, Lease::Held { until: at("2026-03-01T14:06:00Z") });
@@ -107,19 +116,31 @@ async fn what_cannot_be_read_is_named_and_counts_as_nothing_remembered() {
 
     // The next write of each is conditional on the revision that was read, also of those that could not be understood.
     let record = open_record();
-    let subjects: Vec<Subject> = ["limit/a/1h", "limit/b/1h", "limit/new/1h"].iter().map(|s| s.parse().unwrap()).collect();
+    let subjects: Vec<Subject> =
+        ["limit/a/1h", "limit/b/1h", "limit/new/1h"].iter().map(|s| s.parse().unwrap()).collect();
     table.write(&mut ledger, subjects.iter().map(|s| (s, &record)), at(NOW)).await.unwrap();
     let over = Record::default();
-    table.write(&mut ledger, [(&subjects[0], &over), (&"limit/never/1h".parse().unwrap(), &over)], at(NOW)).await.unwrap();
+    table
+        .write(&mut ledger, [(&subjects[0], &over), (&"limit/never/1h".parse().unwrap(), &over)], at(NOW))
+        .await
+        .unwrap();
     let written = written.lock().unwrap();
     let describe = |input: &TransactWriteItemsInput| {
         let items = input.transact_items().iter().map(|item| {
-            let rev = |values: Option<&Item>| values.and_then(|v| v.get(":rev")).map(|n| n.as_n().unwrap().clone()).unwrap_or_default();
+            let rev = |values: Option<&Item>| {
+                values.and_then(|v| v.get(":rev")).map(|n| n.as_n().unwrap().clone()).unwrap_or_default()
+            };
             match (item.put(), item.delete()) {
                 (Some(put), _) => {
-                    let field = |name: &str| put.item().get(name).map(|v| v.as_s().or(v.as_n()).unwrap().clone()).unwrap();
+                    let field =
+                        |name: &str| put.item().get(name).map(|v| v.as_s().or(v.as_n()).unwrap().clone()).unwrap();
                     let condition = put.condition_expression().unwrap();
-                    format!("put {} rev {} if {condition} {}", field("sk"), field("rev"), rev(put.expression_attribute_values()))
+                    format!(
+                        "put {} rev {} if {condition} {}",
+                        field("sk"),
+                        field("rev"),
+                        rev(put.expression_attribute_values())
+                    )
                 }
                 (_, Some(delete)) => format!(
                     "delete {} if {} {}",
@@ -149,7 +170,8 @@ async fn many_changes_are_written_a_hundred_at_a_time() {
     let record = open_record();
     let subjects: Vec<Subject> = (0..250).map(|i| format!("limit/w{i}/1h").parse().unwrap()).collect();
     table.write(&mut ledger, subjects.iter().map(|s| (s, &record)), at(NOW)).await.unwrap();
-    let sizes: Vec<usize> = written.lock().unwrap().iter().map(|input: &TransactWriteItemsInput| input.transact_items().len()).collect();
+    let sizes: Vec<usize> =
+        written.lock().unwrap().iter().map(|input: &TransactWriteItemsInput| input.transact_items().len()).collect();
     assert_eq!(sizes, [100, 100, 50]);
     assert_eq!(ledger.records.len(), 250);
 }

@@ -40,7 +40,8 @@ async fn aws_errors_keep_their_code_message_and_request() {
 
 #[tokio::test]
 async fn throttling_and_server_errors_may_pass_and_denial_may_not() {
-    let error = |code: &str| format!("<ErrorResponse><Error><Code>{code}</Code><Message>m</Message></Error></ErrorResponse>");
+    let error =
+        |code: &str| format!("<ErrorResponse><Error><Code>{code}</Code><Message>m</Message></Error></ErrorResponse>");
     let leak = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
     assert!(failing(400, leak(error("Throttling"))).await.retryable);
     assert!(failing(503, "not xml at all").await.retryable);

@@ -10,7 +10,8 @@ use watchdog_aws::ssm::documents;
 use watchdog_core::policy::Document;
 
 fn page(names: &[&str], next: Option<&str>) -> GetParametersByPathOutput {
-    let parameters = names.iter().map(|name| Parameter::builder().name(format!("/x/policy/{name}")).value(*name).build());
+    let parameters =
+        names.iter().map(|name| Parameter::builder().name(format!("/x/policy/{name}")).value(*name).build());
     let page = GetParametersByPathOutput::builder().set_parameters(Some(parameters.collect()));
     page.set_next_token(next.map(str::to_owned)).build()
 }

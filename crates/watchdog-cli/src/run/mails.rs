@@ -4,45 +4,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use watchdog_aws::clients::Clients;
-use watchdog_aws::dynamodb::Table;
-use watchdog_aws::gather;
-use watchdog_aws::pass::Settings;
 use watchdog_core::mail::Mail;
-use watchdog_core::policy::{MailRules, Policy};
-use watchdog_core::report::RunReport;
 
 use crate::exit::Failure;
-
-/// The mail rules of the policy that the run used, which a mail's headers need and the report does not hold.
-///
-/// # Errors
-/// [`Failure`] where they cannot be read again.
-pub async fn rules(clients: &Clients, settings: &Settings, report: &RunReport) -> Result<MailRules, Failure> {
-    let unreadable = |why: String| Failure::unseen(format!("the policy cannot be read again for the mails: {why}"));
-    let is_current = report.policy.as_ref().is_none_or(|policy| policy.standing == "current");
-    let documents = match &settings.table {
-        Some(name) if !is_current => {
-            let table = Table { client: clients.dynamodb.clone(), name: name.clone() };
-            let ledger = table.ledger().await.map_err(|failure| unreadable(failure.to_string()))?;
-            ledger.policy.map(|stored| stored.documents).unwrap_or_default()
-        }
-        _ => gather::documents(clients, &settings.policy).await.map_err(|failure| unreadable(failure.to_string()))?,
-    };
-    Policy::parse(&documents).map(|policy| policy.mail).map_err(|problems| unreadable(problems.to_string()))
-}
 
 /// Writes each mail twice, numbered in the order in which they would be sent. Returns the files.
 ///
 /// # Errors
 /// [`Failure`] for the first that cannot be written.
-pub fn write(directory: &Path, mails: &[Mail], rules: &MailRules, as_of: Timestamp) -> Result<Vec<PathBuf>, Failure> {
+pub fn write(directory: &Path, mails: &[Mail], as_of: Timestamp) -> Result<Vec<PathBuf>, Failure> {
     let cannot =
         |path: &Path, error: std::io::Error| Failure::usage(format!("`{}` cannot be written: {error}", path.display()));
     fs::create_dir_all(directory).map_err(|error| cannot(directory, error))?;
     let mut written = Vec::new();
     for (i, mail) in mails.iter().enumerate() {
-        let mime = mail.mime(rules, as_of).map_err(|error| Failure::usage(error.to_string()))?;
+        let mime = mail.mime(as_of).map_err(|error| Failure::usage(error.to_string()))?;
         let stem = format!("{:02}-{}", i + 1, file_name(mail.to.as_str()));
         for (extension, content) in [("eml", mime.as_slice()), ("html", mail.html.as_bytes())] {
             let path = directory.join(format!("{stem}.{extension}"));

@@ -141,9 +141,9 @@ fn wide() {
 
             5 limits: 1 critical, 1 warn, 3 ok
 
-            Per-query cutoffs as the policy says; Athena enforces what is set there
-              exploratory  200 GB a query
-              fast-query   50 GB a query, no other limit
+            Per-query cutoffs
+              exploratory  200 GB a query in the policy, but Athena enforces 50 GB
+              fast-query   50 GB a query, enforced by Athena, no other limit
             exit 1
         "#]],
     );
@@ -167,9 +167,9 @@ fn piped_is_as_wide_as_it_needs() {
 
             5 limits: 1 critical, 1 warn, 3 ok
 
-            Per-query cutoffs as the policy says; Athena enforces what is set there
-              exploratory  200 GB a query
-              fast-query   50 GB a query, no other limit
+            Per-query cutoffs
+              exploratory  200 GB a query in the policy, but Athena enforces 50 GB
+              fast-query   50 GB a query, enforced by Athena, no other limit
             exit 1
         "#]],
     );
@@ -207,10 +207,11 @@ fn narrow() {
 
             5 limits: 1 critical, 1 warn, 3 ok
 
-            Per-query cutoffs as the policy says; Athena
-            enforces what is set there
-              exploratory  200 GB a query
-              fast-query   50 GB a query, no other limit
+            Per-query cutoffs
+              exploratory  200 GB a query in the policy,
+              but Athena enforces 50 GB
+              fast-query   50 GB a query, enforced by
+              Athena, no other limit
             exit 1
         "#]],
     );
@@ -234,9 +235,9 @@ fn in_blocks() {
 
             5 limits: 1 critical, 1 warn, 3 ok
 
-            Per-query cutoffs as the policy says; Athena enforces what is set there
-              exploratory  200 GB a query
-              fast-query   50 GB a query, no other limit
+            Per-query cutoffs
+              exploratory  200 GB a query in the policy, but Athena enforces 50 GB
+              fast-query   50 GB a query, enforced by Athena, no other limit
             exit 1
         "#]],
     );
@@ -260,9 +261,9 @@ fn over_the_limit() {
 
             5 limits: 1 exhausted, 1 warn, 3 ok
 
-            Per-query cutoffs as the policy says; Athena enforces what is set there
-              exploratory  200 GB a query
-              fast-query   50 GB a query, no other limit
+            Per-query cutoffs
+              exploratory  200 GB a query in the policy, but Athena enforces 50 GB
+              fast-query   50 GB a query, enforced by Athena, no other limit
             exit 1
         "#]],
     );
@@ -283,9 +284,9 @@ fn colours() {
 
         5 limits: 1 ␛[1m␛[31mcritical␛[0m, 1 ␛[33mwarn␛[0m, 3 ␛[32mok␛[0m
 
-        ␛[1mPer-query cutoffs␛[0m as the policy says; Athena enforces what is set there
-          exploratory  200 GB a query
-          fast-query   50 GB a query, no other limit
+        ␛[1mPer-query cutoffs␛[0m
+          exploratory  200 GB a query in the policy, ␛[33mbut Athena enforces 50 GB␛[0m
+          fast-query   50 GB a query, enforced by Athena, no other limit
         exit 1
     "#]].assert_eq(&show(FIVE, five(672 * GB), None, Page { width: Some(100), blocks: true }, true));
 }
@@ -317,9 +318,9 @@ fn unknown_is_never_zero_or_an_empty_bar() {
 
             5 limits: 4 unknown, 1 ok
 
-            Per-query cutoffs as the policy says; Athena enforces what is set there
-              exploratory  200 GB a query; unknown, see below
-              fast-query   50 GB a query, no other limit; unknown, see below
+            Per-query cutoffs
+              exploratory  200 GB a query in the policy; unknown, see below
+              fast-query   50 GB a query in the policy, no other limit; unknown, see below
 
             Cannot see
               ad-hoc: AWS denied `cloudwatch:GetMetricData`
@@ -363,12 +364,11 @@ fn unknown_is_never_zero_or_an_empty_bar() {
 
             5 limits: 4 unknown, 1 ok
 
-            Per-query cutoffs as the policy says; Athena
-            enforces what is set there
-              exploratory  200 GB a query; unknown, see
-              below
-              fast-query   50 GB a query, no other
-              limit; unknown, see below
+            Per-query cutoffs
+              exploratory  200 GB a query in the policy;
+              unknown, see below
+              fast-query   50 GB a query in the policy,
+              no other limit; unknown, see below
 
             Cannot see
               ad-hoc: AWS denied
@@ -404,9 +404,9 @@ fn an_incomplete_list_is_said() {
 
         5 limits: 1 unknown, 4 ok
 
-        Per-query cutoffs as the policy says; Athena enforces what is set there
-          exploratory  200 GB a query
-          fast-query   50 GB a query, no other limit
+        Per-query cutoffs
+          exploratory  200 GB a query in the policy, but Athena enforces 50 GB
+          fast-query   50 GB a query, enforced by Athena, no other limit
 
         Cannot see
           the list of workgroups, so there may be more than these: AWS denied `athena:ListWorkGroups`

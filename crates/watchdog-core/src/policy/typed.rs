@@ -185,6 +185,8 @@ pub(super) struct TypedLimit {
 pub fn json_schema_text() -> String {
     let mut schema = schemars::schema_for!(TypedPolicy).to_value();
     without_null(&mut schema);
+    // In the order of names, whatever the build: another crate may have switched `serde_json` to the order of insertion.
+    schema.sort_all_objects();
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
     text

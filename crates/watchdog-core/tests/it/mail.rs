@@ -846,7 +846,7 @@ fn mails_to_look_at() {
     for (name, notices) in samples() {
         let mail = mail_in("Europe/Berlin", notices);
         fs::write(folder.join(format!("{name}.html")), &mail.html).unwrap();
-        fs::write(folder.join(format!("{name}.eml")), mail.mime(&rules("UTC"), at(NOW)).unwrap()).unwrap();
+        fs::write(folder.join(format!("{name}.eml")), mail.mime(at(NOW)).unwrap()).unwrap();
     }
 }
 
@@ -859,7 +859,7 @@ struct Wire {
 
 #[track_caller]
 fn wire(mail: &Mail) -> Wire {
-    let raw = mail.mime(&rules("UTC"), at(NOW)).unwrap();
+    let raw = mail.mime(at(NOW)).unwrap();
     assert!(raw.is_ascii(), "not 7-bit");
     for line in raw.split(|b| *b == b'\n') {
         assert!(line.len() <= 998, "a line of {} bytes", line.len());
@@ -995,7 +995,7 @@ fn ten_thousand_notices_are_a_mail_of_less_than_100_kb() {
     // Athena's longest name, and worse than that.
     for name in ["team-".to_owned(), "x".repeat(123), "<&\"".repeat(5000)] {
         let mail = limits(&name);
-        let raw = mail.mime(&rules("UTC"), at(NOW)).unwrap();
+        let raw = mail.mime(at(NOW)).unwrap();
         assert!(mail.html.len() < 100_000, "{} bytes of HTML", mail.html.len());
         assert!(raw.len() < 200_000, "{} bytes in all", raw.len());
         assert!(mail.text.contains("And 9985 more"), "{}", mail.text);
@@ -1031,7 +1031,7 @@ fn the_same_message_is_the_same_mail() {
     for (_, notices) in samples() {
         let (a, b) = (mail(notices.clone()), mail(notices));
         assert_eq!(a, b);
-        assert_eq!(a.mime(&rules("UTC"), at(NOW)).unwrap(), b.mime(&rules("UTC"), at(NOW)).unwrap());
+        assert_eq!(a.mime(at(NOW)).unwrap(), b.mime(at(NOW)).unwrap());
     }
 }
 

@@ -217,12 +217,12 @@ fn one_message_per_person_the_worst_first() {
         &usage(all),
         &Records::new(),
         expect![[r#"
-        etl@example.com: limit/etl/1h Opened (critical), 950 of 1000
-        ops@example.com: limit/team-a/1h Opened (exhausted), 1200 of 1000
-        ops@example.com: limit/etl/1h Opened (critical), 950 of 1000
-        ops@example.com: sight/fast-query Opened (cannot see), fast-query metrics_off
-        ops@example.com: limit/team-b/1h Opened (warn), 800 of 1000
-    "#]],
+            ops@example.com: limit/team-a/1h Opened (exhausted), 1200 of 1000
+            ops@example.com: limit/etl/1h Opened (critical), 950 of 1000
+            ops@example.com: sight/fast-query Opened (cannot see), fast-query metrics_off
+            ops@example.com: limit/team-b/1h Opened (warn), 800 of 1000
+            etl@example.com: limit/etl/1h Opened (critical), 950 of 1000
+        "#]],
     );
     assert_eq!(plan.messages.len(), 2);
 }
@@ -283,10 +283,10 @@ fn what_is_no_longer_watched_is_over_only_where_the_list_is_complete() {
         &all,
         &before,
         expect![[r#"
-        etl@example.com: limit/etl/2h Resolved(NotWatched) (warn), over
-        ops@example.com: limit/gone/1h Resolved(NotWatched) (critical), over
-        ops@example.com: sight/gone Resolved(NotWatched) (cannot see), over
-    "#]],
+            ops@example.com: limit/gone/1h Resolved(NotWatched) (critical), over
+            ops@example.com: sight/gone Resolved(NotWatched) (cannot see), over
+            etl@example.com: limit/etl/2h Resolved(NotWatched) (warn), over
+        "#]],
     );
     assert!(plan.records["limit/silent/1h".parse::<Subject>().as_ref().unwrap()].is_over());
     all.incomplete =
@@ -393,9 +393,9 @@ fn the_end_of_an_older_story_says_nothing_of_the_newer() {
         &usage([("etl", Err(denied())), ("fast-query", seen(1, 0))]),
         &before,
         expect![[r#"
-        left@example.com: sight/etl Resolved(Over) (cannot see), over
-        ops@example.com: sight/etl Opened (cannot see), etl denied
-    "#]],
+            ops@example.com: sight/etl Opened (cannot see), etl denied
+            left@example.com: sight/etl Resolved(Over) (cannot see), over
+        "#]],
     );
 }
 

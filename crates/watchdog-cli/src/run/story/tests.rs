@@ -142,8 +142,8 @@ fn mails_can_be_read() {
 
               | [exhausted] exploratory: 104 % of 700 GB used in the last hour
               |
-              | exploratory has used 104 % of its 700 GB in the last hour (as of 14:05 Europe/Berlin (12:05 UTC)).
-              | The limit is gone, by 28 GB. Athena stops nothing at this limit by itself: queries go on.
+              | exploratory has used 104 % of its 700 GB in the last hour (as of 14:05 Europe/Berlin, 12:05 UTC).
+              | The limit is passed by 28 GB. Athena stops nothing at this limit by itself: queries go on.
               |
               | [####################] 104 %   728 GB used, 28 GB over
               |
@@ -192,7 +192,7 @@ fn an_older_policy_in_force_is_said() {
             Would send 1 mail
 
               to       ops@example.com
-              subject  [cannot see] the policy has problems
+              subject  [policy] the policy has a problem
               because  policy opened: cannot see
             exit 3
         "#]],
