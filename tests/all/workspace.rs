@@ -1,5 +1,6 @@
 //! What must hold of the repository itself.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -66,4 +67,108 @@ fn every_event_in_the_repository_is_what_its_name_says() {
     assert!(read("dry-run.json").unwrap().dry_run);
     let foreign = read("foreign-s3.json").unwrap_err().to_string();
     assert!(foreign.contains("a record of `aws:s3`"), "{foreign}");
+}
+
+fn template() -> String {
+    fs::read_to_string(root().join("template.yaml")).unwrap()
+}
+
+/// The documents of the stack's default policy, with the parameters' values in their places.
+fn default_policies() -> Vec<String> {
+    let template = template();
+    let (_, resource) = template.split_once("\n  DefaultPolicy:\n").unwrap();
+    let (resource, _) = resource.split_once("\n  # -- ").unwrap();
+    let blocks = resource.split("- |\n").skip(1).map(|block| {
+        let lines = block.lines().take_while(|line| line.is_empty() || line.starts_with("            "));
+        lines.map(|line| line.trim_start().to_owned() + "\n").collect::<String>()
+    });
+    let values = [
+        ("${AWS::StackName}", "watchdog"),
+        ("${SenderEmail}", "watchdog@example.com"),
+        ("${Admins}", "ann@example.com\", \"bob@example.com"),
+        ("${Domains}", "example.com\", \"example.org"),
+        ("${TimeZone}", "Europe/Berlin"),
+        ("${PredictableQuotaGB}", "9999999"),
+        ("${FastQueryQuotaGB}", "1"),
+        ("${LongQueryQuotaGB}", "9999999"),
+        ("${ExploratoryQuotaGB}", "1000"),
+        ("${AdHocQuotaGB}", "10"),
+    ];
+    blocks.map(|block| values.iter().fold(block, |text, (name, value)| text.replace(name, value))).collect()
+}
+
+#[test]
+fn the_stacks_default_policy_is_valid_and_says_what_the_design_says() {
+    use watchdog_core::policy::{Document, Policy};
+    let policies = default_policies();
+    assert_eq!(policies.len(), 2, "one with the five workgroups, one without");
+    let read = |text: &String| {
+        assert!(!text.contains("${"), "a parameter without a value:\n{text}");
+        assert!(text.len() < 4096, "more than a parameter of the Standard tier holds");
+        Policy::parse(&[Document { name: "00-stack".to_owned(), text: text.clone() }]).unwrap()
+    };
+    let policies: Vec<Policy> = policies.iter().map(read).collect();
+    let rule = |name: &str| policies[0].rule_for(name).unwrap();
+    let limit = |name: &str| {
+        let limit = &rule(name).limits[0];
+        (limit.window.id(), limit.bytes.get())
+    };
+    let gb = 1_000_000_000;
+    assert_eq!(limit("predictable"), ("1h".to_owned(), 10_999_998_900_000_000), "10 % on top");
+    assert_eq!(limit("long-query"), ("24h".to_owned(), 2 * 9_999_999 * gb), "100 % on top");
+    assert_eq!(limit("exploratory"), ("1h".to_owned(), 700 * gb), "70 %");
+    assert_eq!(limit("ad-hoc"), ("1h".to_owned(), 10 * gb));
+    assert!(rule("fast-query").limits.is_empty());
+    assert_eq!(rule("fast-query").per_query_cutoff.unwrap().bytes.get(), gb);
+    assert!(policies[1].rule_for("whatever").is_some());
+}
+
+/// Every `service:Operation` that the code names in its failures is what it calls.
+fn called() -> BTreeSet<String> {
+    let mut called = BTreeSet::new();
+    let mut files = Vec::new();
+    rust_files(&root().join("crates/watchdog-aws/src"), &mut files);
+    for path in files {
+        for line in fs::read_to_string(path).unwrap().lines() {
+            let Some((_, value)) = line.split_once(": &str = \"").filter(|_| line.starts_with("const ")) else {
+                continue;
+            };
+            let value = value.trim_end_matches("\";");
+            let Some((service, operation)) = value.split_once(':') else { continue };
+            if operation == "TransactWriteItems" {
+                // IAM knows no such action: it asks for those of the parts.
+                called.extend(["PutItem", "DeleteItem"].map(|part| format!("{service}:{part}")));
+            } else {
+                called.insert(value.to_owned());
+            }
+        }
+    }
+    called
+}
+
+#[test]
+fn the_functions_role_allows_what_the_code_calls_and_nothing_else() {
+    let template = template();
+    let (_, role) = template.split_once("\n  FunctionRole:\n").unwrap();
+    let (role, _) = role.split_once("\n  LogGroup:\n").unwrap();
+    let ours = ["athena:", "cloudwatch:", "dynamodb:", "ses:", "ssm:"];
+    let words = role.split_whitespace().filter(|word| ours.iter().any(|service| word.starts_with(service)));
+    // Condition keys stand with a colon at their end.
+    let allowed: BTreeSet<String> = words.filter(|word| !word.ends_with(':')).map(str::to_owned).collect();
+    assert_eq!(allowed, called());
+}
+
+#[test]
+fn the_stacks_alarms_name_metrics_that_the_function_writes() {
+    let template = template();
+    let log = fs::read_to_string(root().join("crates/watchdog-lambda/src/log.rs")).unwrap();
+    let names: Vec<_> = template
+        .split("Namespace: AthenaQuotaWatchdog")
+        .skip(1)
+        .map(|rest| rest.lines().find_map(|line| line.trim().strip_prefix("MetricName: ")).unwrap())
+        .collect();
+    assert!(names.len() >= 2, "{names:?}");
+    for name in names {
+        assert!(log.contains(&format!("\"{name}\"")), "`{name}`");
+    }
 }

@@ -117,3 +117,61 @@ impl Visit for Summary {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use watchdog_core::event::{Source, Tick, Timing};
+    use watchdog_core::report::LimitReport;
+
+    use super::*;
+
+    fn report() -> RunReport {
+        let at: Timestamp = "2026-03-01T14:05:00Z".parse().unwrap();
+        let tick = Tick { at, timing: Timing::Event };
+        let mut report = RunReport::new("run-1".to_owned(), Source::Scheduler, tick, false);
+        let limit = |level, used_bytes| LimitReport {
+            workgroup: "exploratory".to_owned(),
+            window: "1h".to_owned(),
+            level,
+            reason: "because".to_owned(),
+            used_bytes,
+            limit_bytes: 100,
+            as_of: at,
+        };
+        report.limits = vec![limit("ok", Some(1)), limit("unknown", None)];
+        report
+    }
+
+    #[test]
+    fn every_metric_that_is_announced_is_there_with_its_dimension() {
+        let summary = summary("fn", &report(), None, Timestamp::UNIX_EPOCH);
+        let announced = &summary["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(announced["Namespace"], "AthenaQuotaWatchdog");
+        assert_eq!(announced["Dimensions"], json!([["FunctionName"]]));
+        assert_eq!(summary["FunctionName"], "fn");
+        for metric in announced["Metrics"].as_array().unwrap() {
+            let name = metric["Name"].as_str().unwrap();
+            assert!(summary[name].is_u64(), "{name}");
+        }
+        assert_eq!((&summary["CompletedRuns"], &summary["UnknownLimits"]), (&json!(1), &json!(1)));
+    }
+
+    #[test]
+    fn only_a_real_run_that_succeeded_counts_as_completed() {
+        let completed = |report: &RunReport, failure| {
+            summary("fn", report, failure, Timestamp::UNIX_EPOCH)["CompletedRuns"].clone()
+        };
+        assert_eq!(completed(&report(), Some(("DeliveryFailed", "x"))), 0);
+        assert_eq!(completed(&RunReport { dry_run: true, ..report() }, None), 0);
+        assert_eq!(completed(&RunReport { skipped: Some("done".to_owned()), ..report() }, None), 0);
+    }
+
+    #[test]
+    fn a_thousand_limits_stay_below_the_size_of_a_log_event_and_keep_what_matters() {
+        let mut large = report();
+        large.limits = report().limits.into_iter().cycle().take(4000).collect();
+        let line = summary("fn", &large, None, Timestamp::UNIX_EPOCH).to_string();
+        assert!(line.len() < 256 * 1024, "{}", line.len());
+        assert!(line.contains("\"unknown\"") && line.contains("200 of 4000 limits"), "{}", &line[..2000]);
+    }
+}
