@@ -136,7 +136,7 @@ async fn the_schedule_fires_and_the_admins_are_mailed_before_the_limit_is_gone()
     assert_eq!(gone.references, warned.references, "both belong to one conversation");
     assert!(gone.references.contains("limit-exploratory-1h."));
     // Nobody was told twice.
-    assert_eq!(mails_to("ann@example.com").iter().filter(|m| m.subject.contains("exploratory")).count(), 2);
+    assert_eq!(mails_to("ann@example.com").iter().filter(|m| m.subject.contains("of 700 GB")).count(), 2);
 }
 
 #[tokio::test]
@@ -196,6 +196,7 @@ impl Emulator {
                 ("AWS_ACCESS_KEY_ID", &account.number),
                 ("POLICY_PATH", POLICY_PATH),
                 ("STATE_TABLE", TABLE),
+                ("WATCHDOG_NAME", "watchdog"),
             ])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -274,6 +275,6 @@ fn the_artefact_is_small_and_runs_on_lambdas_glibc() {
         Some((major.parse::<u32>().ok()?, minor.split('.').next()?.parse::<u32>().ok()?))
     });
     let newest = versions.max().expect("a dynamically linked artefact names its glibc versions");
-    println!("artefact: {size} bytes, newest symbol GLIBC_{}.{}", newest.0, newest.1);
+    eprintln!("artefact: {size} bytes, newest symbol GLIBC_{}.{}", newest.0, newest.1);
     assert!(newest <= (2, 34), "GLIBC_{}.{}: `provided.al2023` has 2.34", newest.0, newest.1);
 }

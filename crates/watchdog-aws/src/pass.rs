@@ -236,10 +236,10 @@ async fn judged(
         return Ok(mails);
     };
     remember_policy(table, &look, ledger.policy.as_ref(), tick.at, report).await;
-    if look.notes.catalogue_changed {
-        if let Err(failure) = table.write_catalogue(catalogue, now).await {
-            report.warnings.push(failure.to_string());
-        }
+    if look.notes.catalogue_changed
+        && let Err(failure) = table.write_catalogue(catalogue, now).await
+    {
+        report.warnings.push(failure.to_string());
     }
     deliver(clients, settings, table, &tick, &mut ledger, plan, &mails, report).await?;
     Ok(mails)

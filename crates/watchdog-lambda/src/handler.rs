@@ -16,9 +16,18 @@ use crate::log;
 /// What a cold start sets up and every invocation uses.
 pub struct Function {
     clients: Clients,
-    settings: Result<(String, String), Failure>,
+    settings: Result<Environment, Failure>,
     /// What earlier invocations of this process have learnt of the account.
     catalogue: Mutex<Catalogue>,
+}
+
+/// What the stack's template sets.
+#[derive(Debug, Clone)]
+struct Environment {
+    policy_path: String,
+    state_table: String,
+    /// The stack's name, for mails: the function's own has letters at its end that nobody chose.
+    name: String,
 }
 
 /// Why an invocation failed: a stable word for alarms and scripts, and a sentence for people.
@@ -38,7 +47,14 @@ impl Function {
                 message: format!("the environment variable `{name}` is not set: the stack's template sets it"),
             })
         };
-        let settings = required("POLICY_PATH").and_then(|path| Ok((path, required("STATE_TABLE")?)));
+        let environment = || {
+            Ok(Environment {
+                policy_path: required("POLICY_PATH")?,
+                state_table: required("STATE_TABLE")?,
+                name: required("WATCHDOG_NAME")?,
+            })
+        };
+        let settings = environment();
         Self { clients: Clients::from_env().await, settings, catalogue: Mutex::new(Catalogue::default()) }
     }
 
@@ -62,16 +78,16 @@ impl Function {
     }
 
     async fn run(&self, event: &Value, context: &Context) -> Result<RunReport, (Failure, Option<Box<RunReport>>)> {
-        let (path, table) = self.settings.clone().map_err(|failure| (failure, None))?;
+        let environment = self.settings.clone().map_err(|failure| (failure, None))?;
         let invocation = Invocation::parse(event)
             .map_err(|error| (Failure { word: "ForeignEvent".to_owned(), message: error.to_string() }, None))?;
         let now = Timestamp::now();
         let deadline = i64::try_from(context.deadline).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
         let settings = Settings {
-            policy: PolicySource::Parameters(path),
-            table: Some(table),
+            policy: PolicySource::Parameters(environment.policy_path),
+            table: Some(environment.state_table),
             run_id: context.request_id.clone(),
-            name: context.env_config.function_name.clone(),
+            name: environment.name,
             deadline: deadline.unwrap_or(now),
         };
         let mut catalogue = self.catalogue.lock().await;

@@ -1,0 +1,40 @@
+# The commands of this project. `make demo` and `make test` install what they need, below .tools/ and nowhere else.
+
+PYTHON ?= python3
+SAM := .tools/sam/bin
+CHECKS := .tools/checks/bin
+DENY := .tools/cargo-deny/bin/cargo-deny --locked check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo local test check tools fmt clean
+
+help: ## what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+
+demo: ## a short story on a local AWS: deploy, run away, be warned (under three minutes once built)
+	@$(PYTHON) tools/localaws.py demo
+
+local: ## a local AWS with the deployed stack, to play with until Ctrl-C
+	@$(PYTHON) tools/localaws.py local
+
+test: ## every test there is, the end-to-end ones on the shipped artefact included
+	@$(PYTHON) tools/run_tests.py
+
+check: tools ## format, clippy, licences and sources, spelling, the template
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+	$(DENY) bans licenses sources
+	@$(PYTHON) tools/advisories.py $(DENY) advisories
+	$(CHECKS)/typos
+	SAM_CLI_TELEMETRY=0 $(SAM)/sam validate --lint --region eu-central-1
+	$(SAM)/cfn-lint template.yaml
+
+tools: ## install the pinned tools (some minutes, once)
+	@$(PYTHON) tools/install.py local-aws sam checks cargo-deny
+
+fmt: ## format the Rust code
+	cargo fmt --all
+
+clean: ## remove everything that was built or installed
+	cargo clean
+	rm -rf .aws-sam .local .tools
