@@ -234,7 +234,7 @@ async fn one_run_at_a_time_and_ticks_never_go_back() {
     let t = start();
     let table = Table { client: account.clients.dynamodb.clone(), name: TABLE.to_owned() };
     // Somebody else is at work: nothing is judged, and that is no failure.
-    let lease = table.acquire("other", t, t + minutes(1)).await.unwrap();
+    let lease = table.acquire("other", t, t, t + minutes(1)).await.unwrap();
     assert_eq!(lease, Lease::Taken { last_tick: None });
     let (report, _) = account.run_at(t).await.unwrap();
     assert!(report.skipped.unwrap().starts_with("another run is at work"));
@@ -247,6 +247,45 @@ async fn one_run_at_a_time_and_ticks_never_go_back() {
     assert_eq!((report.as_of, report.limits[0].level), (t + minutes(60), "warn"));
     let older = Invocation { time: Some(t + minutes(30)), ..late };
     assert!(account.run(&older, t + minutes(180)).await.unwrap().0.skipped.unwrap().contains("judged already"));
+}
+
+#[tokio::test]
+async fn a_retry_of_an_older_tick_after_a_failed_run_tells_nobody_of_the_past() {
+    let mut account = account("a_retry_of_an_older_tick").await;
+    let t = start();
+    account.unverify(SENDER).await;
+    account.use_bytes("exploratory", t + minutes(1), 90.0 * GB).await;
+    // Both fail: nobody can be told. Then SES is mended, and Lambda retries the older event first.
+    assert!(account.run_at(t + minutes(5)).await.is_err());
+    assert!(account.run_at(t + minutes(10)).await.is_err());
+    account.verify(SENDER).await;
+    let (report, _) = account.run_at(t + minutes(5)).await.unwrap();
+    assert!(report.skipped.unwrap().contains("is in the past"));
+    let (report, _) = account.run_at(t + minutes(10)).await.unwrap();
+    assert_eq!(report.sent.len(), 2, "what is owed is still owed");
+}
+
+#[tokio::test]
+async fn a_tick_of_a_clock_that_was_ahead_holds_nobody_up() {
+    let mut account = account("a_clock_that_was_ahead").await;
+    let t = start();
+    account.run_at(t + minutes(60)).await.unwrap();
+    assert!(account.run_at(t).await.unwrap().0.skipped.is_none());
+}
+
+#[tokio::test]
+async fn an_item_that_is_broken_down_to_its_revision_is_told_again_and_mended() {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    let mut account = account("broken_down_to_its_revision").await;
+    let t = start();
+    account.use_bytes("exploratory", t - minutes(5), 90.0 * GB).await;
+    let text = |value: &str| AttributeValue::S(value.to_owned());
+    let put = account.clients.dynamodb.put_item().table_name(TABLE);
+    put.item("pk", text("ledger")).item("sk", text("alert#limit/exploratory/1h")).send().await.unwrap();
+    let (report, _) = account.run_at(t).await.unwrap();
+    assert_eq!((report.sent.len(), report.warnings.len()), (2, 1), "{report:?}");
+    let (report, _) = account.run_at(t + minutes(5)).await.unwrap();
+    assert_eq!((report.sent.len(), report.warnings.len()), (0, 0), "{report:?}");
 }
 
 #[tokio::test]

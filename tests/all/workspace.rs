@@ -130,6 +130,7 @@ fn called() -> BTreeSet<String> {
     rust_files(&root().join("crates/watchdog-aws/src"), &mut files);
     for path in files {
         for line in fs::read_to_string(path).unwrap().lines() {
+            let line = line.strip_prefix("pub ").unwrap_or(line);
             let Some((_, value)) = line.split_once(": &str = \"").filter(|_| line.starts_with("const ")) else {
                 continue;
             };

@@ -11,7 +11,8 @@ use watchdog_core::catalogue::Settings;
 use crate::failure::AwsFailure;
 
 const LIST: &str = "athena:ListWorkGroups";
-const GET: &str = "athena:GetWorkGroup";
+/// Reading one workgroup, as IAM writes it.
+pub const GET: &str = "athena:GetWorkGroup";
 
 /// Pages of 50: 2,000 workgroups, twice what a Region allows.
 const MOST_PAGES: usize = 40;

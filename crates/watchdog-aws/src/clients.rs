@@ -72,11 +72,14 @@ impl Clients {
                 $service::Client::from_conf($service::config::Builder::from(config).interceptor(calls.clone()).build())
             };
         }
+        // SES has no idempotency: a second try after a lost answer is a second mail. `ses::send` retries what is safe.
+        let ses = aws_sdk_ses::config::Builder::from(config).interceptor(calls.clone());
+        let ses = aws_sdk_ses::Client::from_conf(ses.retry_config(RetryConfig::disabled()).build());
         Self {
             athena: client!(aws_sdk_athena),
             cloudwatch: client!(aws_sdk_cloudwatch),
             dynamodb: client!(aws_sdk_dynamodb),
-            ses: client!(aws_sdk_ses),
+            ses,
             ssm: client!(aws_sdk_ssm),
             region: config.region().map_or_else(String::new, ToString::to_string),
             calls,

@@ -38,6 +38,8 @@ const MOST_PAGES: usize = 100;
 const MOST_ITEMS: usize = 100;
 /// Characters in one piece of the catalogue; an item holds 400 KB.
 const PIECE: usize = 350_000;
+/// How far clocks may differ. A tick further ahead than this was judged by a clock that is wrong.
+const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 /// A record is forgotten this long after it was last written. Open alerts are repeated, and so written, at least every
 /// 30 days (the longest interval that a policy may set).
 const KEEP: SignedDuration = SignedDuration::from_hours(45 * 24);
@@ -66,6 +68,11 @@ pub enum Lease {
         /// When its lease ends, at the latest.
         until: Timestamp,
     },
+    /// A later tick has been judged, or begun to be: judging this one now would tell people of the past.
+    Superseded {
+        /// The later tick.
+        by: Timestamp,
+    },
 }
 
 /// What the table remembers.
@@ -77,23 +84,39 @@ pub struct Ledger {
     pub policy: Option<StoredPolicy>,
     /// Items that could not be read, in words. They count as nothing remembered, and are overwritten when next written.
     pub unreadable: Vec<String>,
-    revisions: BTreeMap<Subject, u64>,
+    /// The revision of each item that is there; `None` where it has none that can be read.
+    revisions: BTreeMap<Subject, Option<u64>>,
 }
 
 impl Table {
-    /// Takes the lease for `holder` until `until`, where nobody else holds it.
+    /// Takes the lease for `holder` until `until`, to judge `tick`, where nobody else holds it and no later tick has been begun.
+    ///
+    /// The tick is noted here and not at the end: a run that fails half way has told some people the newer state, and a retry
+    /// of an older event must not tell them the older one.
     ///
     /// # Errors
     /// [`AwsFailure`].
-    pub async fn acquire(&self, holder: &str, now: Timestamp, until: Timestamp) -> Result<Lease, AwsFailure> {
+    pub async fn acquire(
+        &self,
+        holder: &str,
+        tick: Timestamp,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Lease, AwsFailure> {
         let sent = self
             .client
             .update_item()
             .table_name(&self.name)
             .set_key(Some(key("run", "lease")))
-            .update_expression("SET holder = :me, held_until = :until")
-            // `holder = :me` lets the SDK's retry succeed where the first reply was lost.
-            .condition_expression("attribute_not_exists(holder) OR held_until < :now OR holder = :me")
+            .update_expression("SET holder = :me, held_until = :until, begun_tick = :tick")
+            // `holder = :me` lets the SDK's retry succeed where the first reply was lost. A tick from far ahead of our clock was a
+            // mistake of another clock and holds nobody up.
+            .condition_expression(
+                "(attribute_not_exists(holder) OR held_until < :now OR holder = :me) \
+                 AND (attribute_not_exists(begun_tick) OR begun_tick <= :tick OR begun_tick > :ahead)",
+            )
+            .expression_attribute_values(":tick", number(tick.as_millisecond()))
+            .expression_attribute_values(":ahead", number((now + AHEAD).as_millisecond()))
             .expression_attribute_values(":me", text(holder))
             .expression_attribute_values(":until", number(until.as_millisecond()))
             .expression_attribute_values(":now", number(now.as_millisecond()))
@@ -107,7 +130,10 @@ impl Table {
                 Ok(Lease::Taken { last_tick })
             }
             Err(error) => match held(&error) {
-                Some(item) => Ok(Lease::Held { until: get_instant(item, "held_until").unwrap_or(now) }),
+                Some(item) => match get_instant(item, "held_until").filter(|until| *until >= now) {
+                    Some(until) => Ok(Lease::Held { until }),
+                    None => Ok(Lease::Superseded { by: get_instant(item, "begun_tick").unwrap_or(now) }),
+                },
                 None => Err(AwsFailure::of(UPDATE, &error)),
             },
         }
@@ -151,8 +177,10 @@ impl Table {
     pub async fn ledger(&self) -> Result<Ledger, AwsFailure> {
         let mut ledger = Ledger::default();
         for item in self.partition("ledger").await? {
-            let (Some(sk), Some(body)) = (get_text(&item, "sk"), get_text(&item, "body")) else { continue };
-            let revision = get_number(&item, "rev").and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+            let Some(sk) = get_text(&item, "sk") else { continue };
+            // An item without a body is as broken as one with a wrong body.
+            let body = get_text(&item, "body").unwrap_or_default();
+            let revision = get_number(&item, "rev").and_then(|n| u64::try_from(n).ok());
             if sk == "policy" {
                 match ledger::decode_policy(body) {
                     Ok(policy) => ledger.policy = Some(policy),
@@ -199,7 +227,8 @@ impl Table {
                     ledger.revisions.remove(*subject);
                     ledger.records.remove(*subject);
                 } else {
-                    *ledger.revisions.entry((*subject).clone()).or_insert(0) += 1;
+                    let next = next_revision(ledger.revisions.get(*subject));
+                    ledger.revisions.insert((*subject).clone(), Some(next));
                     ledger.records.insert((*subject).clone(), (*record).clone());
                 }
             }
@@ -220,17 +249,17 @@ impl Table {
         let sk = format!("alert#{subject}");
         if record.is_over() {
             let Some(revision) = revision else { return Ok(None) };
-            let delete = Delete::builder()
-                .table_name(&self.name)
-                .set_key(Some(key("ledger", &sk)))
-                .condition_expression("rev = :rev")
-                .expression_attribute_values(":rev", number(*revision))
-                .build()
-                .map_err(invalid)?;
-            return Ok(Some(TransactWriteItem::builder().delete(delete).build()));
+            let delete = Delete::builder().table_name(&self.name).set_key(Some(key("ledger", &sk)));
+            let delete = match revision {
+                Some(revision) => {
+                    delete.condition_expression("rev = :rev").expression_attribute_values(":rev", number(*revision))
+                }
+                None => delete,
+            };
+            return Ok(Some(TransactWriteItem::builder().delete(delete.build().map_err(invalid)?).build()));
         }
         let mut item = key("ledger", &sk);
-        item.insert("rev".into(), number(revision.map_or(1, |r| r + 1)));
+        item.insert("rev".into(), number(next_revision(revision)));
         item.insert("body".into(), text(ledger::encode_record(record)));
         item.insert("expires_at".into(), number((now + KEEP).as_second()));
         if let Some(story) = record.story {
@@ -240,9 +269,12 @@ impl Table {
         }
         let put = Put::builder().table_name(&self.name).set_item(Some(item));
         let put = match revision {
-            Some(revision) => {
+            Some(Some(revision)) => {
                 put.condition_expression("rev = :rev").expression_attribute_values(":rev", number(*revision))
             }
+            // An item that is broken down to its revision: nothing to compare with, and the lease guards it. With a condition that
+            // cannot hold it would keep every later run from telling anybody anything.
+            Some(None) => put,
             None => put.condition_expression("attribute_not_exists(pk)"),
         };
         Ok(Some(TransactWriteItem::builder().put(put.build().map_err(invalid)?).build()))
@@ -331,6 +363,10 @@ impl Table {
         }
         Err(AwsFailure::own(QUERY, "EndlessPages", format!("`{pk}` goes on after {MOST_PAGES} pages")))
     }
+}
+
+fn next_revision(known: Option<&Option<u64>>) -> u64 {
+    known.copied().flatten().map_or(1, |revision| revision + 1)
 }
 
 fn key(pk: &str, sk: &str) -> Item {

@@ -9,7 +9,7 @@ use watchdog_core::catalogue::{Catalogue, Settings};
 use watchdog_core::event::Tick;
 use watchdog_core::policy::{Document, Policy};
 use watchdog_core::usage::{Seen, Series, Unknown, Usage};
-use watchdog_core::window::Span;
+use watchdog_core::window::{BUCKET, Span};
 
 use crate::clients::Clients;
 use crate::cloudwatch::Wanted;
@@ -176,12 +176,18 @@ async fn examine(
     notes: &mut Notes,
 ) -> BTreeMap<String, Unknown> {
     let due = catalogue.to_examine(watched.iter().copied(), now);
-    let due: Vec<String> = due.into_iter().map(str::to_owned).collect();
+    let mut due: Vec<String> = due.into_iter().map(str::to_owned).collect();
+    // Another one first in each run, so that some that never answer do not keep the others from being asked.
+    if !due.is_empty() {
+        let turn = usize::try_from(now.as_second() / BUCKET).unwrap_or(0) % due.len();
+        due.rotate_left(turn);
+    }
     if let Some(why) = &notes.out_of_reach {
         return due.into_iter().map(|name| (name, why.clone())).collect();
     }
     let mut failed = BTreeMap::new();
     let mut failures: BTreeMap<String, usize> = BTreeMap::new();
+    let mut answered = false;
     let calls = due.iter().map(|name| async move { (name, athena::settings(&clients.athena, name, now).await) });
     let answers = stream::iter(calls).buffer_unordered(EXAMINE_AT_ONCE);
     let mut answers = std::pin::pin!(answers);
@@ -192,9 +198,15 @@ async fn examine(
             next = answers.next() => next,
             () = &mut deadline => {
                 notes.warnings.push("not all workgroups could be examined in time; the next run goes on".to_owned());
+                // Slow is one thing: what is left comes next time. No answer at all is another, and may last.
+                if !answered {
+                    let why = Unknown::Failed { operation: athena::GET.to_owned(), code: "Timeout".to_owned() };
+                    failed.extend(due.iter().map(|name| (name.clone(), why.clone())));
+                }
                 None
             }
         };
+        answered |= next.is_some();
         match next {
             None => break,
             Some((name, Ok(settings))) => {
@@ -221,6 +233,9 @@ fn may_be_read(
 ) -> Result<(), Unknown> {
     if catalogue.names.get(name) == Some(&false) {
         return Err(Unknown::Disabled);
+    }
+    if failed.get(name) == Some(&Unknown::NoSuchWorkgroup) {
+        return Err(Unknown::NoSuchWorkgroup);
     }
     match catalogue.usable(name, now) {
         Some(Settings { publishes_metrics: true, .. }) => Ok(()),

@@ -1,7 +1,8 @@
 //! The AWS edges of the Athena quota watchdog.
 //!
 //! One file per service: a concrete SDK client in, values of `watchdog-core` out, every failure an
-//! [`failure::AwsFailure`]. Then the two that use them: [`gather`] reads the world, [`pass`] is one whole run.
+//! [`failure::AwsFailure`]. Then those that use them: [`gather`] reads the world, [`deliver`] carries a plan
+//! out, [`pass`] is one whole run.
 
 pub mod clients;
 pub mod failure;
@@ -12,5 +13,6 @@ pub mod dynamodb;
 pub mod ses;
 pub mod ssm;
 
+pub mod deliver;
 pub mod gather;
 pub mod pass;

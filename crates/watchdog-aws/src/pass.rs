@@ -2,28 +2,25 @@
 //!
 //! The Lambda and the operator's tool call the same function; a dry run stops before anything is changed.
 
-use std::collections::BTreeSet;
-
-use jiff::{SignedDuration, Timestamp};
-use watchdog_core::alert::Subject;
+use jiff::Timestamp;
 use watchdog_core::catalogue::Catalogue;
-use watchdog_core::delivery::{Message, Plan, Standing, plan};
+use watchdog_core::delivery::{Standing, plan};
 use watchdog_core::event::{Invocation, Tick};
 use watchdog_core::ledger::StoredPolicy;
 use watchdog_core::mail::{Mail, Origins, compose};
-use watchdog_core::policy::{Document, Policy};
+use watchdog_core::policy::{Document, Policy, Problem, Problems};
 use watchdog_core::report::{MailReport, PolicyReport, RunReport};
 use watchdog_core::usage::Usage;
 use watchdog_core::verdict::judge;
 
 use crate::clients::Clients;
+use crate::deliver::deliver;
 use crate::dynamodb::{Lease, Ledger, Table};
 use crate::failure::AwsFailure;
 use crate::gather::{self, Notes, PolicySource};
-use crate::ses;
 
-/// Time kept back at the end of a run for writing down what was done. Sending stops before it.
-const CLOSING: SignedDuration = SignedDuration::from_secs(5);
+/// Problems of a policy in one error message; `watchdog check` shows them all.
+const MOST_PROBLEMS: usize = 20;
 
 /// What a run needs to know about itself.
 #[derive(Debug, Clone)]
@@ -32,7 +29,7 @@ pub struct Settings {
     pub policy: PolicySource,
     /// The state table; none for a look that remembers nothing.
     pub table: Option<String>,
-    /// The run's own name: unique, and the same when the same run is tried again.
+    /// The run's own name, different for every invocation: two of the same event at once must not take each other for themselves.
     pub run_id: String,
     /// The watchdog's name in mails.
     pub name: String,
@@ -152,16 +149,17 @@ async fn locked(
 ) -> Result<Vec<Mail>, RunError> {
     let cold = catalogue.names_read.is_none();
     let remembered = async {
-        let Some(table) = table else { return Ok((None, Ledger::default())) };
+        let Some(table) = table else { return (Ok(None), Ok(Ledger::default())) };
         let lease = match held {
-            Some(table) => Some(table.acquire(&settings.run_id, now, settings.deadline).await?),
-            None => None,
+            Some(table) => table.acquire(&settings.run_id, tick.at, now, settings.deadline).await.map(Some),
+            None => Ok(None),
         };
-        match lease {
-            Some(Lease::Held { .. }) => Ok((lease, Ledger::default())),
-            Some(Lease::Taken { last_tick: Some(last) }) if last >= tick.at => Ok((lease, Ledger::default())),
-            _ => Ok((lease, table.ledger().await?)),
-        }
+        let ledger = match &lease {
+            Ok(None) => table.ledger().await,
+            Ok(Some(lease)) if skipped(lease, tick, now).is_none() => table.ledger().await,
+            _ => Ok(Ledger::default()),
+        };
+        (lease, ledger)
     };
     let world = async {
         let mut warnings = Vec::new();
@@ -175,38 +173,50 @@ async fn locked(
         notes.warnings.extend(warnings);
         notes
     };
-    let (remembered, documents, notes) =
+    let ((lease, ledger), documents, notes) =
         futures_util::join!(remembered, gather::documents(clients, &settings.policy), world);
-    let (lease, ledger) = remembered.map_err(|failure: AwsFailure| RunError {
+    let unavailable = |failure: AwsFailure| RunError {
         word: "LedgerUnavailable",
         message: format!(
             "the state table `{}` cannot be used: {failure}",
             settings.table.as_deref().unwrap_or_default()
         ),
         report: None,
-    })?;
-    match lease {
-        Some(Lease::Held { until }) => {
-            report.skipped = Some(format!("another run is at work; its lease ends at {until}"));
-            return Ok(Vec::new());
+    };
+    let lease = lease.map_err(unavailable)?;
+    let done = match lease.as_ref().and_then(|lease| skipped(lease, tick, now)) {
+        Some(why) => {
+            report.skipped = Some(why);
+            Ok(Vec::new())
         }
-        Some(Lease::Taken { last_tick: Some(last) }) if last >= tick.at => {
-            report.skipped = Some(format!("the tick {} has been judged already; the last one was {last}", tick.at));
-            release(held, settings, None, report).await;
-            return Ok(Vec::new());
-        }
-        _ => {}
+        None => match ledger {
+            Ok(ledger) => judged(clients, settings, catalogue, tick, now, held, ledger, documents, notes, report).await,
+            Err(failure) => Err(unavailable(failure)),
+        },
+    };
+    // Whatever came of it, a lease that was taken is given back.
+    if matches!(lease, Some(Lease::Taken { .. })) {
+        let completed = (done.is_ok() && report.failed.is_empty() && report.skipped.is_none()).then_some(tick.at);
+        release(held, settings, completed, report).await;
     }
-    let done = judged(clients, settings, catalogue, tick, now, held, ledger, documents, notes, report).await;
-    let completed = (done.is_ok() && report.failed.is_empty()).then_some(tick.at);
-    release(held, settings, completed, report).await;
     done
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the second half of `locked`, apart so that the lease is always given back"
-)]
+/// Why there is nothing to do for this tick, where there is not.
+fn skipped(lease: &Lease, tick: Tick, now: Timestamp) -> Option<String> {
+    match lease {
+        Lease::Held { until } => Some(format!("another run is at work; its lease ends at {until}")),
+        Lease::Superseded { by } => {
+            Some(format!("the tick {} is in the past: a later one, {by}, has been judged already", tick.at))
+        }
+        Lease::Taken { last_tick: Some(last) } if *last == tick.at => {
+            Some(format!("the tick {} has been judged already, at {now} once more", tick.at))
+        }
+        Lease::Taken { .. } => None,
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the second half of `locked`, for one who holds the lease")]
 async fn judged(
     clients: &Clients,
     settings: &Settings,
@@ -241,7 +251,7 @@ async fn judged(
     {
         report.warnings.push(failure.to_string());
     }
-    deliver(clients, settings, table, &tick, &mut ledger, plan, &mails, report).await?;
+    deliver(clients, settings.deadline, table, &tick, &mut ledger, plan, &mails, report).await?;
     Ok(mails)
 }
 
@@ -258,24 +268,32 @@ fn choose(
             documents.iter().map(|d| format!("`{}`", d.name)).collect::<Vec<_>>().join(", ")
         }
     };
-    let documents = documents.map_err(|failure| RunError {
-        word: "PolicyUnreadable",
-        message: format!("the policy in {place} cannot be read: {failure}"),
-        report: None,
-    })?;
-    if documents.is_empty() {
-        let message = format!("there is no policy in {place}: store one as a parameter below that path");
-        return Err(RunError { word: "PolicyMissing", message, report: None });
-    }
-    let problems = match Policy::parse(&documents) {
-        Ok(policy) => return Ok((policy, documents, Standing::Current)),
-        Err(problems) => problems,
+    let unreadable = |failure: &AwsFailure| format!("the policy in {place} cannot be read: {failure}");
+    let problems = match documents {
+        // A hiccup is no reason to stop watching; what is denied or misnamed stays so until somebody mends it, and must be loud.
+        Err(failure) if failure.retryable && last_valid.is_some() => {
+            Problems(vec![Problem { place: None, message: unreadable(&failure) }])
+        }
+        Err(failure) => {
+            return Err(RunError { word: "PolicyUnreadable", message: unreadable(&failure), report: None });
+        }
+        Ok(documents) if documents.is_empty() => {
+            let message = format!("there is no policy in {place}: store one as a parameter below that path");
+            return Err(RunError { word: "PolicyMissing", message, report: None });
+        }
+        Ok(documents) => match Policy::parse(&documents) {
+            Ok(policy) => return Ok((policy, documents, Standing::Current)),
+            Err(problems) => problems,
+        },
     };
     // A policy that an older or newer version of this program found valid may not be so for this one.
     let older = last_valid.and_then(|stored| Policy::parse(&stored.documents).ok().map(|policy| (policy, stored)));
     let Some((policy, stored)) = older else {
-        let message =
-            format!("the policy in {place} has problems, and no earlier valid one is remembered:\n{problems}");
+        let shown = Problems(problems.0.iter().take(MOST_PROBLEMS).cloned().collect());
+        let message = format!(
+            "the policy in {place} has {} problems, and no earlier valid one is remembered:\n{shown}",
+            problems.0.len()
+        );
         return Err(RunError { word: "PolicyInvalid", message, report: None });
     };
     let since = stored.since.min(at);
@@ -311,91 +329,6 @@ async fn remember_policy(
             report.warnings.push(format!("the policy could not be remembered as the last valid one: {failure}"));
         }
     }
-}
-
-/// Sends each message and writes down what its person was told, one by one; then writes what changed without a mail.
-#[expect(clippy::too_many_arguments, reason = "everything that is needed to send and to remember")]
-async fn deliver(
-    clients: &Clients,
-    settings: &Settings,
-    table: &Table,
-    tick: &Tick,
-    ledger: &mut Ledger,
-    mut plan: Plan,
-    mails: &[Mail],
-    report: &mut RunReport,
-) -> Result<(), RunError> {
-    // Written once before anything is sent: a table that takes no records would otherwise have the same mails sent in every
-    // run, and nobody could stop it.
-    let touched: BTreeSet<&Subject> = plan.messages.iter().flat_map(|m| m.notices.iter().map(|n| &n.subject)).collect();
-    let touched: Vec<Subject> = touched.into_iter().cloned().collect();
-    let intended = touched.iter().filter_map(|subject| plan.records.get_key_value(subject));
-    table.write(ledger, intended, tick.at).await.map_err(|failure| RunError {
-        word: "LedgerUnavailable",
-        message: format!("nothing was sent, because the state table `{}` takes no records: {failure}", table.name),
-        report: None,
-    })?;
-    let mut not_remembered: Option<AwsFailure> = None;
-    for (message, mail) in plan.messages.iter().zip(mails) {
-        let mut entry = MailReport::new(message);
-        let sent = match &not_remembered {
-            Some(_) => Err("not tried, because an earlier mail of this run could not be written down".to_owned()),
-            None => send(clients, settings, tick, mail).await,
-        };
-        match sent {
-            Ok(id) => {
-                entry.message_id = Some(id);
-                report.sent.push(entry);
-            }
-            Err(why) => {
-                tracing::warn!(to = %message.to, "{why}");
-                entry.error = Some(why);
-                report.failed.push(entry);
-                continue;
-            }
-        }
-        let touched = told(&mut plan.records, message, tick.at);
-        let changed = touched.iter().filter_map(|subject| plan.records.get_key_value(*subject));
-        not_remembered = table.write(ledger, changed, tick.at).await.err();
-    }
-    let before = ledger.records.clone();
-    let rest = plan.records.iter().filter(|(subject, record)| match before.get(subject) {
-        Some(old) => old != *record,
-        None => !record.is_over(),
-    });
-    let rest = table.write(ledger, rest, tick.at).await.err();
-    match not_remembered.or(rest) {
-        None => Ok(()),
-        Some(failure) => Err(RunError {
-            word: "NotRemembered",
-            message: format!("what people were told could not be written down, so some may be told again: {failure}"),
-            report: None,
-        }),
-    }
-}
-
-async fn send(clients: &Clients, settings: &Settings, tick: &Tick, mail: &Mail) -> Result<String, String> {
-    // The clock, and not the tick: a deadline is about real time.
-    if settings.deadline.duration_since(Timestamp::now()) < CLOSING {
-        return Err("the run's time is up; the next run sends it".to_owned());
-    }
-    let mime = mail.mime(tick.at).map_err(|error| error.to_string())?;
-    let sent = ses::send(&clients.ses, &mail.from, &mail.to, mime).await;
-    sent.map_err(|failure| failure.to_string())
-}
-
-/// Notes in the records what a message has told its person. Returns the subjects that it touched.
-fn told<'m>(
-    records: &mut watchdog_core::delivery::Records,
-    message: &'m Message,
-    at: Timestamp,
-) -> BTreeSet<&'m Subject> {
-    for notice in &message.notices {
-        if let Some(record) = records.get_mut(&notice.subject) {
-            record.tell(&message.to, notice.reason, at);
-        }
-    }
-    message.notices.iter().map(|notice| &notice.subject).collect()
 }
 
 async fn release(held: Option<&Table>, settings: &Settings, completed: Option<Timestamp>, report: &mut RunReport) {

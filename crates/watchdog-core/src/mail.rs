@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use lettre::message::header::{ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Body, Mailbox, Message as Mime, MultiPart, SinglePart};
 
-use self::words::{Case, StepKind, Words, plain};
+use self::words::{Case, MOST_NOTICES, StepKind, Words, plain};
 use crate::delivery::{Message, Notice};
 use crate::policy::{Address, MailRules};
 
@@ -70,6 +70,9 @@ struct Text<'a> {
 struct View {
     subject: String,
     cases: Vec<Case>,
+    /// In one line each.
+    rest: Vec<String>,
+    /// How many are not even that.
     more: usize,
     as_of: String,
     to: String,
@@ -79,14 +82,17 @@ struct View {
 /// Puts a person's message into words.
 pub fn compose(message: &Message, mail: &MailRules, origins: &Origins, as_of: Timestamp) -> Mail {
     let words = Words { zone: &mail.zone, region: &origins.region, as_of };
-    let (cases, all) = words.cases(&message.notices);
+    let (mut cases, all) = words.cases(&message.notices);
     let (badge, title) = cases.first().map_or(("", ""), |case| (case.badge, case.title.as_str()));
     let others = if all > 1 { format!(", and {} more", all - 1) } else { String::new() };
     let subject = format!("[{badge}] {title}{others}");
     let more = all - cases.len();
+    let rest = cases.split_off(cases.len().min(MOST_NOTICES));
+    let rest = rest.into_iter().map(|case| format!("[{}] {}", case.badge, case.title)).collect();
     let view = View {
         subject: subject.clone(),
         cases,
+        rest,
         more,
         as_of: words.day_and_time(as_of),
         to: message.to.to_string(),

@@ -16,6 +16,10 @@ use jiff::{SignedDuration, Span as Length, SpanRelativeTo, Timestamp};
 /// Seconds in one bucket of usage: 300 s, the finest step that CloudWatch keeps for 63 days.
 pub const BUCKET: i64 = 300;
 
+/// The shortest rolling window, in minutes. CloudWatch may hold a datapoint back for five minutes and more; in a window of five,
+/// it would have left before anybody saw it.
+pub const SHORTEST_ROLLING_MINUTES: u32 = 15;
+
 /// The longest rolling window, in minutes: seven days. At 2,016 buckets a metric, 50 metrics still fill no more
 /// than one page of `GetMetricData` (100,800 datapoints); a month would ask for a page per ten workgroups.
 pub const LONGEST_ROLLING_MINUTES: u32 = 7 * 24 * 60;
@@ -23,7 +27,7 @@ pub const LONGEST_ROLLING_MINUTES: u32 = 7 * 24 * 60;
 /// How long a limit looks back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Window {
-    /// The last so many minutes: a multiple of five, at most [`LONGEST_ROLLING_MINUTES`].
+    /// The last so many minutes: a multiple of five, from [`SHORTEST_ROLLING_MINUTES`] to [`LONGEST_ROLLING_MINUTES`].
     Rolling {
         /// Length in minutes.
         minutes: u32,
@@ -58,7 +62,7 @@ pub struct Span {
 /// Why a text is not a window.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a window: write a rolling one as a multiple of 5 minutes up to 7 days, such as `1h` or `24h`, \
+    "`{0}` is not a window: write a rolling one as a multiple of 5 minutes from 15 minutes to 7 days, such as `1h` or `24h`, \
      or `calendar hour` or `calendar day`"
 )]
 pub struct BadWindow(String);
@@ -77,7 +81,7 @@ impl Window {
             Ok(minutes)
                 if length.as_secs() % BUCKET == 0
                     && length.subsec_nanos() == 0
-                    && (5..=LONGEST_ROLLING_MINUTES).contains(&minutes) =>
+                    && (SHORTEST_ROLLING_MINUTES..=LONGEST_ROLLING_MINUTES).contains(&minutes) =>
             {
                 Ok(Self::Rolling { minutes })
             }
@@ -204,7 +208,7 @@ mod tests {
         check("1d 12h", "36h | in the last 36 hours");
         check("7d", "168h | in the last 168 hours");
         check("1w", "168h | in the last 168 hours");
-        check("5m", "5m | in the last 5 minutes");
+        check("15m", "15m | in the last 15 minutes");
         check("90 min", "90m | in the last 90 minutes");
         check("1h30m", "90m | in the last 90 minutes");
         check("calendar hour", "calendar-hour@Europe/Berlin | in this clock hour, Europe/Berlin time");
@@ -224,8 +228,10 @@ mod tests {
             "1h ago",
             "3m",
             "7 min",
-            "5m 1s",
-            "5m 1ms",
+            "5m",
+            "10 min",
+            "15m 1s",
+            "15m 1ms",
             longer,
             "8d",
             "2w",
@@ -241,7 +247,7 @@ mod tests {
             check(
                 bad,
                 &format!(
-                    "`{bad}` is not a window: write a rolling one as a multiple of 5 minutes up to 7 days, such as \
+                    "`{bad}` is not a window: write a rolling one as a multiple of 5 minutes from 15 minutes to 7 days, such as \
                      `1h` or `24h`, or `calendar hour` or `calendar day`"
                 ),
             );

@@ -86,7 +86,8 @@ impl Function {
         let settings = Settings {
             policy: PolicySource::Parameters(environment.policy_path),
             table: Some(environment.state_table),
-            run_id: context.request_id.clone(),
+            // The request id alone is the same for two deliveries of one event, which may be at work at once.
+            run_id: format!("{}@{}", context.request_id, now.as_nanosecond()),
             name: environment.name,
             deadline: deadline.unwrap_or(now),
         };

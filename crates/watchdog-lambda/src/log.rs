@@ -22,6 +22,10 @@ const SUMMARY: &str = "watchdog::summary";
 /// Limits in one summary line. At about 250 bytes each, 200 stay far below the 256 KB of a log event.
 const MOST_LIMITS: usize = 200;
 
+/// Notices of one mail, and mails of one kind, in one summary line: at up to 2 KB a mail, 120 KB at the most.
+const MOST_NOTICES: usize = 5;
+const MOST_MAILS: usize = 20;
+
 /// Starts logging to standard output, from the level in `AWS_LAMBDA_LOG_LEVEL`, or `INFO`.
 pub fn start() {
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok());
@@ -42,7 +46,9 @@ pub fn run(function: &str, report: &RunReport, failure: Option<(&str, &str)>) {
 fn summary(function: &str, report: &RunReport, failure: Option<(&str, &str)>, now: Timestamp) -> Value {
     let metrics = ["CompletedRuns", "UnknownLimits", "MailsSent", "MailsFailed"];
     let metrics = metrics.map(|name| json!({ "Name": name, "Unit": "Count" }));
-    let completed = failure.is_none() && report.skipped.is_none() && !report.dry_run;
+    // A run that has judged everything and could not deliver a mail is watching: `MailsFailed` says the rest.
+    let judged = failure.is_none_or(|(word, _)| word == "DeliveryFailed");
+    let completed = judged && report.skipped.is_none() && !report.dry_run;
     json!({
         "_aws": {
             "Timestamp": now.as_millisecond(),
@@ -78,6 +84,13 @@ fn bounded(report: &RunReport) -> RunReport {
             .warnings
             .push(format!("{shown} of {all} limits are in this log line; the function's answer has them all"));
     }
+    for mail in report.sent.iter_mut().chain(&mut report.failed).chain(&mut report.would_send) {
+        mail.why.truncate(MOST_NOTICES);
+    }
+    for mails in [&mut report.sent, &mut report.failed, &mut report.would_send] {
+        mails.truncate(MOST_MAILS);
+    }
+    report.warnings.truncate(MOST_LIMITS);
     report.uncovered.truncate(MOST_LIMITS);
     report.unseen.truncate(MOST_LIMITS);
     report
@@ -121,7 +134,7 @@ impl Visit for Summary {
 #[cfg(test)]
 mod tests {
     use watchdog_core::event::{Source, Tick, Timing};
-    use watchdog_core::report::LimitReport;
+    use watchdog_core::report::{LimitReport, MailReport, WhyReport};
 
     use super::*;
 
@@ -157,11 +170,16 @@ mod tests {
     }
 
     #[test]
-    fn only_a_real_run_that_succeeded_counts_as_completed() {
+    fn only_a_real_run_that_judged_everything_counts_as_completed() {
         let completed = |report: &RunReport, failure| {
             summary("fn", report, failure, Timestamp::UNIX_EPOCH)["CompletedRuns"].clone()
         };
-        assert_eq!(completed(&report(), Some(("DeliveryFailed", "x"))), 0);
+        assert_eq!(
+            completed(&report(), Some(("DeliveryFailed", "x"))),
+            1,
+            "it has judged all; `MailsFailed` says the rest"
+        );
+        assert_eq!(completed(&report(), Some(("LedgerUnavailable", "x"))), 0);
         assert_eq!(completed(&RunReport { dry_run: true, ..report() }, None), 0);
         assert_eq!(completed(&RunReport { skipped: Some("done".to_owned()), ..report() }, None), 0);
     }
@@ -170,6 +188,11 @@ mod tests {
     fn a_thousand_limits_stay_below_the_size_of_a_log_event_and_keep_what_matters() {
         let mut large = report();
         large.limits = report().limits.into_iter().cycle().take(4000).collect();
+        let why = WhyReport { alert: "sight/".to_owned() + &"w".repeat(128), reason: "opened", level: "cannot see" };
+        let mail =
+            MailReport { to: "a".repeat(254), why: vec![why; 4000], message_id: None, error: Some("e".repeat(400)) };
+        large.sent = vec![mail.clone(); 60];
+        large.failed = vec![mail; 60];
         let line = summary("fn", &large, None, Timestamp::UNIX_EPOCH).to_string();
         assert!(line.len() < 256 * 1024, "{}", line.len());
         assert!(line.contains("\"unknown\"") && line.contains("200 of 4000 limits"), "{}", &line[..2000]);

@@ -55,7 +55,7 @@ async fn a_free_lease_is_taken_and_tells_the_last_tick() {
             UpdateItemOutput::builder().set_attributes(Some(item(&[("last_tick", "1772373900000")]))).build()
         });
     let table = table(mock_client!(aws_sdk_dynamodb, [&rule]));
-    let lease = table.acquire("me", at(NOW), at("2026-03-01T14:06:00Z")).await.unwrap();
+    let lease = table.acquire("me", at(NOW), at(NOW), at("2026-03-01T14:06:00Z")).await.unwrap();
     assert_eq!(lease, Lease::Taken { last_tick: Some(at(NOW)) });
 }
 
@@ -64,7 +64,7 @@ async fn a_lease_of_somebody_else_is_held_and_no_error() {
     let rule =
         mock!(Client::update_item).then_error(|| taken_by(&[("holder", "other"), ("held_until", "1772373960000")]));
     let table = table(mock_client!(aws_sdk_dynamodb, [&rule]));
-    let lease = table.acquire("me", at(NOW), at("2026-03-01T14:06:00Z")).await.unwrap();
+    let lease = table.acquire("me", at(NOW), at(NOW), at("2026-03-01T14:06:00Z")).await.unwrap();
     assert_eq!(lease, Lease::Held { until: at("2026-03-01T14:06:00Z") });
 }
 

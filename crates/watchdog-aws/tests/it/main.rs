@@ -5,6 +5,7 @@ mod athena;
 mod cloudwatch;
 mod dynamodb;
 mod failure;
+mod pass;
 
 mod ssm;
 

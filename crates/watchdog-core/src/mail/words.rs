@@ -16,7 +16,9 @@ use crate::window::zone_name;
 
 /// Notices spelled out in one mail. A person reads a handful; the rest are counted, and the whole stays below the size at
 /// which mail programs cut a message off (about 100 KB), as each takes up to 5 KB.
-const MOST_NOTICES: usize = 15;
+pub(super) const MOST_NOTICES: usize = 15;
+/// Cases after those, in one line each, so that nothing that somebody counts as told about is without its name.
+const MOST_LINES: usize = 30;
 /// Names in a list of workgroups that share one trouble.
 const MOST_NAMES: usize = 12;
 /// Policy problems spelled out.
@@ -125,7 +127,8 @@ impl Words<'_> {
             }
         }
         let all = groups.len();
-        (groups.into_iter().take(MOST_NOTICES).map(|(notice, names)| self.case(notice, &names)).collect(), all)
+        let shown = groups.into_iter().take(MOST_NOTICES + MOST_LINES);
+        (shown.map(|(notice, names)| self.case(notice, &names)).collect(), all)
     }
 
     /// `names` are the workgroups of a case about their sight.

@@ -148,7 +148,7 @@ fn bad_control_characters() {
     check_bad(
         "control-characters",
         expect![
-            "control-characters.toml:9:10: `window`: `1h  [31m admin: all is well` is not a window: write a rolling one as a multiple of 5 minutes up to 7 days, such as `1h` or `24h`, or `calendar hour` or `calendar day`"
+            "control-characters.toml:9:10: `window`: `1h  [31m admin: all is well` is not a window: write a rolling one as a multiple of 5 minutes from 15 minutes to 7 days, such as `1h` or `24h`, or `calendar hour` or `calendar day`"
         ],
     );
 }
@@ -545,7 +545,7 @@ fn bad_window_that_is_none() {
     check_bad(
         "window-that-is-none",
         expect![
-            "window-that-is-none.toml:9:10: `window`: `7 min` is not a window: write a rolling one as a multiple of 5 minutes up to 7 days, such as `1h` or `24h`, or `calendar hour` or `calendar day`"
+            "window-that-is-none.toml:9:10: `window`: `7 min` is not a window: write a rolling one as a multiple of 5 minutes from 15 minutes to 7 days, such as `1h` or `24h`, or `calendar hour` or `calendar day`"
         ],
     );
 }
@@ -624,13 +624,13 @@ warn = "96 %"
     check_problems(
         &[("20-etl.toml", etl), ("10-mail.toml", mail)],
         expect![[r#"
-        `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
-        10-mail.toml:2:10: `sender`: `watchdog` is not a mail address: write it as `name@example.com`
-        10-mail.toml:4:2: unknown key `mial`: a policy knows `mail`, `defaults`, `workgroup`
-        20-etl.toml:4:1: unknown key `colour`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`, `limit`
-        20-etl.toml:7:9: `limit`: `700` has no unit: write for example `700 GB` (10^9 bytes) or `700 GiB` (2^30 bytes)
-        20-etl.toml:9:10: `window`: `1 fortnight` is not a window: write a rolling one as a multiple of 5 minutes up to 7 days, such as `1h` or `24h`, or `calendar hour` or `calendar day`
-        20-etl.toml:11:8: `warn` is 96 % and `critical` 95 %: `warn` must be below `critical`"#]],
+            `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
+            10-mail.toml:2:10: `sender`: `watchdog` is not a mail address: write it as `name@example.com`
+            10-mail.toml:4:2: unknown key `mial`: a policy knows `mail`, `defaults`, `workgroup`
+            20-etl.toml:4:1: unknown key `colour`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`, `limit`
+            20-etl.toml:7:9: `limit`: `700` has no unit: write for example `700 GB` (10^9 bytes) or `700 GiB` (2^30 bytes)
+            20-etl.toml:9:10: `window`: `1 fortnight` is not a window: write a rolling one as a multiple of 5 minutes from 15 minutes to 7 days, such as `1h` or `24h`, or `calendar hour` or `calendar day`
+            20-etl.toml:11:8: `warn` is 96 % and `critical` 95 %: `warn` must be below `critical`"#]],
     );
 }
 

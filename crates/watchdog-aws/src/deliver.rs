@@ -1,0 +1,105 @@
+//! Carries a run's plan out: sends each mail, and writes down what its person was told before the next one.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use watchdog_core::alert::Subject;
+use watchdog_core::delivery::{Message, Plan, Records};
+use watchdog_core::event::Tick;
+use watchdog_core::mail::Mail;
+use watchdog_core::report::{MailReport, RunReport};
+
+use crate::clients::Clients;
+use crate::dynamodb::{Ledger, Table};
+use crate::failure::AwsFailure;
+use crate::pass::RunError;
+use crate::ses;
+
+/// Time kept back at the end of a run for writing down what was done. Sending stops before it.
+const CLOSING: SignedDuration = SignedDuration::from_secs(5);
+
+/// Sends each message and writes down what its person was told, one by one; then writes what changed without a mail.
+///
+/// A mail that is not taken stays in `report.failed` and never keeps the others from being sent.
+///
+/// # Errors
+/// [`RunError`] where the table takes no records: `LedgerUnavailable` before anything was sent, `NotRemembered` after.
+#[expect(clippy::too_many_arguments, reason = "everything that is needed to send and to remember")]
+pub async fn deliver(
+    clients: &Clients,
+    deadline: Timestamp,
+    table: &Table,
+    tick: &Tick,
+    ledger: &mut Ledger,
+    mut plan: Plan,
+    mails: &[Mail],
+    report: &mut RunReport,
+) -> Result<(), RunError> {
+    // Written once before anything is sent: a table that takes no records would otherwise have the same mails sent in every
+    // run, and nobody could stop it.
+    let touched: BTreeSet<&Subject> = plan.messages.iter().flat_map(|m| m.notices.iter().map(|n| &n.subject)).collect();
+    let touched: Vec<Subject> = touched.into_iter().cloned().collect();
+    let intended = touched.iter().filter_map(|subject| plan.records.get_key_value(subject));
+    table.write(ledger, intended, tick.at).await.map_err(|failure| RunError {
+        word: "LedgerUnavailable",
+        message: format!("nothing was sent, because the state table `{}` takes no records: {failure}", table.name),
+        report: None,
+    })?;
+    let mut not_remembered: Option<AwsFailure> = None;
+    for (message, mail) in plan.messages.iter().zip(mails) {
+        let mut entry = MailReport::new(message);
+        let sent = match &not_remembered {
+            Some(_) => Err("not tried, because an earlier mail of this run could not be written down".to_owned()),
+            None => send(clients, deadline, tick, mail).await,
+        };
+        match sent {
+            Ok(id) => {
+                entry.message_id = Some(id);
+                report.sent.push(entry);
+            }
+            Err(why) => {
+                tracing::warn!(to = %message.to, "{why}");
+                entry.error = Some(why);
+                report.failed.push(entry);
+                continue;
+            }
+        }
+        let touched = told(&mut plan.records, message, tick.at);
+        let changed = touched.iter().filter_map(|subject| plan.records.get_key_value(*subject));
+        not_remembered = table.write(ledger, changed, tick.at).await.err();
+    }
+    let before = ledger.records.clone();
+    let rest = plan.records.iter().filter(|(subject, record)| match before.get(subject) {
+        Some(old) => old != *record,
+        None => !record.is_over(),
+    });
+    let rest = table.write(ledger, rest, tick.at).await.err();
+    match not_remembered.or(rest) {
+        None => Ok(()),
+        Some(failure) => Err(RunError {
+            word: "NotRemembered",
+            message: format!("what people were told could not be written down, so some may be told again: {failure}"),
+            report: None,
+        }),
+    }
+}
+
+async fn send(clients: &Clients, deadline: Timestamp, tick: &Tick, mail: &Mail) -> Result<String, String> {
+    // The clock, and not the tick: a deadline is about real time.
+    if deadline.duration_since(Timestamp::now()) < CLOSING {
+        return Err("the run's time is up; the next run sends it".to_owned());
+    }
+    let mime = mail.mime(tick.at).map_err(|error| error.to_string())?;
+    let sent = ses::send(&clients.ses, &mail.from, &mail.to, mime).await;
+    sent.map_err(|failure| failure.to_string())
+}
+
+/// Notes in the records what a message has told its person. Returns the subjects that it touched.
+fn told<'m>(records: &mut Records, message: &'m Message, at: Timestamp) -> BTreeSet<&'m Subject> {
+    for notice in &message.notices {
+        if let Some(record) = records.get_mut(&notice.subject) {
+            record.tell(&message.to, notice.reason, at);
+        }
+    }
+    message.notices.iter().map(|notice| &notice.subject).collect()
+}
