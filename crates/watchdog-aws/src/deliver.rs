@@ -12,18 +12,26 @@ use watchdog_core::report::{MailReport, RunReport};
 use crate::clients::Clients;
 use crate::dynamodb::{Ledger, Table};
 use crate::failure::AwsFailure;
-use crate::pass::RunError;
 use crate::ses;
 
 /// Time kept back at the end of a run for writing down what was done. Sending stops before it.
 const CLOSING: SignedDuration = SignedDuration::from_secs(5);
+
+/// Records that the table did not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotWritten {
+    /// Before anything was sent; and so nothing was.
+    BeforeSending(AwsFailure),
+    /// After something was sent.
+    AfterSending(AwsFailure),
+}
 
 /// Sends each message and writes down what its person was told, one by one; then writes what changed without a mail.
 ///
 /// A mail that is not taken stays in `report.failed` and never keeps the others from being sent.
 ///
 /// # Errors
-/// [`RunError`] where the table takes no records: `LedgerUnavailable` before anything was sent, `NotRemembered` after.
+/// [`NotWritten`] where the table takes no records.
 #[expect(clippy::too_many_arguments, reason = "everything that is needed to send and to remember")]
 pub async fn deliver(
     clients: &Clients,
@@ -34,17 +42,13 @@ pub async fn deliver(
     mut plan: Plan,
     mails: &[Mail],
     report: &mut RunReport,
-) -> Result<(), RunError> {
+) -> Result<(), NotWritten> {
     // Written once before anything is sent: a table that takes no records would otherwise have the same mails sent in every
     // run, and nobody could stop it.
     let touched: BTreeSet<&Subject> = plan.messages.iter().flat_map(|m| m.notices.iter().map(|n| &n.subject)).collect();
     let touched: Vec<Subject> = touched.into_iter().cloned().collect();
     let intended = touched.iter().filter_map(|subject| plan.records.get_key_value(subject));
-    table.write(ledger, intended, tick.at).await.map_err(|failure| RunError {
-        word: "LedgerUnavailable",
-        message: format!("nothing was sent, because the state table `{}` takes no records: {failure}", table.name),
-        report: None,
-    })?;
+    table.write(ledger, intended, tick.at).await.map_err(NotWritten::BeforeSending)?;
     let mut not_remembered: Option<AwsFailure> = None;
     for (message, mail) in plan.messages.iter().zip(mails) {
         let mut entry = MailReport::new(message);
@@ -74,14 +78,7 @@ pub async fn deliver(
         None => !record.is_over(),
     });
     let rest = table.write(ledger, rest, tick.at).await.err();
-    match not_remembered.or(rest) {
-        None => Ok(()),
-        Some(failure) => Err(RunError {
-            word: "NotRemembered",
-            message: format!("what people were told could not be written down, so some may be told again: {failure}"),
-            report: None,
-        }),
-    }
+    not_remembered.or(rest).map_or(Ok(()), |failure| Err(NotWritten::AfterSending(failure)))
 }
 
 async fn send(clients: &Clients, deadline: Timestamp, tick: &Tick, mail: &Mail) -> Result<String, String> {

@@ -14,7 +14,7 @@ use watchdog_core::usage::Usage;
 use watchdog_core::verdict::judge;
 
 use crate::clients::Clients;
-use crate::deliver::deliver;
+use crate::deliver::{NotWritten, deliver};
 use crate::dynamodb::{Lease, Ledger, Table};
 use crate::failure::AwsFailure;
 use crate::gather::{self, Notes, PolicySource};
@@ -251,8 +251,19 @@ async fn judged(
     {
         report.warnings.push(failure.to_string());
     }
-    deliver(clients, settings.deadline, table, &tick, &mut ledger, plan, &mails, report).await?;
-    Ok(mails)
+    let delivered = deliver(clients, settings.deadline, table, &tick, &mut ledger, plan, &mails, report).await;
+    let (word, message) = match delivered {
+        Ok(()) => return Ok(mails),
+        Err(NotWritten::BeforeSending(failure)) => (
+            "LedgerUnavailable",
+            format!("nothing was sent, because the state table `{}` takes no records: {failure}", table.name),
+        ),
+        Err(NotWritten::AfterSending(failure)) => (
+            "NotRemembered",
+            format!("what people were told could not be written down, so some may be told again: {failure}"),
+        ),
+    };
+    Err(RunError { word, message, report: None })
 }
 
 /// The policy to use: the current one, or the last valid one where the current one has problems.

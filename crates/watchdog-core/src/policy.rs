@@ -1,7 +1,7 @@
 //! The operator's document: which workgroups are watched, their limits, and who hears of them.
 //!
 //! A policy is one or several TOML documents. They are read twice: as typed (`typed`, by `read`), then as meant
-//! (`meant`, `limit`).
+//! (`meant`, `limit`, `value`).
 //! Whatever is wrong is reported at once, each problem with its place and what would have been accepted.
 //! After that nothing is checked again: the values here are right by construction.
 
@@ -12,6 +12,7 @@ mod pattern;
 mod problem;
 mod read;
 mod typed;
+mod value;
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;

@@ -3,9 +3,9 @@
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
-use super::meant::{Context, Problems, all, allowed_address, interval, later_rules, people_bound, zone};
 use super::problem::Place;
 use super::typed::{At, TypedAudience, TypedLimit, TypedRules};
+use super::value::{Context, Problems, all, allowed_address, interval, later_rules, people_bound, zone};
 use super::{Audience, Limit, Origin, Who};
 use crate::bytes::{Bytes, Size, Units};
 use crate::percent::Percent;
