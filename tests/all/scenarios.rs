@@ -217,7 +217,7 @@ async fn without_policy_or_table_a_run_fails_with_one_clear_error() {
     check(&mut account, t, expect!["failed PolicyMissing: there is no policy in the SSM parameters under `/watchdog/test/policy`: store one as a parameter below that path"]).await;
     account.policy("00-test", "[mail]\nadmins = []\n").await;
     check(&mut account, t, expect![[r#"
-        failed PolicyInvalid: the policy in the SSM parameters under `/watchdog/test/policy` has problems, and no earlier valid one is remembered:
+        failed PolicyInvalid: the policy in the SSM parameters under `/watchdog/test/policy` has 4 problems, and no earlier valid one is remembered:
         `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
         `[mail]` has no `sender`: write an address that SES has verified, `sender = "watchdog@example.com"`
         the policy has no `[[workgroup]]`: nothing would be watched; add one, with `name = "*"` for all workgroups
@@ -349,6 +349,30 @@ async fn a_quiet_run_of_five_workgroups_takes_six_calls() {
         dynamodb:UpdateItem 2
         ssm:GetParametersByPath 1"#]]
     .assert_eq(&calls.join("\n"));
+}
+
+#[tokio::test]
+async fn in_a_large_account_a_workgroup_that_was_just_made_is_seen_at_once() {
+    let mut account = account("in_a_large_account").await;
+    for i in 0..60 {
+        account.workgroup(&format!("team-{i}"), true).await;
+    }
+    let rule = |name: &str| {
+        format!("[[workgroup]]\nname = \"{name}\"\n[[workgroup.limit]]\nwindow = \"1h\"\nlimit = \"1 TB\"\n")
+    };
+    account.policy("50-more", &[rule("team-*"), rule("new"), rule("never-made")].concat()).await;
+    account.workgroup("new", true).await;
+    let t = start();
+    let (report, _) = account.run_at(t).await.unwrap();
+    assert_eq!((report.limits.len(), report.unknown_limits()), (63, 1), "{:?}", report.unseen);
+    // The list is not read again for a quarter of an hour, and still nobody is told of a workgroup that is there.
+    account.policy("60-newer", &rule("newer")).await;
+    account.workgroup("newer", true).await;
+    let (report, _) = account.run_at(t + minutes(5)).await.unwrap();
+    assert!(!report.calls.contains_key("athena:ListWorkGroups"), "{:?}", report.calls);
+    let unseen: Vec<&str> = report.unseen.iter().map(|u| u.workgroup.as_str()).collect();
+    assert_eq!((report.limits.len(), unseen), (64, vec!["never-made"]));
+    assert!(report.sent.is_empty(), "{:?}", report.sent);
 }
 
 #[tokio::test]

@@ -41,6 +41,8 @@ pub struct Notes {
     pub catalogue_changed: bool,
     /// Why the list of workgroups is not complete, where it is not.
     pub incomplete: Option<Unknown>,
+    /// Whether the names are from an earlier run: a workgroup that was made since is not among them.
+    names_are_old: bool,
     /// Why Athena could not be reached at all, where it could not: then it is not asked anything more.
     out_of_reach: Option<Unknown>,
 }
@@ -82,7 +84,7 @@ pub async fn refresh(clients: &Clients, catalogue: &mut Catalogue, now: Timestam
             notes.incomplete = Some(failure.unknown());
             notes.out_of_reach = failure.is_out_of_reach().then(|| failure.unknown());
         }
-        None => {}
+        None => notes.names_are_old = true,
     }
     match metrics {
         Some(Ok(listed)) => {
@@ -106,18 +108,13 @@ pub async fn usage(
     catalogue: &mut Catalogue,
     notes: &mut Notes,
 ) -> Usage {
-    let known: Vec<String> = match &notes.incomplete {
-        None => catalogue.names.keys().cloned().collect(),
-        // Without the list: those known from earlier, and those that the policy names.
-        Some(_) => {
-            let named = policy.rules().iter().map(|rule| &rule.pattern).filter(|p| p.is_exact()).map(|p| p.as_str());
-            let mut known: Vec<String> =
-                catalogue.names.keys().map(String::as_str).chain(named).map(str::to_owned).collect();
-            known.sort();
-            known.dedup();
-            known
-        }
-    };
+    let mut known: Vec<String> = catalogue.names.keys().cloned().collect();
+    // Without the whole and present list those that the policy names are asked for by name.
+    if notes.incomplete.is_some() || notes.names_are_old {
+        let named = policy.rules().iter().map(|rule| &rule.pattern).filter(|p| p.is_exact()).map(|p| p.as_str());
+        known.extend(named.filter(|name| !catalogue.names.contains_key(*name)).map(str::to_owned));
+        known.sort();
+    }
     let watched: Vec<&str> = known.iter().map(String::as_str).filter(|name| policy.rule_for(name).is_some()).collect();
     let failed = examine(clients, catalogue, &watched, now, notes).await;
     let mut usage = Usage { workgroups: BTreeMap::new(), incomplete: notes.incomplete.clone() };
