@@ -8,6 +8,7 @@ pub mod clients;
 pub mod failure;
 
 pub mod athena;
+pub mod callback;
 pub mod cloudwatch;
 pub mod dynamodb;
 pub mod ses;

@@ -14,6 +14,7 @@ mod mail;
 mod plan;
 mod policy;
 mod schema;
+mod stack;
 mod tidy;
 mod usage;
 mod window;
