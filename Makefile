@@ -6,10 +6,10 @@ CHECKS := .tools/checks/bin
 DENY := .tools/cargo-deny/bin/cargo-deny --locked check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test check tools fmt clean
+.PHONY: help demo local test permissions check tools fmt clean
 
 help: ## what there is
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 demo: ## a short story on a local AWS: deploy, run away, be warned (under three minutes once built)
 	@$(PYTHON) tools/localaws.py demo
@@ -20,6 +20,9 @@ local: ## a local AWS with the deployed stack, to play with until Ctrl-C
 test: ## every test there is, the end-to-end ones on the shipped artefact included
 	@$(PYTHON) tools/run_tests.py
 
+permissions: ## write docs/permissions.md anew from the policies as they are deployed
+	@UPDATE_EXPECT=1 $(PYTHON) tools/localaws.py run -- python -m unittest discover --start-directory tests/deployed -k PermissionsTest
+
 check: tools ## format, clippy, licences and sources, spelling, the template
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
@@ -28,9 +31,10 @@ check: tools ## format, clippy, licences and sources, spelling, the template
 	$(CHECKS)/typos
 	SAM_CLI_TELEMETRY=0 $(SAM)/sam validate --lint --region eu-central-1
 	$(SAM)/cfn-lint template.yaml
+	.tools/checkov/bin/checkov --config-file .checkov.yaml
 
 tools: ## install the pinned tools (some minutes, once)
-	@$(PYTHON) tools/install.py local-aws sam checks cargo-deny
+	@$(PYTHON) tools/install.py local-aws sam iam checks checkov cargo-deny
 
 fmt: ## format the Rust code
 	cargo fmt --all

@@ -93,7 +93,8 @@ def inside_the_environment(arguments):
     """Goes on in the Python that has boto3 and the SAM CLI, once both are installed."""
     if Path(sys.prefix).resolve() == install.environment("sam").resolve():
         return
-    install.ensure(["local-aws", "sam"])
+    # What `run` runs may ask the IAM simulator.
+    install.ensure(["local-aws", "sam", *(["iam"] if arguments[0] == "run" else [])])
     python = install.program("python", "sam")
     os.execv(str(python), [str(python), str(Path(__file__).resolve()), *arguments])
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import end_to_end
 import progress
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,17 +21,12 @@ CARGO_RESULT = re.compile(r"^test result: \S+ (\d+) passed; (\d+) failed; (\d+) 
 UNITTEST_COUNT = re.compile(r"^Ran (\d+) tests? in ")
 UNITTEST_RESULT = re.compile(r"^(?:OK|FAILED)(?: \((.*)\))?$")
 
-# The whole workspace and one target, rather than one package: with other features of the dependencies Cargo would
-# build everything once more.
-END_TO_END = [
-    "cargo", "test", "--workspace", "--features", "watchdog-tests/local-aws", "--test", "all", "--locked",
-]
 # What is compiled beforehand, so that the local AWS is not kept waiting for the compiler.
-COMPILE = [[*END_TO_END, "--no-run"]]
+COMPILE = [[*end_to_end.RUST, "--no-run"]]
 PARTS = [
     ("the tools' own tests", [sys.executable, "-m", "unittest", "discover", "--start-directory", "tools/tests"]),
     ("unit and integration tests", ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]),
-    ("end-to-end tests on the local AWS", [sys.executable, "tools/localaws.py", "run", "--", *END_TO_END, "--no-fail-fast"]),
+    ("end-to-end tests on the local AWS", [sys.executable, "tools/localaws.py", "run", "--", "python", "tools/end_to_end.py"]),
 ]
 
 

@@ -15,12 +15,12 @@ async function decide(documents, { principal, account, action, resource, context
     serviceControlPolicies: [],
     resourceControlPolicies: [],
   }, {})
-  // An action without resources of its own is judged on `*`, and answered as a list of one.
+  // An action without resources of its own is judged on `*`, and answered as a list: of one where a statement names it.
   const results = answer.resultType === 'wildcard' ? answer.results : [answer.result]
-  if (answer.resultType === 'error' || results.length !== 1) {
+  if (answer.resultType === 'error' || results.length > 1) {
     throw new Error(`${asked}: ${JSON.stringify(answer.errors ?? results)}`)
   }
-  if (results[0].ignoredContextKeys?.length) {
+  if (results[0]?.ignoredContextKeys?.length) {
     throw new Error(`${asked}: the action knows no ${results[0].ignoredContextKeys.join(', ')}`)
   }
   return answer.overallResult

@@ -31,7 +31,7 @@ def columns(who):
     found = [
         (given, list(who.given)),
         ("the one in the tag" if len(tagged) == 1 else "those in the tags", tagged),
-        ("another of the five" if len(rest) < len(FIVE) else "the five", rest),
+        ("another of the five" if who.given or who.tags else "the five", rest),
         ("`primary` and others", [name for name in OTHERS if name not in who.given and name not in tagged]),
     ]
     return [(heading, names) for heading, names in found if names]
@@ -107,6 +107,9 @@ def render(situations, tried, decided, role):
         there = [each for each in tried if (people[0], each) in decided]
         text += f"\n## {title}\n\n" + (f"{note}\n\n" if note else "") + table(people, there, decided)
     text += "\n## The function's own role\n\n| action | on | |\n|---|---|---|\n"
+    calls = {}
     for each, word in role:
-        text += f"| `{each.action}` | {each.on} | {cell([word])} |\n"
+        calls.setdefault((each.action, cell([word])), []).append(each.on)
+    for (action, word), on in calls.items():
+        text += f"| `{action}` | {'; '.join(on)} | {word} |\n"
     return text

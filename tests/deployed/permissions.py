@@ -143,10 +143,10 @@ def attempts(at, connectors=()):
             # FullAccess lists every bucket, but reads and writes only those that are named after Athena.
             Attempt(group, "s3:ListBucket", bucket, "results", name, True, {"s3:prefix": folder}),
         ]
-    return found + elsewhere(at, connectors)
+    return found + apart(at, connectors)
 
 
-def elsewhere(at, connectors):
+def apart(at, connectors):
     """What is tried that is not about one workgroup."""
     found = []
 
@@ -165,6 +165,11 @@ def elsewhere(at, connectors):
             add(group, f"glue:{action}", at.arn("glue", what), kind, True)
     add("list the whole bucket of results", "s3:ListBucket", f"arn:aws:s3:::{at.bucket}", "none", True, {"s3:prefix": ""})
     add("list the whole bucket of results", "s3:ListBucket", f"arn:aws:s3:::{at.bucket}", "none", True, {"s3:prefix": at.below})
+    for name in FIVE:
+        context = {"s3:prefix": f"{at.below}{name}/"}
+        add("list another bucket", "s3:ListBucket", "arn:aws:s3:::payments", "none", True, context)
+    elsewhere = at.arn("glue", "table/sales/orders").replace(at.region, "us-gov-west-1")
+    add("read table definitions of another Region", "glue:GetTable", elsewhere, "none", True)
     switched_on = "read" if connectors else "none"
     function = (connectors[0] if connectors else "athena-dynamodb").replace("*", "a")
     add("run federated connectors", "lambda:InvokeFunction", at.arn("lambda", f"function:{function}"), switched_on)
@@ -239,7 +244,7 @@ def situations():
 
 
 # The tables in which everything is tried.
-IN_FULL = ("None of the policies", "One policy", f"One policy, beside `{FULL}`", "One policy, beside one that allows everything",
+IN_FULL = ("None of the policies", "One policy", "One policy, beside one that allows everything",
            "The confinement policy, beside one that allows everything")
 
 

