@@ -123,6 +123,76 @@ fn the_stacks_default_policy_is_valid_and_says_what_the_design_says() {
     assert!(policies[1].rule_for("whatever").is_some());
 }
 
+#[test]
+fn every_limit_of_the_default_policy_has_an_alarm_on_the_same_bytes_and_window() {
+    use watchdog_core::policy::{Document, Policy};
+    use watchdog_core::stack::Request;
+    let text = default_policies().remove(0);
+    // What the function answers to the stack's question, by attribute.
+    let request = serde_json::json!({
+        "RequestType": "Create", "RequestId": "1", "StackId": "s", "LogicalResourceId": "PolicyLimits", "ResponseURL": "u",
+        "ResourceType": "Custom::PolicyLimits", "ResourceProperties": { "Policy": text },
+    });
+    let answer: serde_json::Value = serde_json::from_str(&Request::parse(&request).unwrap().answer().json()).unwrap();
+    let given: BTreeSet<&str> = answer["Data"].as_object().unwrap().keys().map(String::as_str).collect();
+    let policy = Policy::parse(&[Document { name: "00-stack".to_owned(), text }]).unwrap();
+    let limits = policy.rules().iter().flat_map(|rule| rule.limits.iter().map(move |limit| (rule, limit)));
+    let expected: BTreeSet<String> = limits
+        .map(|(rule, limit)| {
+            let hours: u32 = limit.window.id().trim_end_matches('h').parse().unwrap();
+            format!("{} {}", rule.pattern.as_str(), hours * 3600)
+        })
+        .collect();
+    let template = template();
+    let mut alarmed = BTreeSet::new();
+    let mut used = BTreeSet::new();
+    for alarm in template.split("Namespace: AWS/Athena\n").skip(1) {
+        let value = |key: &str| {
+            let line = alarm.lines().find_map(|line| line.trim().strip_prefix(key));
+            line.unwrap_or_else(|| panic!("an alarm without `{key}`")).trim_end_matches(" }").to_owned()
+        };
+        assert_eq!((value("MetricName: "), value("Statistic: ")), ("ProcessedBytes".to_owned(), "Sum".to_owned()));
+        let workgroup = value("- { Name: WorkGroup, Value: ");
+        let attribute = value("Threshold: !GetAtt PolicyLimits.");
+        let letters: String = workgroup.chars().filter(char::is_ascii_alphanumeric).collect();
+        assert!(attribute.starts_with(&letters), "the alarm on `{workgroup}` has the limit `{attribute}`");
+        alarmed.insert(format!("{workgroup} {}", value("Period: ")));
+        used.insert(attribute);
+    }
+    assert_eq!(alarmed, expected);
+    assert_eq!(used.iter().map(String::as_str).collect::<BTreeSet<_>>(), given);
+}
+
+#[test]
+fn the_five_policies_are_one_but_for_the_workgroups_name() {
+    let template = template();
+    // What is said once as a YAML anchor is the same in all of them by construction; here the rest is compared.
+    let names = [
+        ("Predictable", "predictable"),
+        ("FastQuery", "fast-query"),
+        ("LongQuery", "long-query"),
+        ("Exploratory", "exploratory"),
+        ("AdHoc", "ad-hoc"),
+    ];
+    let bodies = names.map(|(title, name)| {
+        let (_, body) = template.split_once(&format!("\n  {title}Policy:\n")).unwrap();
+        let (body, _) = body.split_once("\n\n").unwrap();
+        let (_, body) = body.split_once("PolicyDocument:").unwrap();
+        body.replace(name, "NAME")
+    });
+    let [_, second, others @ ..] = &bodies;
+    for (body, (title, _)) in others.iter().zip(&names[2..]) {
+        assert_eq!(body, second, "{title}");
+    }
+    let sids = |body: &str| -> Vec<String> {
+        let words = body.lines().filter_map(|line| {
+            line.trim().trim_start_matches("- ").strip_prefix("Sid: ").or_else(|| line.trim().strip_prefix("- *"))
+        });
+        words.map(str::to_owned).collect()
+    };
+    assert_eq!(sids(&bodies[0]), sids(second), "the first holds the anchors");
+}
+
 /// Every `service:Operation` that the code names in its failures is what it calls.
 fn called() -> BTreeSet<String> {
     let mut called = BTreeSet::new();
