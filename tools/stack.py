@@ -26,6 +26,8 @@ USUAL_PORT = 4566
 START_SECONDS = 60
 # AWS's documentation account. As an access key id, twelve digits are the account for the local AWS.
 ACCOUNT = "123456789012"
+# What `mend` adds to the function's role is under this name.
+MENDED = "local-aws-only"
 
 
 class LocalAwsFailed(Exception):
@@ -99,6 +101,33 @@ def free_port():
             progress.say(f"port {USUAL_PORT} is busy; the local AWS takes {chosen}")
         return chosen
     raise LocalAwsFailed("no free port on 127.0.0.1")
+
+
+def mend(client, stack):
+    """Makes good where the local AWS differs from AWS in a way that would break the function of a stack."""
+    # It keeps a number that the template writes as text a text, which no SDK reads; AWS makes it a number.
+    athena = client("athena")
+    for group in athena.list_work_groups()["WorkGroups"]:
+        configuration = athena.get_work_group(WorkGroup=group["Name"])["WorkGroup"]["Configuration"]
+        cutoff = configuration.get("BytesScannedCutoffPerQuery")
+        if cutoff is not None:
+            athena.update_work_group(
+                WorkGroup=group["Name"], ConfigurationUpdates={"BytesScannedCutoffPerQuery": int(cutoff)}
+            )
+    # It asks for GetParametersByPath on `*`, where AWS asks for it on the path, which is what the role grants; and it
+    # knows neither `ses:FromAddress` nor `ses:Recipients`, under which the role may send.
+    role = client("cloudformation").describe_stack_resource(
+        StackName=stack, LogicalResourceId="FunctionRole"
+    )["StackResourceDetail"]["PhysicalResourceId"]
+    client("iam").put_role_policy(
+        RoleName=role, PolicyName=MENDED,
+        PolicyDocument=json.dumps({
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Effect": "Allow", "Action": ["ssm:GetParametersByPath", "ses:SendRawEmail"], "Resource": "*"},
+            ],
+        }),
+    )
 
 
 class LocalAws:
@@ -187,33 +216,7 @@ class LocalAws:
         cloudformation = self.client("cloudformation")
         stack = cloudformation.describe_stacks(StackName=self.settings["stack"])["Stacks"][0]
         self.outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
-        self._mend(cloudformation)
-
-    def _mend(self, cloudformation):
-        """Makes good where the local AWS differs from AWS in a way that would break the function."""
-        # It keeps a number that the template writes as text a text, which no SDK reads; AWS makes it a number.
-        athena = self.client("athena")
-        for group in athena.list_work_groups()["WorkGroups"]:
-            configuration = athena.get_work_group(WorkGroup=group["Name"])["WorkGroup"]["Configuration"]
-            cutoff = configuration.get("BytesScannedCutoffPerQuery")
-            if cutoff is not None:
-                athena.update_work_group(
-                    WorkGroup=group["Name"], ConfigurationUpdates={"BytesScannedCutoffPerQuery": int(cutoff)}
-                )
-        # It asks for GetParametersByPath on `*`, where AWS asks for it on the path, which is what the role grants; and it
-        # knows neither `ses:FromAddress` nor `ses:Recipients`, under which the role may send.
-        role = cloudformation.describe_stack_resource(
-            StackName=self.settings["stack"], LogicalResourceId="FunctionRole"
-        )["StackResourceDetail"]["PhysicalResourceId"]
-        self.client("iam").put_role_policy(
-            RoleName=role, PolicyName="local-aws-only",
-            PolicyDocument=json.dumps({
-                "Version": "2012-10-17",
-                "Statement": [
-                    {"Effect": "Allow", "Action": ["ssm:GetParametersByPath", "ses:SendRawEmail"], "Resource": "*"},
-                ],
-            }),
-        )
+        mend(self.client, self.settings["stack"])
 
     def stop(self):
         """Ends the local AWS, the functions it started, and the mailbox; the function's log is kept as a file."""

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,9 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 import install
 import permissions
-
-# Keys that the local AWS's own setting-up adds to the function's role; see `_mend` of tools/stack.py.
-NOT_OURS = "local-aws-only"
+import stack as stack_tools
 
 
 class Account:
@@ -34,6 +33,10 @@ class Account:
             service, endpoint_url=os.environ["AWS_ENDPOINT_URL"], region_name=self.region, aws_access_key_id=self.number,
             aws_secret_access_key="test", config=Config(proxies={}, retries={"max_attempts": 3}),
         )
+
+    def environment(self):
+        """The environment for a program that is to work in this account."""
+        return {**os.environ, "AWS_ACCESS_KEY_ID": self.number}
 
     def stack(self, name):
         """What CloudFormation says of a stack."""
@@ -73,9 +76,19 @@ class Account:
     def role(self, stack):
         """The documents of the function's role, by name, and whether anything else is attached to it."""
         iam, role = self.client("iam"), self.resource(stack, "FunctionRole")
-        names = [name for name in iam.list_role_policies(RoleName=role)["PolicyNames"] if name != NOT_OURS]
+        names = [name for name in iam.list_role_policies(RoleName=role)["PolicyNames"] if name != stack_tools.MENDED]
         documents = {name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names}
         return documents, iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+
+
+def wait_for(ask, seconds=60):
+    """Asks again and again until there is an answer."""
+    until = time.monotonic() + seconds
+    while (found := ask()) is None:
+        if time.monotonic() > until:
+            raise TimeoutError(f"no answer after {seconds} s")
+        time.sleep(0.2)
+    return found
 
 
 def simulate(documents, requests):

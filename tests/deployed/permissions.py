@@ -15,10 +15,10 @@ WORKGROUPS = (*FIVE, *OTHERS)
 # A decision of IAM. The last two differ where one more policy is attached: `no` may become `yes`, `never` stays.
 YES, NO, NEVER = "yes", "no", "never"
 
-# What spends a workgroup's quota, or puts words into the mouth of its users: only where it was given.
+# What spends a workgroup's quota, meddles with what its users do, or reads what came of it: only where it was given.
 SPENDING = (
-    "StartQueryExecution", "StopQueryExecution", "CreateNamedQuery", "UpdateNamedQuery", "DeleteNamedQuery",
-    "CreatePreparedStatement", "UpdatePreparedStatement", "DeletePreparedStatement",
+    "StartQueryExecution", "StopQueryExecution", "GetQueryResults", "GetQueryResultsStream", "CreateNamedQuery", "UpdateNamedQuery",
+    "DeleteNamedQuery", "CreatePreparedStatement", "UpdatePreparedStatement", "DeletePreparedStatement",
 )
 # The same for Spark, which none of the five workgroups is for: no policy gives it.
 SPARK = (
@@ -26,7 +26,7 @@ SPARK = (
     "ImportNotebook", "UpdateNotebook", "UpdateNotebookMetadata", "DeleteNotebook", "CreatePresignedNotebookUrl",
 )
 # Looking costs nothing: given for the own workgroup, and not taken away from those who have it by another policy.
-LOOKING = ("GetWorkGroup", "GetQueryExecution", "GetQueryResults", "ListQueryExecutions", "ListTagsForResource")
+LOOKING = ("GetWorkGroup", "GetQueryExecution", "ListQueryExecutions", "ListTagsForResource")
 # What would lift a limit, or be a way around it: for nobody whom the watchdog's policies confine.
 CHANGING = ("CreateWorkGroup", "UpdateWorkGroup", "DeleteWorkGroup", "TagResource", "UntagResource")
 RESERVING = (
@@ -126,8 +126,11 @@ def expected(who, attempt):
     return YES if attempt.kind == "read" and who.given else NO
 
 
-def attempts(at, connectors=()):
-    """Everything that is tried, in the order of the documentation."""
+def attempts(at, connector=None, spill=None):
+    """Everything that is tried, in the order of the documentation.
+
+    `connector` is the ARN of a connector that the stack switches on, `spill` that of an object below its spill location.
+    """
     found = []
     for name in WORKGROUPS:
         for group, kind, actions in (
@@ -143,10 +146,10 @@ def attempts(at, connectors=()):
             # FullAccess lists every bucket, but reads and writes only those that are named after Athena.
             Attempt(group, "s3:ListBucket", bucket, "results", name, True, {"s3:prefix": folder}),
         ]
-    return found + apart(at, connectors)
+    return found + apart(at, connector, spill)
 
 
-def apart(at, connectors):
+def apart(at, connector, spill):
     """What is tried that is not about one workgroup."""
     found = []
 
@@ -170,10 +173,11 @@ def apart(at, connectors):
         add("list another bucket", "s3:ListBucket", "arn:aws:s3:::payments", "none", True, context)
     elsewhere = at.arn("glue", "table/sales/orders").replace(at.region, "us-gov-west-1")
     add("read table definitions of another Region", "glue:GetTable", elsewhere, "none", True)
-    switched_on = "read" if connectors else "none"
-    function = (connectors[0] if connectors else "athena-dynamodb").replace("*", "a")
-    add("run federated connectors", "lambda:InvokeFunction", at.arn("lambda", f"function:{function}"), switched_on)
-    add("run federated connectors", "athena:GetDataCatalog", at.arn("athena", "datacatalog/orders"), switched_on, True)
+    group, switched_on = "run federated connectors", "read" if connector else "none"
+    add(group, "lambda:InvokeFunction", connector or at.arn("lambda", "function:athena-dynamodb"), switched_on)
+    add(group, "athena:GetDataCatalog", at.arn("athena", "datacatalog/orders"), switched_on, True)
+    for action in ("s3:PutObject", "s3:GetObject"):
+        add(group, action, spill or "arn:aws:s3:::spill/athena/0a1b", "read" if spill else "none")
     add("run other Lambda functions", "lambda:InvokeFunction", at.arn("lambda", "function:payments"), "none")
     for action in RESERVING:
         add("change capacity reservations", f"athena:{action}", at.arn("athena", "capacity-reservation/more"), "change", True)
