@@ -105,5 +105,6 @@ def simulate(documents, requests):
 
     # A decision takes it milliseconds, so every processor has its share.
     size = -(-len(requests) // (os.cpu_count() or 1)) or 1
+    parts = [requests[at:at + size] for at in range(0, len(requests), size)]
     with ThreadPoolExecutor() as pool:
-        return [each for part in pool.map(run, (requests[at:at + size] for at in range(0, len(requests), size))) for each in part]
+        return [each for part in pool.map(run, parts) for each in part]

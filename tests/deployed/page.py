@@ -5,10 +5,10 @@ from permissions import FIVE, OTHERS, WORKGROUPS
 PREAMBLE = """\
 # Who may do what
 
-Each table is one thing that may be attached to a person. What stands in it is not what the policies are meant to say, but what an IAM
-policy simulator decided over the documents that IAM holds once the stack is deployed. `make test` asks it again, holds every cell
-against a rule that knows nothing of the policies' text (`expected` in `tests/deployed/permissions.py`), and fails where this page
-differs. `make permissions` writes it anew.
+Each table is one thing that may be attached to a person. What stands in it is not what the policies are meant to say, but what
+an IAM policy simulator decided over the documents that IAM holds once the stack is deployed. `make test` asks it again, holds
+every cell against a rule that knows nothing of the policies' text (`expected` in `tests/deployed/permissions.py`), and fails
+where this page differs. `make permissions` writes it anew.
 
 | | |
 |---|---|

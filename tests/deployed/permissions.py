@@ -17,8 +17,8 @@ YES, NO, NEVER = "yes", "no", "never"
 
 # What spends a workgroup's quota, meddles with what its users do, or reads what came of it: only where it was given.
 SPENDING = (
-    "StartQueryExecution", "StopQueryExecution", "GetQueryResults", "GetQueryResultsStream", "CreateNamedQuery", "UpdateNamedQuery",
-    "DeleteNamedQuery", "CreatePreparedStatement", "UpdatePreparedStatement", "DeletePreparedStatement",
+    "StartQueryExecution", "StopQueryExecution", "GetQueryResults", "GetQueryResultsStream", "CreateNamedQuery",
+    "UpdateNamedQuery", "DeleteNamedQuery", "CreatePreparedStatement", "UpdatePreparedStatement", "DeletePreparedStatement",
 )
 # The same for Spark, which none of the five workgroups is for: no policy gives it.
 SPARK = (

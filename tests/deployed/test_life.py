@@ -221,7 +221,10 @@ class LifeTest(unittest.TestCase):
     def check_permissions(self, stack):
         """The table of permissions for a stack with federated queries switched on."""
         at, policies = self.account.place(stack), self.account.policies(stack)
-        people = [permissions.Situation(("exploratory",)), permissions.Situation(), permissions.Situation(("ad-hoc",), permissions.FULL)]
+        people = [
+            permissions.Situation(), permissions.Situation(("exploratory",)),
+            permissions.Situation(("ad-hoc",), permissions.FULL),
+        ]
         for connector in ("athena-dynamodb", "athena-jdbc-oracle"):
             tried = permissions.attempts(at, LAMBDA + connector, "arn:aws:s3:::spill/athena/0a1b")
             cells = [(who, each) for who in people for each in tried if each.workgroup in (None, "exploratory", "primary")]

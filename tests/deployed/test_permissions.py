@@ -76,7 +76,9 @@ def decide_role(at, documents, sender, domain):
 
 
 def wrong_calls(decided):
-    return [f"{call.action} on {call.on}: `{word}`, should be `{call.expected}`" for call, word in decided if word != call.expected]
+    return [
+        f"{call.action} on {call.on}: `{word}`, should be `{call.expected}`" for call, word in decided if word != call.expected
+    ]
 
 
 class PermissionsTest(unittest.TestCase):

@@ -11,7 +11,8 @@ BELOW = "arn:aws:athena:eu-central-1:123456789012:workgroup/"
 class SimulatorTest(unittest.TestCase):
     def check(self, statement, action, resource, context, decision):
         everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-        document = {"Version": "2012-10-17", "Statement": [statement, everything] if statement["Effect"] == "Deny" else [statement]}
+        statements = [statement, everything] if statement["Effect"] == "Deny" else [statement]
+        document = {"Version": "2012-10-17", "Statement": statements}
         request = {"principal": "arn:aws:iam::123456789012:user/ann", "account": "123456789012", "action": action,
                    "resource": resource, "context": context, "policies": ["one"]}
         self.assertEqual(deployed.simulate({"one": document}, [request]), [decision], (resource, context))
