@@ -16,6 +16,8 @@ where this page differs. `make permissions` writes it anew.
 | no | nothing allows it; another policy could |
 | **never** | denied; no other policy can allow it |
 
+`AmazonAthenaFullAccess` is AWS's own, version {version} of {date}.
+
 What is not in it: other policies of yours, the data in S3 and Lake Formation, bucket policies, service control policies.
 
 | in short | actions |
@@ -100,9 +102,9 @@ def table(people, tried, decided):
     return text
 
 
-def render(situations, tried, decided, role):
-    """The whole page."""
-    text = PREAMBLE + legend(tried)
+def render(situations, tried, decided, role, full_access):
+    """The whole page; `full_access` is what IAM says of AmazonAthenaFullAccess."""
+    text = PREAMBLE.format(version=full_access["VersionId"], date=full_access["UpdateDate"][:10]) + legend(tried)
     for title, note, people in situations:
         there = [each for each in tried if (people[0], each) in decided]
         text += f"\n## {title}\n\n" + (f"{note}\n\n" if note else "") + table(people, there, decided)

@@ -101,7 +101,7 @@ class PermissionsTest(unittest.TestCase):
         print(f"{len(decided) + len(calls)} decisions of the IAM simulator")
         self.assertEqual(wrong(decided), [])
         self.assertEqual(wrong_calls(calls), [])
-        text = page.render(self.situations, self.tried, decided, calls)
+        text = page.render(self.situations, self.tried, decided, calls, json.loads(FIXTURE.read_text()))
         if os.environ.get("UPDATE_EXPECT") == "1":
             PAGE.write_text(text)
         self.assertEqual(PAGE.read_text() if PAGE.exists() else "", text, "`make permissions` writes docs/permissions.md anew")
