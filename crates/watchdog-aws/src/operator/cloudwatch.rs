@@ -1,0 +1,56 @@
+//! The account's metric alarms.
+
+use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::types::{AlarmType, MetricAlarm};
+use watchdog_core::checkup::Alarm;
+
+use crate::failure::AwsFailure;
+
+const DESCRIBE: &str = "cloudwatch:DescribeAlarms";
+/// Pages of a hundred: 5,000 alarms is the usual quota of a Region.
+const MOST_PAGES: usize = 100;
+
+/// Every alarm on a single metric. Those on expressions say nothing of one metric and are left out.
+///
+/// # Errors
+/// [`AwsFailure`], also where the list does not end.
+pub async fn alarms(client: &Client) -> Result<Vec<Alarm>, AwsFailure> {
+    let mut alarms = Vec::new();
+    let mut token = None;
+    for _ in 0..MOST_PAGES {
+        let page = client.describe_alarms().alarm_types(AlarmType::MetricAlarm).max_records(100).set_next_token(token);
+        let page = page.send().await.map_err(|error| AwsFailure::of(DESCRIBE, &error))?;
+        alarms.extend(page.metric_alarms().iter().filter_map(alarm));
+        token = page.next_token;
+        if token.is_none() {
+            return Ok(alarms);
+        }
+    }
+    Err(AwsFailure::own(DESCRIBE, "EndlessList", format!("the list goes on after {MOST_PAGES} pages")))
+}
+
+fn alarm(alarm: &MetricAlarm) -> Option<Alarm> {
+    let statistic = alarm.statistic().map(|s| s.as_str()).or(alarm.extended_statistic());
+    let dimensions = alarm.dimensions().iter().filter_map(|d| Some((d.name()?.to_owned(), d.value()?.to_owned())));
+    // Negative and impossible thresholds are none that a limit could be compared with.
+    let threshold = alarm.threshold().filter(|t| t.is_finite() && *t >= 0.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked above; beyond u64 it saturates"
+    )]
+    let threshold = threshold.map(|t| t.round() as u64);
+    Some(Alarm {
+        name: alarm.alarm_name()?.to_owned(),
+        namespace: alarm.namespace()?.to_owned(),
+        metric: alarm.metric_name()?.to_owned(),
+        dimensions: dimensions.collect(),
+        statistic: statistic.unwrap_or_default().to_owned(),
+        seconds: i64::from(alarm.period().unwrap_or(0)) * i64::from(alarm.evaluation_periods().unwrap_or(1)),
+        threshold,
+        comparison: alarm.comparison_operator().map_or("", |c| c.as_str()).to_owned(),
+        // Absent means on: so CloudWatch makes them.
+        actions_enabled: alarm.actions_enabled().unwrap_or(true),
+        actions: alarm.alarm_actions().iter().cloned().collect(),
+    })
+}
