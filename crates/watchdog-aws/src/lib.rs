@@ -10,6 +10,7 @@ pub mod clients;
 pub mod failure;
 
 pub mod athena;
+pub mod callback;
 pub mod cloudwatch;
 pub mod dynamodb;
 pub mod ses;

@@ -15,6 +15,8 @@ pub mod event;
 
 pub mod policy;
 
+pub mod stack;
+
 pub mod usage;
 
 pub mod catalogue;

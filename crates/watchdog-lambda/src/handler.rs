@@ -2,14 +2,17 @@
 
 use jiff::Timestamp;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
+use watchdog_aws::callback;
 use watchdog_aws::clients::Clients;
 use watchdog_aws::gather::PolicySource;
 use watchdog_aws::pass::{self, RunError, Settings};
 use watchdog_core::catalogue::Catalogue;
 use watchdog_core::event::Invocation;
 use watchdog_core::report::RunReport;
+use watchdog_core::stack;
 
 use crate::log;
 
@@ -37,6 +40,16 @@ pub struct Failure {
     message: String,
 }
 
+/// What the function answers.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Reply {
+    /// To its schedule and to people.
+    Run(Box<RunReport>),
+    /// To CloudFormation, which reads the same at the URL that it gave.
+    Stack(stack::Answer),
+}
+
 impl Function {
     /// Reads the environment and builds the clients. Makes no call to AWS, and fails nowhere: what is missing is said by the
     /// first invocation, where the error reaches the caller, the alarm and the dead-letter queue.
@@ -59,13 +72,16 @@ impl Function {
     }
 
     /// Handles one event.
-    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<RunReport, Failure> {
+    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Reply, Failure> {
+        if let Some(request) = stack::Request::parse(&event.payload) {
+            return answer(&request).await.map(Reply::Stack);
+        }
         let name = event.context.env_config.function_name.clone();
         let result = self.run(&event.payload, &event.context).await;
         match result {
             Ok(report) => {
                 log::run(&name, &report, None);
-                Ok(report)
+                Ok(Reply::Run(Box::new(report)))
             }
             Err((failure, report)) => {
                 match report {
@@ -97,6 +113,22 @@ impl Function {
             Err(RunError { word, message, report }) => Err((Failure { word: word.to_owned(), message }, report)),
         }
     }
+}
+
+/// Answers CloudFormation. What is wrong with the policy is part of the answer; only an answer that does not arrive is a failure here.
+async fn answer(request: &stack::Request) -> Result<stack::Answer, Failure> {
+    let answer = request.answer();
+    if let Some(reason) = answer.failure() {
+        tracing::error!(error_type = "StackRequest", "{reason}");
+    }
+    let endpoint = std::env::var("AWS_ENDPOINT_URL").ok();
+    let put = callback::put(&request.response_url, answer.json(), endpoint.as_deref()).await;
+    let failed = |error: callback::CallbackError| {
+        let failure = Failure { word: "StackNotAnswered".to_owned(), message: error.to_string() };
+        tracing::error!(error_type = failure.word, "{}", failure.message);
+        failure
+    };
+    put.map(|()| answer).map_err(failed)
 }
 
 impl From<Failure> for Diagnostic {

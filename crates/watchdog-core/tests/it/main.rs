@@ -15,6 +15,7 @@ mod mail;
 mod plan;
 mod policy;
 mod schema;
+mod stack;
 mod tidy;
 mod usage;
 mod window;
