@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use aws_sdk_athena::types::WorkGroupConfigurationUpdates;
 use aws_sdk_cloudformation::types::Capability;
+use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::types::{Dimension, MetricDatum};
 use aws_sdk_dynamodb::types::TimeToLiveSpecification;
 use aws_sdk_scheduler::types::{FlexibleTimeWindow, FlexibleTimeWindowMode, ScheduleState, Target};
 use jiff::{SignedDuration, Timestamp};
@@ -315,8 +317,12 @@ async fn a_broken_machinery_is_found() {
     let target = Target::builder().arn(target.arn()).role_arn(target.role_arn()).build().unwrap();
     update.target(target).state(ScheduleState::Disabled).send().await.unwrap();
     let function = it.id("Function").await;
-    let concurrency = it.operator.lambda.put_function_concurrency().function_name(&function);
-    concurrency.reserved_concurrent_executions(0).send().await.unwrap();
+    // As Lambda counts what a reserved concurrency of 0 refuses.
+    let dimension = Dimension::builder().name("FunctionName").value(&function).build();
+    let refused = MetricDatum::builder().metric_name("Throttles").dimensions(dimension).value(3.0);
+    let refused = refused.timestamp(DateTime::from_secs(Timestamp::now().as_second() - 600)).build();
+    let put = it.account.clients.cloudwatch.put_metric_data().namespace("AWS/Lambda");
+    put.metric_data(refused).send().await.unwrap();
     let table = it.id("StateTable").await;
     let off = TimeToLiveSpecification::builder().enabled(false).attribute_name("expires_at").build().unwrap();
     let dynamodb = &it.account.clients.dynamodb;
@@ -332,7 +338,7 @@ async fn a_broken_machinery_is_found() {
         &[
             "alarm topic: nobody has confirmed a subscription to the alarm topic",
             "schedule: the schedule `",
-            "function: the function `",
+            "function: Lambda refused 3 runs of `",
             "table TTL: TTL is off on the state table `",
             "sender: the sender `watchdog@example.com`",
         ],
@@ -346,13 +352,11 @@ async fn a_broken_machinery_is_found() {
     assert_eq!(last_run.outcome(), Outcome::Critical, "{last_run:#?}");
 
     scheduler.delete_schedule().name(&name).send().await.unwrap();
-    it.operator.lambda.delete_function().function_name(&function).send().await.unwrap();
     dynamodb.delete_table().table_name(&table).send().await.unwrap();
     it.operator.sns.delete_topic().topic_arn(&topic).send().await.unwrap();
     let found = it.findings().await;
     for expected in [
         "schedule: the schedule does not exist".to_owned(),
-        "function: the function does not exist".to_owned(),
         format!("state table: the state table `{table}` does not exist"),
         format!("alarm topic: the alarm topic `{topic}` does not exist"),
     ] {

@@ -11,7 +11,6 @@ pub mod cloudformation;
 pub mod cloudwatch;
 pub mod dynamodb;
 pub mod iam;
-pub mod lambda;
 pub mod scheduler;
 pub mod ses;
 pub mod sns;
@@ -35,8 +34,6 @@ pub struct Operator {
     pub cloudformation: aws_sdk_cloudformation::Client,
     /// Users, roles, and what they may do.
     pub iam: aws_sdk_iam::Client,
-    /// The function.
-    pub lambda: aws_sdk_lambda::Client,
     /// The schedule.
     pub scheduler: aws_sdk_scheduler::Client,
     /// The alarm topic.
@@ -61,7 +58,6 @@ impl Operator {
         Self {
             cloudformation: client!(aws_sdk_cloudformation),
             iam: client!(aws_sdk_iam),
-            lambda: client!(aws_sdk_lambda),
             scheduler: client!(aws_sdk_scheduler),
             sns: client!(aws_sdk_sns),
             sts: client!(aws_sdk_sts),

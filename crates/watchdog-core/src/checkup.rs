@@ -8,6 +8,7 @@ mod documents;
 mod mail;
 mod principals;
 mod remedy;
+mod runs;
 mod setup;
 mod state;
 mod table;
@@ -101,16 +102,16 @@ pub fn checkup(state: &State) -> Checkup {
         alarms::subscriptions(state, policy),
         principals::any_workgroup(state),
         principals::several_policies(state),
-        setup::schedule(state),
+        runs::schedule(state),
         setup::function(state),
-        setup::runs(state),
+        runs::runs(state),
         table::table(state),
         table::time_to_live(state),
         mail::sender(state, policy),
         mail::account(state),
         mail::sandbox(state, policy),
         mail::recipients(state, policy),
-        setup::clock(state),
+        runs::clock(state),
     ]);
     for check in &mut checks {
         check.findings.sort_by(|a, b| b.severity.cmp(&a.severity));

@@ -1,12 +1,15 @@
-//! The account's metric alarms.
+//! The account's metric alarms, and how the function fared.
 
 use aws_sdk_cloudwatch::Client;
-use aws_sdk_cloudwatch::types::{AlarmType, MetricAlarm};
-use watchdog_core::checkup::Alarm;
+use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::types::{AlarmType, Dimension, Metric, MetricAlarm, MetricDataQuery, MetricStat, StatusCode};
+use jiff::{SignedDuration, Timestamp};
+use watchdog_core::checkup::{Alarm, Function};
 
 use crate::failure::AwsFailure;
 
 const DESCRIBE: &str = "cloudwatch:DescribeAlarms";
+const DATA: &str = "cloudwatch:GetMetricData";
 /// Pages of a hundred: 5,000 alarms is the usual quota of a Region.
 const MOST_PAGES: usize = 100;
 
@@ -53,4 +56,47 @@ fn alarm(alarm: &MetricAlarm) -> Option<Alarm> {
         actions_enabled: alarm.actions_enabled().unwrap_or(true),
         actions: alarm.alarm_actions().iter().cloned().collect(),
     })
+}
+
+/// How the function fared in the last hour. Lambda writes nothing while nothing happens, so that no datapoint is zero.
+///
+/// # Errors
+/// [`AwsFailure`], also where an answer is not complete.
+pub async fn function(client: &Client, name: &str, now: Timestamp) -> Result<Function, AwsFailure> {
+    let metrics = ["Invocations", "Errors", "Throttles"];
+    let query = |metric: &str| {
+        let dimension = Dimension::builder().name("FunctionName").value(name).build();
+        let metric_of = Metric::builder().namespace("AWS/Lambda").metric_name(metric).dimensions(dimension).build();
+        let stat = MetricStat::builder().metric(metric_of).period(300).stat("Sum").build();
+        MetricDataQuery::builder().id(metric.to_ascii_lowercase()).metric_stat(stat).build()
+    };
+    let answer = client
+        .get_metric_data()
+        .set_metric_data_queries(Some(metrics.iter().map(|metric| query(metric)).collect()))
+        .start_time(DateTime::from_secs((now - SignedDuration::from_hours(1)).as_second()))
+        .end_time(DateTime::from_secs(now.as_second()))
+        .send()
+        .await
+        .map_err(|error| AwsFailure::of(DATA, &error))?;
+    let sum = |metric: &str| {
+        let id = metric.to_ascii_lowercase();
+        let result = answer.metric_data_results().iter().find(|result| result.id() == Some(&id));
+        match result {
+            // Three metrics of twelve points each: one page holds them.
+            Some(result) if result.status_code() == Some(&StatusCode::Complete) =>
+            {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "counts; beyond u64 it saturates"
+                )]
+                Ok(result.values().iter().sum::<f64>() as u64)
+            }
+            _ => {
+                Err(AwsFailure::own(DATA, "PartialAnswer", format!("`{metric}` of `{name}` was not answered in full")))
+            }
+        }
+    };
+    let [invocations, errors, throttles] = metrics.map(sum);
+    Ok(Function { name: name.to_owned(), invocations: invocations?, errors: errors?, throttles: throttles? })
 }

@@ -61,7 +61,7 @@ impl Command {
                 all.push(Statement::new("ReadMetrics", &["cloudwatch:GetMetricData", "cloudwatch:ListMetrics"], any()));
             }
             Self::Doctor => {
-                let metrics = ["cloudwatch:DescribeAlarms", "cloudwatch:ListMetrics"];
+                let metrics = ["cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "cloudwatch:ListMetrics"];
                 all.push(Statement::new("ReadAlarmsAndMetrics", &metrics, any()));
             }
         }
@@ -141,11 +141,6 @@ impl Scope {
                 vec![self.arn("cloudformation", &format!("stack/{}/*", self.stack))],
             ),
             Statement::new(
-                "ReadFunction",
-                &["lambda:GetFunctionConcurrency", "lambda:GetFunctionConfiguration"],
-                vec![self.arn("lambda", &format!("function:{cut}*"))],
-            ),
-            Statement::new(
                 "ReadSchedule",
                 &["scheduler:GetSchedule"],
                 vec![self.arn("scheduler", &format!("schedule/default/{cut}*"))],
@@ -181,8 +176,11 @@ mod tests {
     fn a_long_stack_name_and_another_partition_are_met() {
         let scope = Scope { region: "cn-north-1".to_owned(), stack: "s".repeat(100) };
         let statements = Command::Doctor.statements(&scope);
-        let function = statements.iter().find(|statement| statement.sid == "ReadFunction").unwrap();
-        assert_eq!(function.resources, [format!("arn:aws-cn:lambda:cn-north-1:*:function:{}*", "s".repeat(24))]);
+        let schedule = statements.iter().find(|statement| statement.sid == "ReadSchedule").unwrap();
+        assert_eq!(
+            schedule.resources,
+            [format!("arn:aws-cn:scheduler:cn-north-1:*:schedule/default/{}*", "s".repeat(24))]
+        );
         let gov = Scope { region: "us-gov-west-1".to_owned(), stack: "s".to_owned() };
         assert!(Command::Status.statements(&gov)[0].resources[0].starts_with("arn:aws-us-gov:ssm:us-gov-west-1:*:"));
         assert!(Command::Check.statements(&gov).is_empty());

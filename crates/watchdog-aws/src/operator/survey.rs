@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use watchdog_core::checkup::{Blind, Place, Read, Stack, State, identities, policy_in_force};
-use watchdog_core::policy::Document;
+use watchdog_core::checkup::{Blind, Place, Read, Stack, State, Workgroup, identities, policy_in_force};
+use watchdog_core::policy::{Document, Policy};
 
-use super::{Operator, athena, blind, cloudformation, cloudwatch, dynamodb, iam, lambda, scheduler, ses, sns, sts};
+use super::{Operator, athena, blind, cloudformation, cloudwatch, dynamodb, iam, scheduler, ses, sns, sts};
 use crate::dynamodb::Table;
 use crate::failure::AwsFailure;
 use crate::{athena as run_athena, cloudwatch as run_cloudwatch, ssm};
@@ -52,10 +52,9 @@ pub async fn survey(
     let topic = id(&stack, "AlarmTopic");
     let schedule = id(&stack, "FunctionRun");
     let state_table = table.clone().map(|name| name.map(|name| Table { client: clients.dynamodb.clone(), name }));
-    let names: Vec<&str> = workgroups.iter().flatten().map(|(name, _)| name.as_str()).collect();
-    let (function, reserved, schedule, table, time_to_live, last_run, stored, subscriptions, principals) = futures_util::join!(
-        maybe(&function, |name| lambda::function(&operator.lambda, name)),
-        maybe(&function, |name| lambda::reserved(&operator.lambda, name)),
+    let names = open_workgroups(documents.as_deref().unwrap_or_default(), &workgroups);
+    let (function, schedule, table, time_to_live, last_run, stored, subscriptions, principals) = futures_util::join!(
+        maybe(&function, |name| async move { cloudwatch::function(&clients.cloudwatch, name, now).await.map(Some) }),
         maybe(&schedule, |name| scheduler::schedule(&operator.scheduler, name)),
         maybe(&table, |name| dynamodb::table(&clients.dynamodb, name)),
         maybe(&table, |name| async move { dynamodb::time_to_live(&clients.dynamodb, name).await.map(Some) }),
@@ -77,7 +76,6 @@ pub async fn survey(
         principals: read(principals),
         schedule,
         function,
-        reserved,
         time_to_live: match table {
             // Asked of a table that is not there, DynamoDB says so, and that was said already.
             Ok(None) => Err(without()),
@@ -99,7 +97,7 @@ pub async fn survey(
     Ok(state)
 }
 
-async fn workgroups(operator: &Operator) -> Read<BTreeMap<String, Read<watchdog_core::checkup::Workgroup>>> {
+async fn workgroups(operator: &Operator) -> Read<BTreeMap<String, Read<Workgroup>>> {
     let client = &operator.clients.athena;
     let names = read(run_athena::workgroups(client).await)?;
     Ok(athena::workgroups(client, names.into_iter().collect()).await.into_iter().collect())

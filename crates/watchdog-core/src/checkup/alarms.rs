@@ -209,19 +209,23 @@ pub(super) fn of_the_stack(state: &State) -> Check {
     for (logical, resource) in &ours {
         match by_name.get(resource.id.as_str()) {
             None => check.find(
-                Severity::Warning, format!("alarm/{}", resource.id),
+                Severity::Warning,
+                format!("alarm/{}", resource.id),
                 format!("the stack's alarm `{logical}` does not exist (`{}`)", resource.id),
-                "What it would say is said by nobody. CloudFormation does not make anew what was deleted behind its back.",
+                "What it would say is said by nobody. CloudFormation does not make anew what was deleted behind \
+                 its back.",
                 vec![put_own(state, stack, logical, &resource.id).unwrap_or_else(|| place.deploy())],
             ),
             Some(alarm) if alarm.actions.is_empty() => check.find(
-                Severity::Warning, format!("alarm/{}", resource.id),
+                Severity::Warning,
+                format!("alarm/{}", resource.id),
                 format!("the stack's alarm `{logical}` has no action"),
                 "It goes off, and nobody hears of it.",
                 vec![put_own(state, stack, logical, &resource.id).unwrap_or_else(|| place.deploy())],
             ),
             Some(alarm) if !alarm.actions_enabled => check.find(
-                Severity::Warning, format!("alarm/{}", resource.id),
+                Severity::Warning,
+                format!("alarm/{}", resource.id),
                 format!("the actions of the stack's alarm `{logical}` are switched off"),
                 "It goes off, and nobody hears of it.",
                 vec![place.aws(&format!("cloudwatch enable-alarm-actions --alarm-names {}", quote(&resource.id)))],
@@ -296,9 +300,11 @@ pub(super) fn subscriptions(state: &State, policy: Option<&Policy>) -> Check {
             None => subscribe(&first_admin(policy)),
         };
         check.find(
-            Severity::Warning, topic,
+            Severity::Warning,
+            topic,
             "nobody has confirmed a subscription to the alarm topic",
-            "When the watchdog itself is in trouble nobody hears of it. The command sends the mail with the link to confirm.",
+            "When the watchdog itself is in trouble nobody hears of it. The command sends the mail with the link \
+             to confirm.",
             vec![remedy],
         );
     } else if !waiting.is_empty() {

@@ -104,10 +104,15 @@ pub(super) fn account(state: &State) -> Check {
     {
         if quota.sent.saturating_mul(100) >= per_day.saturating_mul(NEARLY_ALL_PERCENT) {
             check.find(
-                Severity::Warning, "ses",
+                Severity::Warning,
+                "ses",
                 format!("{} of {per_day} mails of the last 24 hours are used up", quota.sent),
-                "When they are gone SES refuses every mail; the watchdog sends few, so others use this account's SES too.",
-                vec![place.aws("service-quotas request-service-quota-increase --service-code ses --quota-code L-804C8AE8 --desired-value 50000")],
+                "When they are gone SES refuses every mail; the watchdog sends few, so others use this account's \
+                 SES too.",
+                vec![place.aws(
+                    "service-quotas request-service-quota-increase --service-code ses --quota-code \
+                                L-804C8AE8 --desired-value 50000",
+                )],
             );
         }
         check.fine = format!("SES lets the account send: {} of {per_day} mails used in the last 24 hours", quota.sent);
@@ -158,9 +163,11 @@ pub(super) fn recipients(state: &State, policy: Option<&Policy>) -> Check {
         people.into_iter().filter(|address| verification(state, address) != Some(Verification::Verified)).collect();
     if !refused.is_empty() {
         check.find(
-            Severity::Critical, "policy",
+            Severity::Critical,
+            "policy",
             format!("SES refuses mail to {}", names(refused.iter().map(|address| address.as_str()))),
-            "In the sandbox it takes mail to verified addresses only: these people are told nothing. Each command sends a mail with a link to confirm.",
+            "In the sandbox it takes mail to verified addresses only: these people are told nothing. Each command \
+             sends a mail with a link to confirm.",
             refused.iter().map(|address| verify(state, address)).collect(),
         );
     }

@@ -150,9 +150,16 @@ pub(super) fn several_policies(state: &State) -> Check {
             Kind::Role => format!("tag-role --role-name {}", quote(&who.name)),
         };
         check.find(
-            Severity::Warning, &who.arn,
-            format!("{} holds the policies of {} without the tags that name them", named(who), names(held.iter().copied())),
-            "Each of these policies denies every workgroup but its own and those that the tags name, so together they leave none.",
+            Severity::Warning,
+            &who.arn,
+            format!(
+                "{} holds the policies of {} without the tags that name \
+                     them",
+                named(who),
+                names(held.iter().copied())
+            ),
+            "Each of these policies denies every workgroup but its own and those that the tags name, so together \
+             they leave none.",
             vec![state.place.iam(&format!("{verb} --tags {}", tags.join(" ")))],
         );
     }

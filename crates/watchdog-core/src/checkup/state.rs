@@ -76,10 +76,8 @@ pub struct State {
     pub principals: Read<Principals>,
     /// The schedule; `None` where it does not exist.
     pub schedule: Read<Option<Schedule>>,
-    /// The function; `None` where it does not exist.
+    /// How the function fared; `None` where the stack has none.
     pub function: Read<Option<Function>>,
-    /// The function's reserved concurrency, where it has one.
-    pub reserved: Read<Option<i32>>,
     /// The state table; `None` where it does not exist.
     pub table: Read<Option<TableState>>,
     /// What its TTL is set to.
@@ -219,19 +217,17 @@ pub struct Schedule {
     pub ends: Option<Timestamp>,
 }
 
-/// The function.
+/// How the function fared in the last hour.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Function {
     /// Its name.
     pub name: String,
-    /// Its ARN.
-    pub arn: String,
-    /// `Active`, `Pending`, `Inactive` or `Failed`, where AWS says.
-    pub state: Option<String>,
-    /// `Successful`, `Failed` or `InProgress`, where AWS says.
-    pub last_update: Option<String>,
-    /// Its environment variables.
-    pub environment: BTreeMap<String, String>,
+    /// Runs that were begun.
+    pub invocations: u64,
+    /// Those of them that failed.
+    pub errors: u64,
+    /// Runs that Lambda refused to begin.
+    pub throttles: u64,
 }
 
 /// The state table.

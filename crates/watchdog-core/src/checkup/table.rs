@@ -88,12 +88,14 @@ pub(super) fn time_to_live(state: &State) -> Check {
         }
         Some(attribute) if attribute != EXPIRES => {
             check.find(
-                Severity::Warning, format!("table/{name}"),
+                Severity::Warning,
+                format!("table/{name}"),
                 format!("TTL of the state table `{name}` is on `{attribute}`, not on `{EXPIRES}`"),
                 why,
                 vec![
                     state.place.aws(&format!(
-                        "dynamodb update-time-to-live --table-name {} --time-to-live-specification Enabled=false,AttributeName={}",
+                        "dynamodb update-time-to-live --table-name {} --time-to-live-specification \
+                         Enabled=false,AttributeName={}",
                         quote(name),
                         quote(attribute)
                     )),
@@ -108,7 +110,8 @@ pub(super) fn time_to_live(state: &State) -> Check {
 
 fn time_to_live_on(state: &State, table: &str) -> String {
     state.place.aws(&format!(
-        "dynamodb update-time-to-live --table-name {} --time-to-live-specification Enabled=true,AttributeName={EXPIRES}",
+        "dynamodb update-time-to-live --table-name {} --time-to-live-specification \
+         Enabled=true,AttributeName={EXPIRES}",
         quote(table)
     ))
 }

@@ -70,9 +70,11 @@ fn exist(state: &State, policy: Option<&Policy>) -> Check {
             }
         } else if !workgroups.contains_key(name) {
             check.find(
-                Severity::Warning, format!("workgroup/{name}"),
+                Severity::Warning,
+                format!("workgroup/{name}"),
                 format!("workgroup `{name}` does not exist"),
-                "The policy watches it by name, so every day the admins are told that it cannot be seen, and whoever was given it has nowhere to run.",
+                "The policy watches it by name, so every day the admins are told that it cannot be seen, and \
+                 whoever was given it has nowhere to run.",
                 vec![create(state, name, rule, workgroups)],
             );
         }
@@ -147,9 +149,11 @@ fn enforced(state: &State, policy: Option<&Policy>) -> Check {
     let n = each(&mut check, state, policy, |check, name, workgroup, _| {
         if !workgroup.enforces {
             check.find(
-                Severity::Warning, format!("workgroup/{name}"),
+                Severity::Warning,
+                format!("workgroup/{name}"),
                 format!("workgroup `{name}` does not enforce its settings"),
-                "Each query's client may choose where results go and whether they are encrypted, past the folder that its people were given.",
+                "Each query's client may choose where results go and whether they are encrypted, past the folder \
+                 that its people were given.",
                 vec![state.place.update_workgroup(name, "EnforceWorkGroupConfiguration=true")],
             );
         }

@@ -156,18 +156,7 @@ fn healthy() -> State {
             target: "arn:aws:lambda:eu-central-1:111122223333:function:prod-Function-X".to_owned(),
             ends: None,
         })),
-        function: Ok(Some(Function {
-            name: "prod-Function-X".to_owned(),
-            arn: "arn:aws:lambda:eu-central-1:111122223333:function:prod-Function-X".to_owned(),
-            state: Some("Active".to_owned()),
-            last_update: Some("Successful".to_owned()),
-            environment: [
-                ("POLICY_PATH".to_owned(), PATH.to_owned()),
-                ("STATE_TABLE".to_owned(), "prod-StateTable-X".to_owned()),
-            ]
-            .into(),
-        })),
-        reserved: Ok(None),
+        function: Ok(Some(Function { name: "prod-Function-X".to_owned(), invocations: 12, errors: 0, throttles: 0 })),
         table: Ok(Some(TableState {
             name: "prod-StateTable-X".to_owned(),
             status: "ACTIVE".to_owned(),
@@ -738,42 +727,17 @@ fn schedule_and_function() {
           $ sam build && sam deploy --stack-name prod --region eu-central-1 --parameter-overrides SilenceAlarmSeconds=10800
     "#]],
     );
-    check(
-        |state| state.function = Ok(None),
-        &expect![[r#"
-        critical
-        function critical: the function does not exist
-          $ aws cloudformation delete-stack --stack-name prod --region eu-central-1
-          $ sam build && sam deploy --stack-name prod --region eu-central-1
-    "#]],
-    );
-    check(
-        |state| state.reserved = Ok(Some(0)),
-        &expect![[r#"
-        critical
-        function critical: the function `prod-Function-X` has a reserved concurrency of 0
-          $ aws lambda delete-function-concurrency --function-name prod-Function-X --region eu-central-1
-    "#]],
-    );
-    check(|state| state.reserved = Ok(Some(1)), &expect![["fine\n"]]);
-    let function =
-        |state: &mut State, change: fn(&mut Function)| change(state.function.as_mut().unwrap().as_mut().unwrap());
-    check(
-        |state| function(state, |f| f.state = Some("Inactive".to_owned())),
-        &expect![[r#"
-        critical
-        function critical: the function `prod-Function-X` is `Inactive`
-          $ aws lambda get-function-configuration --function-name prod-Function-X --query '[StateReason,LastUpdateStatusReason]' --region eu-central-1
-    "#]],
-    );
-    check(
-        |state| function(state, |f| drop(f.environment.insert("STATE_TABLE".to_owned(), "old".to_owned()))),
-        &expect![[r#"
-            critical
-            function critical: the function's `STATE_TABLE` is `old`, and the stack's is `prod-StateTable-X`
-              $ sam build && sam deploy --stack-name prod --region eu-central-1
-        "#]],
-    );
+    let function = |invocations, errors, throttles| {
+        move |state: &mut State| {
+            let name = "prod-Function-X".to_owned();
+            state.function = Ok(Some(Function { name, invocations, errors, throttles }));
+        }
+    };
+    check(|state| state.function = Ok(None), &expect![[""]]);
+    check(function(0, 0, 0), &expect![["fine\n"]]);
+    check(function(0, 0, 12), &expect![[""]]);
+    check(function(12, 1, 0), &expect![[""]]);
+    check(function(36, 36, 0), &expect![[""]]);
 }
 
 #[test]
@@ -1012,7 +976,7 @@ fn clocks() {
 #[test]
 fn what_was_not_seen_is_unknown_and_the_rest_goes_on() {
     type Deny = fn(&mut State);
-    let denials: [(Deny, &[&str]); 14] = [
+    let denials: [(Deny, &[&str]); 13] = [
         (|s| s.stack = Err(denied("x:Y")), &["stack", "stack alarms", "several policies"]),
         (
             |s| s.workgroups = Err(denied("x:Y")),
@@ -1023,7 +987,6 @@ fn what_was_not_seen_is_unknown_and_the_rest_goes_on() {
         (|s| s.principals = Err(denied("x:Y")), &["confinement", "several policies"]),
         (|s| s.schedule = Err(denied("x:Y")), &["schedule"]),
         (|s| s.function = Err(denied("x:Y")), &["function"]),
-        (|s| s.reserved = Err(denied("x:Y")), &["function"]),
         (|s| s.table = Err(denied("x:Y")), &["state table"]),
         (|s| s.time_to_live = Err(denied("x:Y")), &["table TTL"]),
         (|s| s.last_run = Err(denied("x:Y")), &["last run"]),

@@ -229,16 +229,16 @@ async fn a_simulation_that_is_denied_is_not_tried_for_everybody() {
 
 #[tokio::test]
 async fn too_many_are_cut_with_a_word() {
-    let users = (0..200).map(|n| user(&format!("u{n:03}")).user_policy_list(inline("athena:*")).build());
+    let users = (0..400).map(|n| user(&format!("u{n:03}")).user_policy_list(inline("athena:*")).build());
     let page = GetAccountAuthorizationDetailsOutput::builder().set_user_detail_list(Some(users.collect())).build();
     let all = |arns: &[String], any: bool| {
         let results = arns.iter().map(|arn| result(name_of(arn), decision(arn, any)));
         SimulatePrincipalPolicyOutput::builder().set_evaluation_results(Some(results.collect())).build()
     };
     let (principals, _) = evaluated(vec![page], &[], all).await;
-    assert_eq!(principals.evaluated.len(), 150);
+    assert_eq!(principals.evaluated.len(), 300);
     assert_eq!(
         principals.blind[0].to_string(),
-        "200 users and roles may start queries, and only 150 of them were evaluated"
+        "400 users and roles may start queries, and only 300 of them were evaluated"
     );
 }

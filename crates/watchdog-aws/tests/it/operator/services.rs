@@ -1,14 +1,17 @@
 //! The other services, one after the other.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_cloudformation::operation::list_stack_resources::ListStackResourcesOutput;
 use aws_sdk_cloudformation::types::{ResourceStatus, StackResourceSummary};
 use aws_sdk_cloudwatch::operation::describe_alarms::DescribeAlarmsOutput;
-use aws_sdk_cloudwatch::types::{ComparisonOperator, Dimension, MetricAlarm, Statistic};
+use aws_sdk_cloudwatch::operation::get_metric_data::GetMetricDataOutput;
+use aws_sdk_cloudwatch::types::{
+    ComparisonOperator, Dimension, MetricAlarm, MetricDataResult, Statistic, StatusCode as MetricStatus,
+};
 use aws_sdk_dynamodb::operation::describe_time_to_live::DescribeTimeToLiveOutput;
 use aws_sdk_dynamodb::types::{TimeToLiveDescription, TimeToLiveStatus};
-use aws_sdk_lambda::operation::get_function_concurrency::GetFunctionConcurrencyOutput;
 use aws_sdk_scheduler::operation::get_schedule::GetScheduleOutput;
 use aws_sdk_scheduler::types::{ScheduleState, Target};
 use aws_sdk_ses::operation::get_identity_verification_attributes::GetIdentityVerificationAttributesOutput;
@@ -20,8 +23,8 @@ use aws_smithy_mocks::{RuleMode, mock, mock_client};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
-use watchdog_aws::operator::{cloudformation, cloudwatch, dynamodb, lambda, scheduler, ses, sns};
-use watchdog_core::checkup::{Quota, TimeToLive, Verification};
+use watchdog_aws::operator::{cloudformation, cloudwatch, dynamodb, scheduler, ses, sns};
+use watchdog_core::checkup::{Function, Quota, TimeToLive, Verification};
 
 /// An error as a service of the query protocol writes it.
 fn xml_error(status: u16, code: &str, message: &str) -> HttpResponse {
@@ -119,7 +122,7 @@ async fn alarms_over_pages_without_those_on_expressions() {
 }
 
 #[tokio::test]
-async fn a_schedule_a_function_and_a_table_that_do_not_exist() {
+async fn a_schedule_and_a_table_that_do_not_exist() {
     let rule = mock!(aws_sdk_scheduler::Client::get_schedule)
         .then_http_response(|| json_error(404, "ResourceNotFoundException"));
     let client = mock_client!(aws_sdk_scheduler, RuleMode::MatchAny, [&rule]);
@@ -128,10 +131,6 @@ async fn a_schedule_a_function_and_a_table_that_do_not_exist() {
         mock!(aws_sdk_scheduler::Client::get_schedule).then_http_response(|| json_error(403, "AccessDeniedException"));
     let client = mock_client!(aws_sdk_scheduler, RuleMode::MatchAny, [&rule]);
     assert!(scheduler::schedule(&client, "s").await.unwrap_err().is_denied());
-    let rule = mock!(aws_sdk_lambda::Client::get_function_configuration)
-        .then_http_response(|| json_error(404, "ResourceNotFoundException"));
-    let client = mock_client!(aws_sdk_lambda, RuleMode::MatchAny, [&rule]);
-    assert_eq!(lambda::function(&client, "f").await, Ok(None));
     let rule = mock!(aws_sdk_dynamodb::Client::describe_table)
         .then_http_response(|| json_error(400, "ResourceNotFoundException"));
     let client = mock_client!(aws_sdk_dynamodb, RuleMode::MatchAny, [&rule]);
@@ -154,14 +153,24 @@ async fn a_schedule_that_is_disabled_and_one_that_is_not() {
 }
 
 #[tokio::test]
-async fn no_reserved_concurrency_is_not_zero() {
-    for reserved in [None, Some(0)] {
-        let rule = mock!(aws_sdk_lambda::Client::get_function_concurrency).then_output(move || {
-            GetFunctionConcurrencyOutput::builder().set_reserved_concurrent_executions(reserved).build()
+async fn no_datapoint_of_the_function_is_zero_and_half_an_answer_is_none() {
+    let result = |id: &str, status, values: &[f64]| {
+        MetricDataResult::builder().id(id).status_code(status).set_values(Some(values.to_vec())).build()
+    };
+    let fared = |throttles| async move {
+        let rule = mock!(aws_sdk_cloudwatch::Client::get_metric_data).then_output(move || {
+            GetMetricDataOutput::builder()
+                .metric_data_results(result("errors", MetricStatus::Complete, &[]))
+                .metric_data_results(result("throttles", throttles, &[2.0]))
+                .metric_data_results(result("invocations", MetricStatus::Complete, &[1.0, 4.0]))
+                .build()
         });
-        let client = mock_client!(aws_sdk_lambda, RuleMode::MatchAny, [&rule]);
-        assert_eq!(lambda::reserved(&client, "f").await, Ok(reserved));
-    }
+        let client = mock_client!(aws_sdk_cloudwatch, RuleMode::MatchAny, [&rule]);
+        cloudwatch::function(&client, "f", crate::at("2026-03-01T14:05:00Z")).await
+    };
+    let expected = Function { name: "f".to_owned(), invocations: 5, errors: 0, throttles: 2 };
+    assert_eq!(fared(MetricStatus::Complete).await, Ok(expected));
+    assert_eq!(fared(MetricStatus::PartialData).await.unwrap_err().code, "PartialAnswer");
 }
 
 #[tokio::test]
@@ -182,7 +191,7 @@ async fn time_to_live_that_is_on_its_way() {
 async fn identities_are_asked_a_hundred_at_a_time_and_the_unknown_are_left_out() {
     let rule = mock!(aws_sdk_ses::Client::get_identity_verification_attributes).then_compute_output(|input| {
         assert!(input.identities().len() <= 100);
-        let mut answer = GetIdentityVerificationAttributesOutput::builder();
+        let mut known = HashMap::new();
         for identity in input.identities() {
             let status = match identity.as_str() {
                 "verified@example.com" => VerificationStatus::Success,
@@ -192,12 +201,9 @@ async fn identities_are_asked_a_hundred_at_a_time_and_the_unknown_are_left_out()
                 _ => continue,
             };
             let attributes = IdentityVerificationAttributes::builder().verification_status(status).build().unwrap();
-            answer = answer.verification_attributes(identity, attributes);
+            known.insert(identity.clone(), attributes);
         }
-        answer
-            .set_verification_attributes(Some(answer.get_verification_attributes().clone().unwrap_or_default()))
-            .build()
-            .unwrap()
+        GetIdentityVerificationAttributesOutput::builder().set_verification_attributes(Some(known)).build().unwrap()
     });
     let client = mock_client!(aws_sdk_ses, RuleMode::MatchAny, [&rule]);
     let mut asked: Vec<String> = (0..150).map(|n| format!("n{n}.example.org")).collect();
