@@ -37,11 +37,7 @@ fn alarm(alarm: &MetricAlarm) -> Option<Alarm> {
     let dimensions = alarm.dimensions().iter().filter_map(|d| Some((d.name()?.to_owned(), d.value()?.to_owned())));
     // Negative and impossible thresholds are none that a limit could be compared with.
     let threshold = alarm.threshold().filter(|t| t.is_finite() && *t >= 0.0);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked above; beyond u64 it saturates"
-    )]
+    // Checked above; beyond u64 it saturates.
     let threshold = threshold.map(|t| t.round() as u64);
     Some(Alarm {
         name: alarm.alarm_name()?.to_owned(),
@@ -78,24 +74,16 @@ pub async fn function(client: &Client, name: &str, now: Timestamp) -> Result<Fun
         .send()
         .await
         .map_err(|error| AwsFailure::of(DATA, &error))?;
+    // Three metrics of twelve points each: one page holds them.
     let sum = |metric: &str| {
         let id = metric.to_ascii_lowercase();
         let result = answer.metric_data_results().iter().find(|result| result.id() == Some(&id));
-        match result {
-            // Three metrics of twelve points each: one page holds them.
-            Some(result) if result.status_code() == Some(&StatusCode::Complete) =>
-            {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "counts; beyond u64 it saturates"
-                )]
-                Ok(result.values().iter().sum::<f64>() as u64)
-            }
-            _ => {
-                Err(AwsFailure::own(DATA, "PartialAnswer", format!("`{metric}` of `{name}` was not answered in full")))
-            }
-        }
+        let complete =
+            result.filter(|result| result.status_code() == Some(&StatusCode::Complete)).ok_or_else(|| {
+                AwsFailure::own(DATA, "PartialAnswer", format!("`{metric}` of `{name}` was not answered in full"))
+            })?;
+        // Counts; beyond u64 it saturates.
+        Ok(complete.values().iter().sum::<f64>() as u64)
     };
     let [invocations, errors, throttles] = metrics.map(sum);
     Ok(Function { name: name.to_owned(), invocations: invocations?, errors: errors?, throttles: throttles? })

@@ -42,11 +42,7 @@ pub async fn identities(client: &Client, asked: &[String]) -> Result<BTreeMap<St
 /// [`AwsFailure`].
 pub async fn quota(client: &Client) -> Result<Quota, AwsFailure> {
     let answer = client.get_send_quota().send().await.map_err(|error| AwsFailure::of(QUOTA, &error))?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "whole mails; out of range it saturates"
-    )]
+    // Whole mails; out of range it saturates.
     let whole = |n: f64| n as u64;
     Ok(Quota {
         // -1 stands for no bound.

@@ -97,6 +97,18 @@ pub async fn survey(
     Ok(state)
 }
 
+/// The workgroups for which it matters who can use them: those that nobody watches, and `primary`, which is used where none is
+/// named. Where the policy cannot be read these are all of them.
+fn open_workgroups<'a>(
+    documents: &[Document],
+    workgroups: &'a Read<BTreeMap<String, Read<Workgroup>>>,
+) -> Vec<&'a str> {
+    let policy = Policy::parse(documents).ok();
+    let watched = |name: &str| policy.as_ref().is_some_and(|policy| policy.rule_for(name).is_some());
+    let names = workgroups.iter().flatten().map(|(name, _)| name.as_str());
+    names.filter(|name| *name == "primary" || !watched(name)).collect()
+}
+
 async fn workgroups(operator: &Operator) -> Read<BTreeMap<String, Read<Workgroup>>> {
     let client = &operator.clients.athena;
     let names = read(run_athena::workgroups(client).await)?;
