@@ -61,14 +61,100 @@ fn looks(checkup: &Checkup, width: Option<usize>, expected: &Expect) {
 
 #[test]
 fn the_worst_comes_first_and_commands_stay_whole() {
-    looks(&ill(), None, &expect![[""]]);
-    looks(&ill(), Some(64), &expect![[""]]);
+    looks(
+        &ill(),
+        None,
+        &expect![[r#"
+        Checkup of the stack prod in eu-central-1, account 111122223333, as of 2026-03-01 14:05 UTC
+
+        critical: workgroup `exploratory` publishes no metrics
+          Because it would hurt one day, and nobody would have been told of it before it did.
+            aws athena update-work-group --work-group exploratory --configuration-updates PublishCloudWatchMetricsEnabled=true
+
+        warning: a\u{1b}[2Jb
+          Because it would hurt one day, and nobody would have been told of it before it did.
+            one
+            two
+
+        note: `primary` is watched by nobody
+          Because it would hurt one day, and nobody would have been told of it before it did.
+
+        unknown: cutoffs, confinement
+          the permission `iam:SimulatePrincipalPolicy` is missing
+            watchdog doctor --print-iam=doctor
+
+        unknown: confinement
+          only 150 were looked at
+
+        Looked at
+          fine      policy       policy as it should be, as far as anybody can tell from here
+          note      watched      watched as it should be, as far as anybody can tell from here
+          critical  metrics      1 finding, see above
+          unknown   cutoffs      not all could be read, see above
+          unknown   confinement  not all could be read, see above
+
+        5 checks: 1 critical, 2 unknown, 1 note, 1 fine
+    "#]],
+    );
+    looks(
+        &ill(),
+        Some(64),
+        &expect![[r#"
+        Checkup of the stack prod in eu-central-1, account 111122223333,
+        as of 2026-03-01 14:05 UTC
+
+        critical: workgroup `exploratory` publishes no metrics
+          Because it would hurt one day, and nobody would have been told
+          of it before it did.
+            aws athena update-work-group --work-group exploratory --configuration-updates PublishCloudWatchMetricsEnabled=true
+
+        warning: a\u{1b}[2Jb
+          Because it would hurt one day, and nobody would have been told
+          of it before it did.
+            one
+            two
+
+        note: `primary` is watched by nobody
+          Because it would hurt one day, and nobody would have been told
+          of it before it did.
+
+        unknown: cutoffs, confinement
+          the permission `iam:SimulatePrincipalPolicy` is missing
+            watchdog doctor --print-iam=doctor
+
+        unknown: confinement
+          only 150 were looked at
+
+        Looked at
+          fine      policy       policy as it should be, as far as
+                                 anybody can tell from here
+          note      watched      watched as it should be, as far as
+                                 anybody can tell from here
+          critical  metrics      1 finding, see above
+          unknown   cutoffs      not all could be read, see above
+          unknown   confinement  not all could be read, see above
+
+        5 checks: 1 critical, 2 unknown, 1 note, 1 fine
+    "#]],
+    );
 }
 
 #[test]
 fn a_healthy_one_is_a_list_of_what_was_looked_at() {
     let healthy = Checkup { checks: vec![check("policy", vec![], vec![]), check("table TTL", vec![], vec![])] };
-    looks(&healthy, None, &expect![[""]]);
+    looks(
+        &healthy,
+        None,
+        &expect![[r#"
+        Checkup of the stack prod in eu-central-1, account 111122223333, as of 2026-03-01 14:05 UTC
+
+        Looked at
+          fine  policy     policy as it should be, as far as anybody can tell from here
+          fine  table TTL  table TTL as it should be, as far as anybody can tell from here
+
+        2 checks: 2 fine
+    "#]],
+    );
 }
 
 #[test]
@@ -85,7 +171,94 @@ fn scripts_get_everything() {
     let place = place();
     let ill = ill();
     let json = serde_json::to_string_pretty(&answer::Answer::of(&shown(&ill, &place))).unwrap();
-    expect![[""]].assert_eq(&json);
+    expect![[r#"
+        {
+          "as_of": "2026-03-01T14:05:00Z",
+          "stack": "prod",
+          "region": "eu-central-1",
+          "account": "111122223333",
+          "outcome": "unknown",
+          "checks": [
+            {
+              "id": "policy",
+              "outcome": "fine",
+              "fine": "policy as it should be, as far as anybody can tell from here",
+              "findings": [],
+              "unknown": []
+            },
+            {
+              "id": "watched",
+              "outcome": "note",
+              "fine": "watched as it should be, as far as anybody can tell from here",
+              "findings": [
+                {
+                  "severity": "note",
+                  "where": "workgroup/x",
+                  "what": "`primary` is watched by nobody",
+                  "why": "Because it would hurt one day, and nobody would have been told of it before it did.",
+                  "remedy": []
+                }
+              ],
+              "unknown": []
+            },
+            {
+              "id": "metrics",
+              "outcome": "critical",
+              "fine": null,
+              "findings": [
+                {
+                  "severity": "critical",
+                  "where": "workgroup/x",
+                  "what": "workgroup `exploratory` publishes no metrics",
+                  "why": "Because it would hurt one day, and nobody would have been told of it before it did.",
+                  "remedy": [
+                    "aws athena update-work-group --work-group exploratory --configuration-updates PublishCloudWatchMetricsEnabled=true"
+                  ]
+                }
+              ],
+              "unknown": []
+            },
+            {
+              "id": "cutoffs",
+              "outcome": "unknown",
+              "fine": null,
+              "findings": [
+                {
+                  "severity": "warning",
+                  "where": "workgroup/x",
+                  "what": "a\u001b[2Jb",
+                  "why": "Because it would hurt one day, and nobody would have been told of it before it did.",
+                  "remedy": [
+                    "one",
+                    "two"
+                  ]
+                }
+              ],
+              "unknown": [
+                {
+                  "why": "the permission `iam:SimulatePrincipalPolicy` is missing",
+                  "permission": "iam:SimulatePrincipalPolicy"
+                }
+              ]
+            },
+            {
+              "id": "confinement",
+              "outcome": "unknown",
+              "fine": null,
+              "findings": [],
+              "unknown": [
+                {
+                  "why": "the permission `iam:SimulatePrincipalPolicy` is missing",
+                  "permission": "iam:SimulatePrincipalPolicy"
+                },
+                {
+                  "why": "only 150 were looked at",
+                  "permission": null
+                }
+              ]
+            }
+          ]
+        }"#]].assert_eq(&json);
 }
 
 #[test]

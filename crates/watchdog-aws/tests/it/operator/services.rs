@@ -157,11 +157,11 @@ async fn no_datapoint_of_the_function_is_zero_and_half_an_answer_is_none() {
     let result = |id: &str, status, values: &[f64]| {
         MetricDataResult::builder().id(id).status_code(status).set_values(Some(values.to_vec())).build()
     };
-    let fared = |throttles| async move {
+    let fared = |throttles: MetricStatus| async move {
         let rule = mock!(aws_sdk_cloudwatch::Client::get_metric_data).then_output(move || {
             GetMetricDataOutput::builder()
                 .metric_data_results(result("errors", MetricStatus::Complete, &[]))
-                .metric_data_results(result("throttles", throttles, &[2.0]))
+                .metric_data_results(result("throttles", throttles.clone(), &[2.0]))
                 .metric_data_results(result("invocations", MetricStatus::Complete, &[1.0, 4.0]))
                 .build()
         });
