@@ -13,6 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use mail_parser::{HeaderValue, MessageParser};
 use serde_json::{Value, json};
 use watchdog_aws::clients::Clients;
+use watchdog_aws::operator::{Operator, survey};
+use watchdog_core::checkup::{Outcome, Severity, checkup};
 use watchdog_tests::{Account, POLICY_PATH, TABLE};
 
 /// The largest artefact that is acceptable, everything included.
@@ -172,6 +174,35 @@ async fn an_event_that_fails_for_good_ends_in_the_dead_letter_queue() {
     })
     .await;
     assert!(message.contains("aws:s3"), "{message}");
+}
+
+/// The stack as it was deployed is what the checkup takes for healthy, beside what the local AWS cannot know.
+#[tokio::test]
+async fn the_checkup_finds_nothing_to_mend_in_the_stack_as_deployed() {
+    let loader = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12());
+    let operator = Operator::new(&watchdog_aws::clients::config(loader).await);
+    let stack = variable("WATCHDOG_STACK");
+    let start = Instant::now();
+    let checkup = loop {
+        let now = Timestamp::now();
+        let checkup = checkup(&survey(&operator, &stack, None, now).await.unwrap());
+        let last_run = checkup.checks.iter().find(|check| check.id == "last run").unwrap();
+        // The first run comes with the schedule.
+        if last_run.outcome() == Outcome::Fine {
+            break checkup;
+        }
+        assert!(start.elapsed() < Duration::from_secs(180), "{last_run:#?}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
+    for check in &checkup.checks {
+        let faults: Vec<_> = check.findings.iter().filter(|finding| finding.severity != Severity::Note).collect();
+        match check.id {
+            // The local AWS has no `GetAccountSendingEnabled`, and nobody there to confirm a subscription by mail.
+            "sending" => assert!(faults.is_empty(), "{check:#?}"),
+            "alarm topic" => assert!(faults.len() <= 1 && check.blind.is_empty(), "{check:#?}"),
+            _ => assert!(faults.is_empty() && check.blind.is_empty(), "{check:#?}"),
+        }
+    }
 }
 
 /// The function under the Runtime Interface Emulator, as `sam local invoke` runs it.

@@ -163,42 +163,14 @@ fn every_limit_of_the_default_policy_has_an_alarm_on_the_same_bytes_and_window()
     assert_eq!(used.iter().map(String::as_str).collect::<BTreeSet<_>>(), given);
 }
 
-#[test]
-fn the_five_policies_are_one_but_for_the_workgroups_name() {
-    let template = template();
-    // What is said once as a YAML anchor is the same in all of them by construction; here the rest is compared.
-    let names = [
-        ("Predictable", "predictable"),
-        ("FastQuery", "fast-query"),
-        ("LongQuery", "long-query"),
-        ("Exploratory", "exploratory"),
-        ("AdHoc", "ad-hoc"),
-    ];
-    let bodies = names.map(|(title, name)| {
-        let (_, body) = template.split_once(&format!("\n  {title}Policy:\n")).unwrap();
-        let (body, _) = body.split_once("\n\n").unwrap();
-        let (_, body) = body.split_once("PolicyDocument:").unwrap();
-        body.replace(name, "NAME")
-    });
-    let [_, second, others @ ..] = &bodies;
-    for (body, (title, _)) in others.iter().zip(&names[2..]) {
-        assert_eq!(body, second, "{title}");
-    }
-    let sids = |body: &str| -> Vec<String> {
-        let words = body.lines().filter_map(|line| {
-            line.trim().trim_start_matches("- ").strip_prefix("Sid: ").or_else(|| line.trim().strip_prefix("- *"))
-        });
-        words.map(str::to_owned).collect()
-    };
-    assert_eq!(sids(&bodies[0]), sids(second), "the first holds the anchors");
-}
-
-/// Every `service:Operation` that the code names in its failures is what it calls.
-fn called() -> BTreeSet<String> {
+/// Every `service:Operation` that the code names in its failures is what it calls; that of the function, or that which only
+/// the operator's tool has.
+fn called(by_the_operator: bool) -> BTreeSet<String> {
     let mut called = BTreeSet::new();
     let mut files = Vec::new();
     rust_files(&root().join("crates/watchdog-aws/src"), &mut files);
-    for path in files {
+    let operator = root().join("crates/watchdog-aws/src/operator");
+    for path in files.into_iter().filter(|path| path.starts_with(&operator) == by_the_operator) {
         for line in fs::read_to_string(path).unwrap().lines() {
             let line = line.strip_prefix("pub ").unwrap_or(line);
             let Some((_, value)) = line.split_once(": &str = \"").filter(|_| line.starts_with("const ")) else {
@@ -226,7 +198,88 @@ fn the_functions_role_allows_what_the_code_calls_and_nothing_else() {
     let words = role.split_whitespace().filter(|word| ours.iter().any(|service| word.starts_with(service)));
     // Condition keys stand with a colon at their end.
     let allowed: BTreeSet<String> = words.filter(|word| !word.ends_with(':')).map(str::to_owned).collect();
-    assert_eq!(allowed, called());
+    assert_eq!(allowed, called(false));
+}
+
+/// What the operator's tool says that its commands need, against what the code calls.
+#[test]
+fn the_operators_permissions_are_for_what_the_code_calls_and_nothing_else() {
+    use watchdog_aws::operator::permissions::{Command, Scope};
+    let scope = Scope { region: "eu-central-1".to_owned(), stack: "watchdog".to_owned() };
+    let needed = |command: Command| -> BTreeSet<String> {
+        command.statements(&scope).into_iter().flat_map(|statement| statement.actions).collect()
+    };
+    let own = called(true);
+    assert!(own.len() > 10, "{own:?}");
+    let mut doctor = own.clone();
+    // AWS lets everybody ask whose credentials these are.
+    assert!(doctor.remove("sts:GetCallerIdentity"));
+    // What it asks as a run does.
+    doctor.extend(
+        [
+            "athena:GetWorkGroup",
+            "athena:ListWorkGroups",
+            "cloudwatch:ListMetrics",
+            "dynamodb:Query",
+            "ssm:GetParametersByPath",
+        ]
+        .map(str::to_owned),
+    );
+    assert_eq!(needed(Command::Doctor), doctor);
+    // A rehearsal reads what a run reads, and writes and sends nothing.
+    let of_a_run = called(false);
+    let reads = |action: &&String| {
+        ["Get", "List", "Query", "BatchGet", "Describe", "Lookup"]
+            .iter()
+            .any(|verb| action.split(':').nth(1).unwrap().starts_with(verb))
+    };
+    assert_eq!(needed(Command::Run), of_a_run.iter().filter(reads).cloned().collect());
+    let without_state = of_a_run.iter().filter(reads).filter(|action| !action.starts_with("dynamodb:"));
+    assert_eq!(needed(Command::Status), without_state.cloned().collect());
+    assert!(needed(Command::Check).is_empty());
+}
+
+/// The artefact that ships neither compiles nor links what only the operator's tool needs.
+#[test]
+fn the_function_is_built_without_what_only_the_operator_needs() {
+    let manifest = |name: &str| -> toml::Table {
+        fs::read_to_string(root().join("crates").join(name).join("Cargo.toml")).unwrap().parse().unwrap()
+    };
+    let aws = manifest("watchdog-aws");
+    let features = aws["features"].as_table().unwrap();
+    assert_eq!(features.keys().collect::<Vec<_>>(), ["operator"], "no default feature brings it in");
+    for enabled in features["operator"].as_array().unwrap() {
+        let name = enabled.as_str().unwrap().strip_prefix("dep:").unwrap();
+        assert_eq!(aws["dependencies"][name]["optional"], toml::Value::Boolean(true), "{name}");
+    }
+    let dependency = &manifest("watchdog-lambda")["dependencies"]["watchdog-aws"];
+    assert_eq!(dependency.as_table().unwrap().keys().collect::<Vec<_>>(), ["workspace"], "no features");
+    let all: toml::Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    assert!(all["workspace"]["dependencies"]["watchdog-aws"].get("features").is_none());
+}
+
+/// The checkup finds the stack's parts by their logical ids.
+#[test]
+fn the_checkup_knows_the_templates_resources() {
+    let template = template();
+    let mut files = Vec::new();
+    rust_files(&root().join("crates/watchdog-core/src/checkup"), &mut files);
+    files.push(root().join("crates/watchdog-aws/src/operator/survey.rs"));
+    let mut found = 0;
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap();
+        for call in ["resource(state, \"", "stack.id(\"", "id(&stack, \"", "resources.get(\""] {
+            for (_, rest) in text.match_indices(call).map(|(at, call)| text.split_at(at + call.len())) {
+                let logical = rest.split('"').next().unwrap();
+                found += 1;
+                // SAM makes these of the function's event.
+                let made =
+                    ["FunctionRun", "FunctionRunRole"].contains(&logical) && template.contains("\n        Run:\n");
+                assert!(made || template.contains(&format!("\n  {logical}:\n")), "`{logical}` of {}", path.display());
+            }
+        }
+    }
+    assert!(found >= 8, "{found}");
 }
 
 #[test]

@@ -4,14 +4,14 @@
 //! at once.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
-use aws_config::BehaviorVersion;
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_athena::types::{WorkGroupConfiguration, WorkGroupConfigurationUpdates, WorkGroupState};
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum};
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use aws_sdk_ssm::config::{Credentials, Region};
 use jiff::{SignedDuration, Timestamp};
-use watchdog_aws::clients::Clients;
+use watchdog_aws::clients::{self, Clients};
 use watchdog_aws::gather::PolicySource;
 use watchdog_aws::pass::{self, RunError, Settings};
 use watchdog_core::catalogue::Catalogue;
@@ -30,6 +30,8 @@ pub const SENDER: &str = "watchdog@example.com";
 pub struct Account {
     /// Clients of this account.
     pub clients: Clients,
+    /// The configuration that they were built from.
+    pub config: SdkConfig,
     /// Its number, which is also the access key id that leads to it.
     pub number: String,
     /// What the watchdog remembers between the runs of one warm process.
@@ -57,8 +59,9 @@ impl Account {
             .credentials_provider(Credentials::new(number.clone(), "test", None, None, "test"))
             .region(Region::new("eu-central-1"))
             .endpoint_url(endpoint);
-        let clients = Clients::load(loader).await;
-        let account = Self { clients, number, catalogue: Catalogue::default(), runs: 0 };
+        let config = clients::config(loader).await;
+        let clients = Clients::new(&config);
+        let account = Self { clients, config, number, catalogue: Catalogue::default(), runs: 0 };
         account.create_table().await;
         account.verify(SENDER).await;
         account

@@ -53,15 +53,7 @@ impl Clients {
 
     /// Builds the clients from a loader that may name a profile or Region.
     pub async fn load(loader: ConfigLoader) -> Self {
-        let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT)
-            .operation_attempt_timeout(ATTEMPT)
-            .operation_timeout(OPERATION)
-            .build();
-        let loader = loader.http_client(http).timeout_config(timeouts);
-        let config = loader.retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS)).load().await;
-        Self::new(&config)
+        Self::new(&config(loader).await)
     }
 
     /// Clients of a given configuration.
@@ -85,6 +77,18 @@ impl Clients {
             calls,
         }
     }
+}
+
+/// The configuration of every client: one HTTP client and connection pool, everything bounded.
+pub async fn config(loader: ConfigLoader) -> SdkConfig {
+    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(ATTEMPT)
+        .operation_timeout(OPERATION)
+        .build();
+    let loader = loader.http_client(http).timeout_config(timeouts);
+    loader.retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS)).load().await
 }
 
 /// Counts what is sent to AWS, every try of it, by service and operation.

@@ -170,6 +170,16 @@ impl Table {
         }
     }
 
+    /// The last tick that a run has completed; `None` before the first.
+    ///
+    /// # Errors
+    /// [`AwsFailure`].
+    pub async fn last_completed(&self) -> Result<Option<Timestamp>, AwsFailure> {
+        let items = self.partition("run").await?;
+        let lease = items.iter().find(|item| get_text(item, "sk") == Some("lease"));
+        Ok(lease.and_then(|item| get_instant(item, "last_tick")))
+    }
+
     /// Reads the whole ledger, consistently.
     ///
     /// # Errors

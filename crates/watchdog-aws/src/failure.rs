@@ -38,7 +38,8 @@ const PASSING: [&str; 8] = [
 ];
 
 /// Codes that mean "not allowed".
-const DENIED: [&str; 4] = ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized"];
+const DENIED: [&str; 5] =
+    ["AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "NotAuthorized"];
 
 impl AwsFailure {
     /// Reads an SDK error.

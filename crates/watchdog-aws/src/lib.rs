@@ -3,6 +3,8 @@
 //! One file per service: a concrete SDK client in, values of `watchdog-core` out, every failure an
 //! [`failure::AwsFailure`]. Then those that use them: [`gather`] reads the world, [`deliver`] carries a plan
 //! out, [`pass`] is one whole run.
+//!
+//! What only the operator's tool asks AWS is in `operator`, behind the feature of that name: the function is built without it.
 
 pub mod clients;
 pub mod failure;
@@ -17,3 +19,6 @@ pub mod ssm;
 pub mod deliver;
 pub mod gather;
 pub mod pass;
+
+#[cfg(feature = "operator")]
+pub mod operator;

@@ -9,7 +9,7 @@ use clap_complete::Shell;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  fine
-  1  a limit is at `warn` or above
+  1  a limit is at `warn` or above, or something is to be mended
   2  wrong usage, or input that cannot be read or understood
   3  something could not be seen; beats 1, so that 0 and 1 always speak of the whole picture
 
@@ -52,6 +52,18 @@ Examples:
 Exit codes: 0 every limit is ok; 1 a limit is at `warn` or above; 3 something could not be seen, \
 or an older policy is in force because the current one has problems. 3 beats 1.";
 
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  watchdog doctor                              the stack `athena-quota-watchdog`
+  watchdog doctor --stack prod --region eu-central-1
+  watchdog doctor --policy policy.toml         as if this policy were in force
+  watchdog doctor --json | jq -r '.checks[].findings[].remedy[]'
+  watchdog doctor --print-iam=doctor --region eu-central-1 > policy.json
+
+Exit codes: 0 nothing to mend (notes are no fault); 1 a warning or something critical; 3 something could not be read: it \
+is `unknown`, with the permission that lacks, and the other checks go on. 3 beats 1, so that 0 and 1 always speak of the \
+whole picture; what was found is printed in any case.";
+
 /// Watches Athena workgroups' scanned bytes against their limits.
 ///
 /// `watchdog` looks at the same policy and the same metrics as the deployed function, and decides in the same way.
@@ -79,6 +91,9 @@ pub enum Command {
     /// Go through a whole run without sending or writing, and say what would be sent and why
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Say what is wrong with the installation, and how to mend it
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(DoctorArgs),
     /// Print a completion script
     #[command(after_help = "\
 Examples:
@@ -139,6 +154,40 @@ pub struct RunArgs {
     pub policy: PolicyArgs,
     #[command(flatten)]
     pub aws: AwsArgs,
+}
+
+/// Of `doctor`.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print the least IAM policy that each command needs, or that one command needs, and ask AWS nothing. The Region is that of
+    /// `--region` or the environment, otherwise any
+    #[arg(long, value_name = "COMMAND", num_args = 0..=1, require_equals = true, conflicts_with_all = ["json", "policy", "profile"])]
+    pub print_iam: Option<Option<CommandName>>,
+    /// The stack to look at
+    /// [env: WATCHDOG_STACK] [default: athena-quota-watchdog]
+    #[arg(long, value_name = "NAME", value_parser = stack_name)]
+    pub stack: Option<String>,
+    /// Compare with the policy in these files or directories instead of the stack's
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub policy: Vec<PathBuf>,
+    #[command(flatten)]
+    pub aws: AwsArgs,
+}
+
+/// A command that may ask AWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum CommandName {
+    /// Reads files only
+    Check,
+    /// Every limit
+    Status,
+    /// A rehearsal
+    Run,
+    /// The checkup
+    Doctor,
 }
 
 /// Where the policy is.

@@ -1,5 +1,6 @@
 //! The exit codes of the interface contract, and what ends a command early.
 
+use watchdog_core::checkup::Outcome;
 use watchdog_core::report::LimitReport;
 
 /// How a command ended. The numbers are a contract with scripts.
@@ -7,7 +8,7 @@ use watchdog_core::report::LimitReport;
 pub enum Exit {
     /// Everything was seen, and it is fine.
     Fine = 0,
-    /// Everything was seen, and something is over a threshold.
+    /// Everything was seen, and something is over a threshold or to be mended.
     Over = 1,
     /// Wrong usage, or input that cannot be read or understood.
     Usage = 2,
@@ -40,6 +41,17 @@ impl Exit {
             }
         }
         exit
+    }
+}
+
+impl From<Outcome> for Exit {
+    /// A note is no fault; not having seen everything beats all else.
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Fine | Outcome::Note => Self::Fine,
+            Outcome::Warning | Outcome::Critical => Self::Over,
+            Outcome::Unknown => Self::Unseen,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod documents;
 mod place;
 
 mod check;
+mod doctor;
 mod run;
 mod status;
 
@@ -37,6 +38,10 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Check(args) => check::check(&args),
         Command::Status(args) => waiting(status::status(&args)),
         Command::Run(args) => waiting(run::run(&args)),
+        Command::Doctor(args) => match args.print_iam {
+            Some(command) => doctor::print_iam(&args, command),
+            None => waiting(doctor::doctor(&args)),
+        },
         Command::Completions { shell } => {
             // Into memory first: `generate` panics where its writer fails, and a closed pipe is nobody's fault.
             let mut script = Vec::new();

@@ -1,6 +1,7 @@
 //! Standard output and standard error: what may go wrong with them, how wide they are, and what colours mean.
 
 use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -80,9 +81,10 @@ pub fn error(failure: &Failure) {
 /// The style of a level's word and bar. Never the only sign: the word is always there.
 pub fn style_of(level: &str) -> Style {
     match level {
-        "ok" => AnsiColor::Green.on_default(),
-        "warn" => AnsiColor::Yellow.on_default(),
+        "ok" | "fine" => AnsiColor::Green.on_default(),
+        "warn" | "warning" => AnsiColor::Yellow.on_default(),
         "critical" => AnsiColor::Red.on_default().bold(),
+        "note" => AnsiColor::Blue.on_default(),
         "exhausted" => AnsiColor::Magenta.on_default().bold(),
         _ => AnsiColor::Cyan.on_default().bold(),
     }
@@ -98,6 +100,28 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
     }
     Cow::Owned(out)
+}
+
+/// Words in lines that fit the page, where it has an edge.
+///
+/// # Errors
+/// None, where `out` takes all text.
+pub fn write_prose(out: &mut String, indent: &str, text: &str, page: Page) -> fmt::Result {
+    let mut column = 0;
+    for word in text.split(' ') {
+        let length = anstream::adapter::strip_str(word).to_string().chars().count();
+        if column > 0 && page.width.is_none_or(|width| column + 1 + length <= width) {
+            write!(out, " {word}")?;
+            column += 1 + length;
+            continue;
+        }
+        if column > 0 {
+            writeln!(out)?;
+        }
+        write!(out, "{indent}{word}")?;
+        column = indent.len() + length;
+    }
+    writeln!(out)
 }
 
 /// `2026-07-31 14:05 UTC`, or `2026-07-31 16:05 Europe/Berlin (14:05 UTC)`.

@@ -1,13 +1,14 @@
 //! Where the policy is, and the AWS account and Region that are looked at.
 
+use std::path::PathBuf;
 use std::process;
 
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use jiff::{SignedDuration, Timestamp};
-use watchdog_aws::clients::Clients;
+use watchdog_aws::clients::{self, Clients};
 use watchdog_aws::gather::PolicySource;
 use watchdog_aws::pass::{RunError, Settings};
-use watchdog_core::policy::Policy;
+use watchdog_core::policy::{Document, Policy};
 
 use crate::args::{AwsArgs, PolicyArgs, parameter_path, stack_name};
 use crate::exit::Failure;
@@ -35,24 +36,16 @@ impl Place {
     /// [`Failure`] where a file cannot be read, where the policy in files has problems (they are printed), and where an
     /// environment variable has a value that cannot be right.
     pub fn find(args: &PolicyArgs, env: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
-        let checked = |name: &str, read: fn(&str) -> Result<String, String>| {
-            let Some(value) = env(name).filter(|value| !value.is_empty()) else { return Ok(None) };
-            let wrong = |why| Failure::usage(format!("the environment variable `{name}` is `{value}`: {why}"));
-            read(&value).map(Some).map_err(wrong)
-        };
         if !args.policy.is_empty() {
-            let documents = documents::read(&args.policy)?;
-            // Before AWS is asked anything: these problems are about the command's own input.
-            if let Err(problems) = Policy::parse(&documents) {
-                let n = out::count(problems.0.len(), "problem");
-                return Err(Failure::usage(format!("the policy has {n}:\n{problems}")));
-            }
+            let documents = valid_documents(&args.policy)?;
             return Ok(Self { source: PolicySource::Documents(documents), stack: STACK.to_owned() });
         }
         let (path, stack) = match (&args.policy_path, &args.stack) {
             (Some(path), _) => (Some(path.clone()), None),
             (None, Some(stack)) => (None, Some(stack.clone())),
-            (None, None) => (checked("WATCHDOG_POLICY_PATH", parameter_path)?, checked("WATCHDOG_STACK", stack_name)?),
+            (None, None) => {
+                (checked(&env, "WATCHDOG_POLICY_PATH", parameter_path)?, checked(&env, "WATCHDOG_STACK", stack_name)?)
+            }
         };
         let stack = stack.unwrap_or_else(|| STACK.to_owned());
         let path = path.unwrap_or_else(|| format!("/athena-quota-watchdog/{stack}/policy"));
@@ -79,11 +72,55 @@ impl Place {
     }
 }
 
+/// An environment variable's value, where it has one.
+fn checked(
+    env: &impl Fn(&str) -> Option<String>,
+    name: &str,
+    read: fn(&str) -> Result<String, String>,
+) -> Result<Option<String>, Failure> {
+    let Some(value) = env(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+    let wrong = |why| Failure::usage(format!("the environment variable `{name}` is `{value}`: {why}"));
+    read(&value).map(Some).map_err(wrong)
+}
+
+/// The policy's documents in files.
+///
+/// # Errors
+/// [`Failure`] where one cannot be read, or the policy has problems.
+pub fn valid_documents(files: &[PathBuf]) -> Result<Vec<Document>, Failure> {
+    let documents = documents::read(files)?;
+    // Before AWS is asked anything: these problems are about the command's own input.
+    if let Err(problems) = Policy::parse(&documents) {
+        let n = out::count(problems.0.len(), "problem");
+        return Err(Failure::usage(format!("the policy has {n}:\n{problems}")));
+    }
+    Ok(documents)
+}
+
+/// The stack that is meant: as said on the command line, then by `WATCHDOG_STACK`.
+///
+/// # Errors
+/// [`Failure`] where the variable has a value that cannot be right.
+pub fn stack(said: Option<&str>, env: impl Fn(&str) -> Option<String>) -> Result<String, Failure> {
+    match said {
+        Some(stack) => Ok(stack.to_owned()),
+        None => Ok(checked(&env, "WATCHDOG_STACK", stack_name)?.unwrap_or_else(|| STACK.to_owned())),
+    }
+}
+
 /// Builds the clients. Makes no call, except that a named profile may ask for its credentials.
 ///
 /// # Errors
-/// [`Failure`] where it is not clear whose credentials are meant, and where no Region is known: every call would fail with a message about an endpoint.
+/// As [`config`].
 pub async fn clients(args: &AwsArgs) -> Result<Clients, Failure> {
+    config(args).await.map(|config| Clients::new(&config))
+}
+
+/// The configuration of all clients.
+///
+/// # Errors
+/// [`Failure`] where it is not clear whose credentials are meant, and where no Region is known: every call would fail with a message about an endpoint.
+pub async fn config(args: &AwsArgs) -> Result<SdkConfig, Failure> {
     // The SDK would take the variable's, and look at another account than the one that was asked for.
     if let (Some(profile), Ok(_)) = (&args.profile, std::env::var("AWS_ACCESS_KEY_ID")) {
         return Err(Failure::usage(format!(
@@ -98,13 +135,13 @@ pub async fn clients(args: &AwsArgs) -> Result<Clients, Failure> {
     if let Some(region) = &args.region {
         loader = loader.region(Region::new(region.clone()));
     }
-    let clients = Clients::load(loader).await;
-    if clients.region.is_empty() {
+    let config = clients::config(loader).await;
+    if config.region().is_none() {
         return Err(Failure::usage(
             "no AWS Region is set: give `--region eu-central-1`, or set `AWS_REGION`, or name one in the profile",
         ));
     }
-    Ok(clients)
+    Ok(config)
 }
 
 /// A run that could not look, as what ends a command.

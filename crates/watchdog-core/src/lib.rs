@@ -32,3 +32,5 @@ pub mod mail;
 pub mod ledger;
 
 pub mod report;
+
+pub mod checkup;

@@ -164,6 +164,11 @@ impl Listed {
         self.0.entry(workgroup).or_default().insert(set);
     }
 
+    /// The dimension sets that exist for `workgroup`; `None` where it is not listed.
+    pub fn knows(&self, workgroup: &str) -> Option<&BTreeSet<Dimensions>> {
+        self.0.get(workgroup)
+    }
+
     /// The metrics to ask for so as to know all bytes of `workgroup`: alternatives, each a list to be added up.
     ///
     /// `{WorkGroup}` alone where it exists, otherwise all sets by state and type: the two hold the same bytes, so they are never added.

@@ -5,8 +5,9 @@ mod athena;
 mod cloudwatch;
 mod dynamodb;
 mod failure;
+#[cfg(feature = "operator")]
+mod operator;
 mod pass;
-
 mod ssm;
 
 fn at(text: &str) -> jiff::Timestamp {

@@ -11,7 +11,7 @@ use watchdog_core::usage::Unknown;
 use watchdog_core::verdict::{Finding, Level, Verdict};
 
 use super::{Enforced, Status, bar::bar};
-use crate::out::{Page, count, moment, printable, style_of};
+use crate::out::{Page, count, moment, printable, style_of, write_prose};
 
 /// Characters of a bar: the most that help the eye, what a mail has, and the least that shows something.
 const BAR: (usize, usize, usize) = (40, 20, 6);
@@ -304,25 +304,6 @@ fn write_remedies(out: &mut String, why: &Unknown, workgroups: &[&str], page: Pa
         writeln!(out, "    {}", printable(&remedy))?;
     }
     Ok(())
-}
-
-/// Words in lines that fit the page, where it has an edge.
-fn write_prose(out: &mut String, indent: &str, text: &str, page: Page) -> fmt::Result {
-    let mut column = 0;
-    for word in text.split(' ') {
-        let length = anstream::adapter::strip_str(word).to_string().chars().count();
-        if column > 0 && page.width.is_none_or(|width| column + 1 + length <= width) {
-            write!(out, " {word}")?;
-            column += 1 + length;
-            continue;
-        }
-        if column > 0 {
-            writeln!(out)?;
-        }
-        write!(out, "{indent}{word}")?;
-        column = indent.len() + length;
-    }
-    writeln!(out)
 }
 
 /// `96 %`; a share that no column is made for is only said to be large.

@@ -6,6 +6,7 @@
 
 mod bad_policies;
 mod check;
+mod doctor;
 mod streams;
 mod usage;
 

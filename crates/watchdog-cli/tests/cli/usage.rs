@@ -11,6 +11,7 @@ fn help_has_examples() {
         (&["check", "--help"], expect_file!["help/check.txt"]),
         (&["status", "--help"], expect_file!["help/status.txt"]),
         (&["run", "--help"], expect_file!["help/run.txt"]),
+        (&["doctor", "--help"], expect_file!["help/doctor.txt"]),
         (&["completions", "--help"], expect_file!["help/completions.txt"]),
     ] {
         let output = output(watchdog(args), "");
@@ -24,7 +25,7 @@ fn completions_know_the_commands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let text = shown(&output(watchdog(&["completions", shell]), ""));
         assert!(text.starts_with("exit 0\n--- stdout\n"), "{text}");
-        for word in ["check", "status", "run", "dry-run", "policy-path"] {
+        for word in ["check", "status", "run", "dry-run", "policy-path", "doctor", "print-iam"] {
             assert!(text.contains(word), "{shell} lacks {word}");
         }
     }

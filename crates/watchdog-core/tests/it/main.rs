@@ -8,6 +8,7 @@
 mod support;
 
 mod alert;
+mod checkup;
 mod event;
 mod ledger;
 mod mail;
