@@ -278,7 +278,6 @@ async fn broken_workgroups_and_alarms_are_found() {
             "watched: workgroup `unwatched` is covered by no rule",
             "limit alarms: alarm `",
             "limit alarms: the actions of alarm `",
-            "stack alarms: the actions of the stack's alarm `PrimaryLimitAlarm` are switched off",
             "stack alarms: the stack's alarm `SilenceAlarm` does not exist",
             "confinement: user `dan` can use any workgroup",
         ],
