@@ -114,7 +114,7 @@ pub fn checkup(state: &State) -> Checkup {
         runs::clock(state),
     ]);
     for check in &mut checks {
-        check.findings.sort_by(|a, b| b.severity.cmp(&a.severity));
+        check.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     }
     Checkup { checks }
 }

@@ -22,7 +22,7 @@ pub(super) struct Answer<'a> {
 struct CheckAnswer<'a> {
     id: &'static str,
     outcome: Outcome,
-    /// What was looked at and is as it should be; `null` where it is not, or is not known.
+    /// What was looked at and is as it should be; `null` where there is a finding, or something is not known.
     fine: Option<&'a str>,
     findings: &'a [Finding],
     unknown: Vec<UnknownAnswer>,
@@ -40,7 +40,7 @@ impl<'a> Answer<'a> {
         let check = |check: &'a Check| CheckAnswer {
             id: check.id,
             outcome: check.outcome(),
-            fine: matches!(check.outcome(), Outcome::Fine | Outcome::Note).then_some(check.fine.as_str()),
+            fine: (check.outcome() == Outcome::Fine).then_some(check.fine.as_str()),
             findings: &check.findings,
             unknown: check
                 .blind

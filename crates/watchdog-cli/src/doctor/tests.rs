@@ -65,77 +65,76 @@ fn the_worst_comes_first_and_commands_stay_whole() {
         &ill(),
         None,
         &expect![[r#"
-        Checkup of the stack prod in eu-central-1, account 111122223333, as of 2026-03-01 14:05 UTC
+            Checkup of the stack prod in eu-central-1, account 111122223333, as of 2026-03-01 14:05 UTC
 
-        critical: workgroup `exploratory` publishes no metrics
-          Because it would hurt one day, and nobody would have been told of it before it did.
-            aws athena update-work-group --work-group exploratory --configuration-updates PublishCloudWatchMetricsEnabled=true
+            critical: workgroup `exploratory` publishes no metrics
+              Because it would hurt one day, and nobody would have been told of it before it did.
+                aws athena update-work-group --work-group exploratory --configuration-updates PublishCloudWatchMetricsEnabled=true
 
-        warning: a\u{1b}[2Jb
-          Because it would hurt one day, and nobody would have been told of it before it did.
-            one
-            two
+            warning: a\u{1b}[2Jb
+              Because it would hurt one day, and nobody would have been told of it before it did.
+                one
+                two
 
-        note: `primary` is watched by nobody
-          Because it would hurt one day, and nobody would have been told of it before it did.
+            note: `primary` is watched by nobody
+              Because it would hurt one day, and nobody would have been told of it before it did.
 
-        unknown: cutoffs, confinement
-          the permission `iam:SimulatePrincipalPolicy` is missing
-            watchdog doctor --print-iam=doctor
+            unknown: cutoffs, confinement
+              the permission `iam:SimulatePrincipalPolicy` is missing
+                watchdog doctor --print-iam=doctor
 
-        unknown: confinement
-          only 150 were looked at
+            unknown: confinement
+              only 150 were looked at
 
-        Looked at
-          fine      policy       policy as it should be, as far as anybody can tell from here
-          note      watched      watched as it should be, as far as anybody can tell from here
-          critical  metrics      1 finding, see above
-          unknown   cutoffs      not all could be read, see above
-          unknown   confinement  not all could be read, see above
+            Looked at
+              fine      policy       policy as it should be, as far as anybody can tell from here
+              note      watched      1 note, see above
+              critical  metrics      1 finding, see above
+              unknown   cutoffs      not all could be read, see above
+              unknown   confinement  not all could be read, see above
 
-        5 checks: 1 critical, 2 unknown, 1 note, 1 fine
-    "#]],
+            5 checks: 1 critical, 2 unknown, 1 note, 1 fine
+        "#]],
     );
     looks(
         &ill(),
         Some(64),
         &expect![[r#"
-        Checkup of the stack prod in eu-central-1, account 111122223333,
-        as of 2026-03-01 14:05 UTC
+            Checkup of the stack prod in eu-central-1, account 111122223333,
+            as of 2026-03-01 14:05 UTC
 
-        critical: workgroup `exploratory` publishes no metrics
-          Because it would hurt one day, and nobody would have been told
-          of it before it did.
-            aws athena update-work-group --work-group exploratory --configuration-updates PublishCloudWatchMetricsEnabled=true
+            critical: workgroup `exploratory` publishes no metrics
+              Because it would hurt one day, and nobody would have been told
+              of it before it did.
+                aws athena update-work-group --work-group exploratory --configuration-updates PublishCloudWatchMetricsEnabled=true
 
-        warning: a\u{1b}[2Jb
-          Because it would hurt one day, and nobody would have been told
-          of it before it did.
-            one
-            two
+            warning: a\u{1b}[2Jb
+              Because it would hurt one day, and nobody would have been told
+              of it before it did.
+                one
+                two
 
-        note: `primary` is watched by nobody
-          Because it would hurt one day, and nobody would have been told
-          of it before it did.
+            note: `primary` is watched by nobody
+              Because it would hurt one day, and nobody would have been told
+              of it before it did.
 
-        unknown: cutoffs, confinement
-          the permission `iam:SimulatePrincipalPolicy` is missing
-            watchdog doctor --print-iam=doctor
+            unknown: cutoffs, confinement
+              the permission `iam:SimulatePrincipalPolicy` is missing
+                watchdog doctor --print-iam=doctor
 
-        unknown: confinement
-          only 150 were looked at
+            unknown: confinement
+              only 150 were looked at
 
-        Looked at
-          fine      policy       policy as it should be, as far as
-                                 anybody can tell from here
-          note      watched      watched as it should be, as far as
-                                 anybody can tell from here
-          critical  metrics      1 finding, see above
-          unknown   cutoffs      not all could be read, see above
-          unknown   confinement  not all could be read, see above
+            Looked at
+              fine      policy       policy as it should be, as far as
+                                     anybody can tell from here
+              note      watched      1 note, see above
+              critical  metrics      1 finding, see above
+              unknown   cutoffs      not all could be read, see above
+              unknown   confinement  not all could be read, see above
 
-        5 checks: 1 critical, 2 unknown, 1 note, 1 fine
-    "#]],
+            5 checks: 1 critical, 2 unknown, 1 note, 1 fine
+        "#]],
     );
 }
 
@@ -189,7 +188,7 @@ fn scripts_get_everything() {
             {
               "id": "watched",
               "outcome": "note",
-              "fine": "watched as it should be, as far as anybody can tell from here",
+              "fine": null,
               "findings": [
                 {
                   "severity": "note",

@@ -87,7 +87,8 @@ fn write_looked_at(out: &mut String, checks: &[Check], page: Page) -> fmt::Resul
         let word = check.outcome().word();
         let style = style_of(word);
         let said = match check.outcome() {
-            Outcome::Fine | Outcome::Note => printable(&check.fine).into_owned(),
+            Outcome::Fine => printable(&check.fine).into_owned(),
+            Outcome::Note => format!("{}, see above", count(check.findings.len(), "note")),
             Outcome::Unknown => "not all could be read, see above".to_owned(),
             Outcome::Warning | Outcome::Critical => format!("{}, see above", count(check.findings.len(), "finding")),
         };

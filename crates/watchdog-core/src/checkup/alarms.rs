@@ -216,6 +216,8 @@ pub(super) fn of_the_stack(state: &State) -> Check {
                  its back.",
                 vec![put_own(state, stack, logical, &resource.id).unwrap_or_else(|| place.deploy())],
             ),
+            // What is there on a workgroup was looked at with the limits.
+            Some(alarm) if alarm.namespace == NAMESPACE => {}
             Some(alarm) if alarm.actions.is_empty() => check.find(
                 Severity::Warning,
                 format!("alarm/{}", resource.id),
