@@ -116,9 +116,11 @@ def mend(client, stack):
             )
     # It asks for GetParametersByPath on `*`, where AWS asks for it on the path, which is what the role grants; and it
     # knows neither `ses:FromAddress` nor `ses:Recipients`, under which the role may send.
-    role = client("cloudformation").describe_stack_resource(
-        StackName=stack, LogicalResourceId="FunctionRole"
-    )["StackResourceDetail"]["PhysicalResourceId"]
+    def physical(logical):
+        resource = client("cloudformation").describe_stack_resource(StackName=stack, LogicalResourceId=logical)
+        return resource["StackResourceDetail"]["PhysicalResourceId"]
+
+    role = physical("FunctionRole")
     client("iam").put_role_policy(
         RoleName=role, PolicyName=MENDED,
         PolicyDocument=json.dumps({
@@ -127,6 +129,10 @@ def mend(client, stack):
                 {"Effect": "Allow", "Action": ["ssm:GetParametersByPath", "ses:SendRawEmail"], "Resource": "*"},
             ],
         }),
+    )
+    # It makes the table without what the template says of TTL.
+    client("dynamodb").update_time_to_live(
+        TableName=physical("StateTable"), TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"},
     )
 
 

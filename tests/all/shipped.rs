@@ -199,8 +199,8 @@ async fn the_checkup_finds_nothing_to_mend_in_the_stack_as_deployed() {
         match check.id {
             // The local AWS has no `GetAccountSendingEnabled`.
             "sending" => assert!(faults.is_empty(), "{check:#?}"),
-            // Its CloudFormation makes tables without TTL.
-            "table TTL" => assert!(faults.len() <= 1 && check.blind.is_empty(), "{check:#?}"),
+            // Other tests let a run fail on purpose, before or after this one.
+            "function" => assert!(faults.len() <= 1 && check.blind.is_empty(), "{check:#?}"),
             // Nobody is there to confirm a subscription by mail.
             "alarm topic" => assert!(faults.len() <= 1 && check.blind.is_empty(), "{check:#?}"),
             _ => assert!(faults.is_empty() && check.blind.is_empty(), "{check:#?}"),
