@@ -16,6 +16,8 @@ use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
+use crate::pace::Paces;
+
 /// A connection inside a Region takes milliseconds; two seconds mean that there is none.
 const CONNECT: Duration = Duration::from_secs(2);
 /// One try. CloudWatch's slowest answers (a full page of 100,800 datapoints) were seen to take about two seconds.
@@ -43,6 +45,8 @@ pub struct Clients {
     pub region: String,
     /// Counts the calls of all of them.
     pub calls: Calls,
+    /// How often the slow ones may be called.
+    pub paces: Paces,
 }
 
 impl Clients {
@@ -83,6 +87,7 @@ impl Clients {
             ssm: client!(aws_sdk_ssm),
             region: config.region().map_or_else(String::new, ToString::to_string),
             calls,
+            paces: Paces::default(),
         }
     }
 }

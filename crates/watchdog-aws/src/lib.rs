@@ -6,6 +6,7 @@
 
 pub mod clients;
 pub mod failure;
+pub mod pace;
 
 pub mod athena;
 pub mod cloudwatch;

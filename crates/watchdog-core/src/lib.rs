@@ -17,6 +17,8 @@ pub mod policy;
 
 pub mod usage;
 
+pub mod queries;
+
 pub mod catalogue;
 
 pub mod verdict;

@@ -4,6 +4,7 @@
 mod athena;
 mod cloudwatch;
 mod dynamodb;
+mod executions;
 mod failure;
 mod pass;
 

@@ -28,6 +28,7 @@ use aws_smithy_mocks::{MockResponse, RuleMode, mock, mock_client};
 use jiff::{SignedDuration, Timestamp};
 use watchdog_aws::clients::{Calls, Clients};
 use watchdog_aws::gather::PolicySource;
+use watchdog_aws::pace::Paces;
 use watchdog_aws::pass::{RunError, Settings, run};
 use watchdog_core::catalogue::Catalogue;
 use watchdog_core::event::{Invocation, Source};
@@ -202,6 +203,7 @@ async fn one_run(faults: Faults) -> (Result<RunReport, RunError>, Seen) {
         ssm: ssm(faults),
         region: "eu-central-1".to_owned(),
         calls: Calls::default(),
+        paces: Paces::default(),
     };
     let left = if faults.late { SignedDuration::from_secs(1) } else { SignedDuration::from_mins(5) };
     let settings = Settings {

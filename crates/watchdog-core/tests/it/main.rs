@@ -13,6 +13,7 @@ mod ledger;
 mod mail;
 mod plan;
 mod policy;
+mod queries;
 mod schema;
 mod tidy;
 mod usage;
