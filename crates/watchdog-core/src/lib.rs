@@ -11,19 +11,26 @@ pub mod window;
 
 mod untrusted;
 
+pub mod instant;
+pub mod principal;
+
 pub mod event;
 
 pub mod policy;
 
 pub mod usage;
 
+pub mod identity;
 pub mod queries;
+pub mod submitter;
 
 pub mod catalogue;
 
 pub mod verdict;
 
 pub mod alert;
+
+pub mod people;
 
 pub mod delivery;
 

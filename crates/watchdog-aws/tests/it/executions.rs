@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_athena::Client;
+use aws_sdk_athena::error::ErrorMetadata;
 use aws_sdk_athena::operation::batch_get_query_execution::{
     BatchGetQueryExecutionError, BatchGetQueryExecutionInput, BatchGetQueryExecutionOutput,
 };
@@ -12,7 +13,6 @@ use aws_sdk_athena::operation::list_query_executions::{
     ListQueryExecutionsError, ListQueryExecutionsInput, ListQueryExecutionsOutput,
 };
 use aws_sdk_athena::primitives::DateTime;
-use aws_sdk_athena::error::ErrorMetadata;
 use aws_sdk_athena::types::error::InternalServerException;
 use aws_sdk_athena::types::{
     QueryExecution, QueryExecutionState, QueryExecutionStatistics, QueryExecutionStatus, StatementType,
@@ -100,8 +100,8 @@ fn athena(queries: Vec<Query>, faults: Faults) -> Athena {
     });
     let counted = gets.clone();
     let left = Mutex::new(faults.undone);
-    let get = mock!(Client::batch_get_query_execution).then_compute_response(
-        move |input: &BatchGetQueryExecutionInput| {
+    let get =
+        mock!(Client::batch_get_query_execution).then_compute_response(move |input: &BatchGetQueryExecutionInput| {
             let ids = input.query_execution_ids();
             assert!((1..=50).contains(&ids.len()), "{}", ids.len());
             counted.lock().unwrap().push(ids.len());
@@ -123,8 +123,7 @@ fn athena(queries: Vec<Query>, faults: Faults) -> Athena {
                 }
             }
             MockResponse::Output(out.build())
-        },
-    );
+        });
     Athena { client: mock_client!(aws_sdk_athena, RuleMode::MatchAny, [&list, &get]), lists, gets }
 }
 
@@ -258,7 +257,10 @@ async fn every_field_may_be_absent_and_none_becomes_a_zero() {
     let client = mock_client!(aws_sdk_athena, RuleMode::MatchAny, [&list, &get]);
     let found = executions(&client, &paces(), "exploratory", now(), None).await;
     let [bare, odd] = found.executions.as_slice() else { panic!("{found:?}") };
-    assert_eq!((bare.workgroup.as_str(), bare.state, bare.scanned, bare.submitted), ("exploratory", State::Running, None, None));
+    assert_eq!(
+        (bare.workgroup.as_str(), bare.state, bare.scanned, bare.submitted),
+        ("exploratory", State::Running, None, None)
+    );
     assert_eq!((bare.kind, &bare.sql), (Kind::Unknown, &None));
     assert_eq!((odd.workgroup.as_str(), odd.kind, odd.scanned), ("other", Kind::Ddl, None));
     assert_eq!(odd.sql.as_deref(), Some("SHOW TABLES"));
@@ -272,8 +274,7 @@ async fn a_thousand_executions_take_a_few_seconds_at_the_pace_that_is_left_to_us
     let athena = athena(busy, Faults::default());
     let start = tokio::time::Instant::now();
     let paces = Paces::default();
-    let found =
-        executions(&athena.client, &paces, "exploratory", now() - SignedDuration::from_mins(60), None).await;
+    let found = executions(&athena.client, &paces, "exploratory", now() - SignedDuration::from_mins(60), None).await;
     assert_eq!((found.executions.len(), found.cut), (1050, None));
     assert_eq!((*athena.lists.lock().unwrap(), athena.gets.lock().unwrap().len()), (21, 21));
     assert!((3250..3300).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());

@@ -116,9 +116,9 @@ fn bad_audience_unknown_word() {
     check_bad(
         "audience-unknown-word",
         expect![[r#"
-        audience-unknown-word.toml:11:22: `audience`: `admin` is nobody: write `admins`, `owner` or a mail address
-        audience-unknown-word.toml:11:44: `audience`: `submitter` is nobody: write `admins`, `owner` or a mail address
-        audience-unknown-word.toml:11:57: `audience`: `Owner` is nobody: write `admins`, `owner` or a mail address
+        audience-unknown-word.toml:11:22: `audience`: `admin` is nobody: write `admins`, `owner`, `submitters` or a mail address
+        audience-unknown-word.toml:11:44: `audience`: `submitter` is nobody: write `admins`, `owner`, `submitters` or a mail address
+        audience-unknown-word.toml:11:57: `audience`: `Owner` is nobody: write `admins`, `owner`, `submitters` or a mail address
         audience-unknown-word.toml:11:67: unknown key `panic`: `audience` knows `warn`, `critical`, `exhausted`"#]],
     );
 }
@@ -159,7 +159,7 @@ fn bad_defaults_nobody_uses() {
         "defaults-nobody-uses",
         expect![[r#"
         defaults-nobody-uses.toml:7:8: `warn` is `800 %`: it must be more than 0 % and less than 100 %, where the limit is exhausted
-        defaults-nobody-uses.toml:8:13: `audience`: `everyone` is nobody: write `admins`, `owner` or a mail address
+        defaults-nobody-uses.toml:8:13: `audience`: `everyone` is nobody: write `admins`, `owner`, `submitters` or a mail address
         defaults-nobody-uses.toml:9:16: `repeat_every` is `1s`: write a time from 5 minutes to 30 days with its unit, such as `4h` or `30 min`
         defaults-nobody-uses.toml:14:12: `critical`: `zero` is not a percentage: write a number from 0 to 10000 with at most two decimals and the sign, such as `80 %`"#]],
     );
@@ -516,7 +516,7 @@ fn bad_unknown_key() {
         unknown-key.toml:8:1: unknown key `warning`: `[defaults]` knows `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`
         unknown-key.toml:12:1: unknown key `onwer`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`, `limit`
         unknown-key.toml:16:1: unknown key `limits`: `[[workgroup.limit]]` knows `window`, `time_zone`, `limit`, `quota`, `buffer`, `share`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`
-        unknown-key.toml:18:2: unknown key `workgroups`: a policy knows `mail`, `defaults`, `workgroup`"#]],
+        unknown-key.toml:18:2: unknown key `workgroups`: a policy knows `mail`, `defaults`, `submitters`, `workgroup`"#]],
     );
 }
 
@@ -626,7 +626,7 @@ warn = "96 %"
         expect![[r#"
             `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
             10-mail.toml:2:10: `sender`: `watchdog` is not a mail address: write it as `name@example.com`
-            10-mail.toml:4:2: unknown key `mial`: a policy knows `mail`, `defaults`, `workgroup`
+            10-mail.toml:4:2: unknown key `mial`: a policy knows `mail`, `defaults`, `submitters`, `workgroup`
             20-etl.toml:4:1: unknown key `colour`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`, `limit`
             20-etl.toml:7:9: `limit`: `700` has no unit: write for example `700 GB` (10^9 bytes) or `700 GiB` (2^30 bytes)
             20-etl.toml:9:10: `window`: `1 fortnight` is not a window: write a rolling one as a multiple of 5 minutes from 15 minutes to 7 days, such as `1h` or `24h`, or `calendar hour` or `calendar day`
@@ -685,6 +685,7 @@ fn show(policy: &Policy) -> String {
     let who = |list: &[Who]| {
         let names = list.iter().map(|who| match who {
             Who::Admins => "admins".to_owned(),
+            Who::Submitters => "submitters".to_owned(),
             Who::Owner => "owner".to_owned(),
             Who::Address(address) => address.to_string(),
         });
