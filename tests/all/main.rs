@@ -7,3 +7,5 @@ mod workspace;
 mod scenarios;
 #[cfg(feature = "local-aws")]
 mod shipped;
+#[cfg(feature = "local-aws")]
+mod submitters;

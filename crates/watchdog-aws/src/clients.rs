@@ -33,10 +33,14 @@ const ATTEMPTS: u32 = 4;
 pub struct Clients {
     /// Workgroups.
     pub athena: aws_sdk_athena::Client,
+    /// Who called what.
+    pub cloudtrail: aws_sdk_cloudtrail::Client,
     /// Metrics.
     pub cloudwatch: aws_sdk_cloudwatch::Client,
     /// The state table.
     pub dynamodb: aws_sdk_dynamodb::Client,
+    /// Users' tags.
+    pub iam: aws_sdk_iam::Client,
     /// Mail.
     pub ses: aws_sdk_ses::Client,
     /// The policy.
@@ -81,8 +85,10 @@ impl Clients {
         let ses = aws_sdk_ses::Client::from_conf(ses.retry_config(RetryConfig::disabled()).build());
         Self {
             athena: client!(aws_sdk_athena),
+            cloudtrail: client!(aws_sdk_cloudtrail),
             cloudwatch: client!(aws_sdk_cloudwatch),
             dynamodb: client!(aws_sdk_dynamodb),
+            iam: client!(aws_sdk_iam),
             ses,
             ssm: client!(aws_sdk_ssm),
             region: config.region().map_or_else(String::new, ToString::to_string),

@@ -13,6 +13,7 @@ mod place;
 mod check;
 mod run;
 mod status;
+mod who;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Check(args) => check::check(&args),
         Command::Status(args) => waiting(status::status(&args)),
         Command::Run(args) => waiting(run::run(&args)),
+        Command::Who(args) => waiting(who::who(&args)),
         Command::Completions { shell } => {
             // Into memory first: `generate` panics where its writer fails, and a closed pipe is nobody's fault.
             let mut script = Vec::new();

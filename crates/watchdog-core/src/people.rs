@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::alert::{Heard, short};
 use crate::bytes::{Bytes, Units};
@@ -15,11 +15,8 @@ use crate::percent::whole_percent;
 use crate::policy::{Address, MailRules, Submitters};
 use crate::principal::Principal;
 use crate::queries::{Execution, Executions, Reconciliation, sum};
+use crate::submitter::LAG;
 use crate::window::Span;
-
-/// How long CloudTrail may take. It speaks of about five minutes and promises nothing; fifteen used to be documented. After twice
-/// that a record that is not there will hardly come.
-const LAG: SignedDuration = SignedDuration::from_mins(30);
 
 /// All that was found out about the executions of one workgroup, before anything is concluded.
 #[derive(Debug, Clone, Default)]
@@ -107,7 +104,7 @@ impl Shares {
     pub fn of(
         gathered: &Gathered,
         span: Span,
-        metric: Bytes,
+        metric: Option<Bytes>,
         at: Timestamp,
         rules: &Submitters,
         mail: &MailRules,
@@ -179,11 +176,13 @@ impl Shares {
     pub fn reconciled(&self, units: Units) -> Vec<String> {
         let sums = &self.sums;
         let total = sums.queries.human(units);
-        let off = Bytes::new(u64::try_from(sums.difference().unsigned_abs()).unwrap_or(u64::MAX)).human(units);
+        let off = |by: i128| Bytes::new(u64::try_from(by.unsigned_abs()).unwrap_or(u64::MAX)).human(units);
+        let adds_up = format!("Athena's list of queries adds up to {total}");
         let mut notes = vec![match sums.difference() {
-            0 => format!("Athena's list of queries adds up to {total}, as the metric says."),
-            1.. => format!("Athena's list of queries adds up to {total}, {off} less than the metric says."),
-            _ => format!("Athena's list of queries adds up to {total}, {off} more than the metric says so far."),
+            None => format!("{adds_up}; what the metric says is not known."),
+            Some(0) => format!("{adds_up}, as the metric says."),
+            Some(by @ 1..) => format!("{adds_up}, {} less than the metric says.", off(by)),
+            Some(by) => format!("{adds_up}, {} more than the metric says so far.", off(by)),
         }];
         if sums.without_bytes > 0 {
             notes.push(format!("Of {} of them Athena does not say what they scanned.", sums.without_bytes));

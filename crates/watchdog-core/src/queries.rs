@@ -82,8 +82,8 @@ pub struct Executions {
 /// What the executions add up to, beside what the metric says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reconciliation {
-    /// `ProcessedBytes` in the window.
-    pub metric: Bytes,
+    /// `ProcessedBytes` in the window; `None` where it is not known.
+    pub metric: Option<Bytes>,
     /// The sum of the executions that ended in it.
     pub queries: Bytes,
     /// Executions in that sum whose bytes Athena does not know.
@@ -177,7 +177,7 @@ impl Executions {
     }
 
     /// What the landed ones add up to, beside what the metric says.
-    pub fn reconcile(&self, metric: Bytes) -> Reconciliation {
+    pub fn reconcile(&self, metric: Option<Bytes>) -> Reconciliation {
         Reconciliation {
             metric,
             queries: sum(&self.landed),
@@ -193,14 +193,15 @@ pub fn sum<'a>(executions: impl IntoIterator<Item = &'a Execution>) -> Bytes {
 }
 
 impl Reconciliation {
-    /// The metric less the queries: negative where the queries have more, as they do until the metric's last datapoints arrive.
-    pub fn difference(&self) -> i128 {
-        i128::from(self.metric.get()) - i128::from(self.queries.get())
+    /// The metric less the queries: negative where the queries have more, as they do until the metric's last datapoints arrive;
+    /// `None` where the metric is not known.
+    pub fn difference(&self) -> Option<i128> {
+        Some(i128::from(self.metric?.get()) - i128::from(self.queries.get()))
     }
 
     /// The larger of the two: shares are taken of it, so that nobody's share is more than the whole, nor grows because a part
     /// of the list could not be read.
     pub fn whole(&self) -> Bytes {
-        self.metric.max(self.queries)
+        self.queries.max(self.metric.unwrap_or(Bytes::ZERO))
     }
 }

@@ -3,12 +3,16 @@
 //! Records come as an object, as JSON text inside `LookupEvents`, and inside an EventBridge event, and any of their fields may be missing.
 //! What can be understood is understood; a record that cannot is named and counted, and stops nothing.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::instant;
 use crate::principal::{Principal, bounded};
 use crate::untrusted::plain;
+
+/// How long CloudTrail may take. It speaks of about five minutes and promises nothing; fifteen used to be documented. After twice
+/// that a record that is not there will hardly come.
+pub const LAG: SignedDuration = SignedDuration::from_mins(30);
 
 /// The call that submits a query.
 pub const START: &str = "StartQueryExecution";

@@ -2,14 +2,17 @@
 
 use jiff::Timestamp;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use watchdog_aws::clients::Clients;
+use watchdog_aws::dynamodb::Table;
 use watchdog_aws::gather::PolicySource;
 use watchdog_aws::pass::{self, RunError, Settings};
 use watchdog_core::catalogue::Catalogue;
 use watchdog_core::event::Invocation;
 use watchdog_core::report::RunReport;
+use watchdog_core::submitter::{self, Reading, Unreadable};
 
 use crate::log;
 
@@ -28,6 +31,28 @@ struct Environment {
     state_table: String,
     /// The stack's name, for mails: the function's own has letters at its end that nobody chose.
     name: String,
+    /// Whether the stack has the feed of submitters.
+    feed: bool,
+}
+
+/// What an invocation answers.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// A run.
+    Run(Box<RunReport>),
+    /// An event of the feed.
+    Fed(Fed),
+}
+
+/// What became of an event of the feed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fed {
+    /// The id of the query whose submitter was written down.
+    Remembered(String),
+    /// Why nothing was.
+    PassedOver(String),
 }
 
 /// Why an invocation failed: a stable word for alarms and scripts, and a sentence for people.
@@ -52,6 +77,7 @@ impl Function {
                 policy_path: required("POLICY_PATH")?,
                 state_table: required("STATE_TABLE")?,
                 name: required("WATCHDOG_NAME")?,
+                feed: std::env::var("SUBMITTER_FEED").is_ok_and(|value| value == "true"),
             })
         };
         let settings = environment();
@@ -59,13 +85,16 @@ impl Function {
     }
 
     /// Handles one event.
-    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<RunReport, Failure> {
+    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, Failure> {
+        if let Some(reading) = submitter::read_event(&event.payload) {
+            return self.fed(reading).await.map(Answer::Fed);
+        }
         let name = event.context.env_config.function_name.clone();
         let result = self.run(&event.payload, &event.context).await;
         match result {
             Ok(report) => {
                 log::run(&name, &report, None);
-                Ok(report)
+                Ok(Answer::Run(Box::new(report)))
             }
             Err((failure, report)) => {
                 match report {
@@ -73,6 +102,32 @@ impl Function {
                     None => tracing::error!(error_type = failure.word, "{}", failure.message),
                 }
                 Err(failure)
+            }
+        }
+    }
+
+    /// Writes down who submitted a query. A record that cannot be read is named in the log and stops nothing: a retry would read the
+    /// same. A table that cannot be written is a failure, and EventBridge's retries help.
+    async fn fed(&self, reading: Result<Reading, Unreadable>) -> Result<Fed, Failure> {
+        let submission = match reading {
+            Ok(Reading::Submitted(submission)) => submission,
+            Ok(Reading::Refused) => {
+                return Ok(Fed::PassedOver("the call had no answer, so no query came of it".to_owned()));
+            }
+            Ok(Reading::Foreign) => return Ok(Fed::PassedOver("it is about another call".to_owned())),
+            Err(error) => {
+                tracing::warn!("{error}");
+                return Ok(Fed::PassedOver(error.to_string()));
+            }
+        };
+        let environment = self.settings.clone()?;
+        let table = Table { client: self.clients.dynamodb.clone(), name: environment.state_table };
+        match table.write_submission(&submission, Timestamp::now()).await {
+            Ok(()) => Ok(Fed::Remembered(submission.query)),
+            Err(failure) => {
+                let message = format!("the submitter of `{}` could not be written down: {failure}", submission.query);
+                tracing::error!(error_type = "NotRemembered", "{message}");
+                Err(Failure { word: "NotRemembered".to_owned(), message })
             }
         }
     }
@@ -89,6 +144,7 @@ impl Function {
             // The request id alone is the same for two deliveries of one event, which may be at work at once.
             run_id: format!("{}@{}", context.request_id, now.as_nanosecond()),
             name: environment.name,
+            feed: environment.feed,
             deadline: deadline.unwrap_or(now),
         };
         let mut catalogue = self.catalogue.lock().await;

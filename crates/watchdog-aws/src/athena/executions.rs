@@ -6,6 +6,7 @@ use aws_sdk_athena::Client;
 use aws_sdk_athena::primitives::DateTime;
 use aws_sdk_athena::types::QueryExecution;
 use jiff::Timestamp;
+use tokio::time::{Instant, timeout_at};
 use watchdog_core::bytes::Bytes;
 use watchdog_core::queries::{Execution, Kind, LONGEST_QUERY, State};
 
@@ -15,13 +16,18 @@ use crate::pace::Paces;
 const LIST: &str = "athena:ListQueryExecutions";
 const GET: &str = "athena:BatchGetQueryExecution";
 
-/// Ids in a page of the list, and in a request for details: Athena's bound of both.
+/// Ids in a page of the list: Athena's bound.
 const PAGE: i32 = 50;
+/// Ids in a request for details: Athena's bound, too.
+const MOST_IDS: usize = 50;
 /// Pages of one workgroup: 2,000 executions, in about eight seconds at the pace that is left to us. The newest come first, so what
 /// is beyond them is what a person cares for least; that it was cut is said.
 const MOST_PAGES: usize = 40;
 /// How often ids are asked for again that Athena did not get to. They are throttled parts of a call that succeeded.
 const TRIES: usize = 3;
+/// Characters kept of a query's text, of the 262,144 that it may have: a mail shows a few hundred, and two thousand of them at once must
+/// fit the function's memory.
+const LONGEST_SQL: usize = 500;
 /// Share of the expected bytes, in percent, that is enough to stop looking further back for a long query.
 const ENOUGH: u128 = 95;
 
@@ -41,6 +47,8 @@ pub struct Found {
 pub enum Cut {
     /// There are more than are read in one run.
     TooMany,
+    /// The time for it was up.
+    TooLate,
     /// AWS failed on the way. What was read before is there.
     Failed(AwsFailure),
 }
@@ -56,32 +64,52 @@ pub async fn executions(
     workgroup: &str,
     since: Timestamp,
     expected: Option<Bytes>,
+    until: Instant,
 ) -> Found {
     let mut found = Found::default();
     let mut known: BTreeSet<String> = BTreeSet::new();
     let mut token = None;
     let mut landed: u128 = 0;
     for _ in 0..MOST_PAGES {
-        paces.list_queries.take().await;
-        let list = client.list_query_executions().work_group(workgroup).max_results(PAGE);
-        let page = match list.set_next_token(token).send().await {
-            Ok(page) => page,
-            Err(error) => {
+        let list = client.list_query_executions().work_group(workgroup).max_results(PAGE).set_next_token(token);
+        let page = async {
+            paces.list_queries.take().await;
+            list.send().await
+        };
+        let page = match timeout_at(until, page).await {
+            Ok(Ok(page)) => page,
+            Ok(Err(error)) => {
                 found.cut = Some(Cut::Failed(AwsFailure::of(LIST, &error)));
+                return found;
+            }
+            Err(_) => {
+                found.cut = Some(Cut::TooLate);
                 return found;
             }
         };
         let ids = page.query_execution_ids.unwrap_or_default();
         let new: Vec<String> = ids.into_iter().filter(|id| known.insert(id.clone())).collect();
-        let details = details(client, paces, workgroup, new, &mut found.unread).await;
-        let (executions, failure) = details;
+        let mut executions = Vec::new();
+        let mut cut = None;
+        // One request for a page: AWS keeps to the page size, and what stands in for it in tests may not.
+        for ids in new.chunks(MOST_IDS) {
+            let ids = ids.to_vec();
+            let details = details(client, paces, workgroup, ids, &mut executions, &mut found.unread);
+            cut = match timeout_at(until, details).await {
+                Ok(done) => done.err().map(Cut::Failed),
+                Err(_) => Some(Cut::TooLate),
+            };
+            if cut.is_some() {
+                break;
+            }
+        }
         let oldest = executions.iter().filter_map(|execution| execution.submitted).min();
         let is_older = !executions.is_empty() && executions.iter().all(|execution| execution.is_before(since));
         let inside = executions.iter().filter(|e| e.landed().is_some_and(|landed| landed >= since));
         landed += inside.filter_map(|execution| execution.scanned).map(|bytes| u128::from(bytes.get())).sum::<u128>();
         found.executions.extend(executions);
-        if let Some(failure) = failure {
-            found.cut = Some(Cut::Failed(failure));
+        if cut.is_some() {
+            found.cut = cut;
             return found;
         }
         token = page.next_token;
@@ -95,15 +123,15 @@ pub async fn executions(
     found
 }
 
-/// The details of up to a page of ids, in their order. What Athena leaves undone it is asked for again.
+/// Adds the details of up to a page of ids, in their order. What Athena leaves undone it is asked for again.
 async fn details(
     client: &Client,
     paces: &Paces,
     workgroup: &str,
     ids: Vec<String>,
+    executions: &mut Vec<Execution>,
     unread: &mut BTreeMap<String, String>,
-) -> (Vec<Execution>, Option<AwsFailure>) {
-    let mut executions = Vec::new();
+) -> Result<(), AwsFailure> {
     let order: BTreeMap<String, usize> = ids.iter().enumerate().map(|(i, id)| (id.clone(), i)).collect();
     let mut left = ids;
     let mut refused = BTreeMap::new();
@@ -113,13 +141,7 @@ async fn details(
         }
         paces.get_queries.take().await;
         let answer = client.batch_get_query_execution().set_query_execution_ids(Some(left.clone())).send().await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) => {
-                executions.sort_by_key(|e: &Execution| order.get(&e.id).copied());
-                return (executions, Some(AwsFailure::of(GET, &error)));
-            }
-        };
+        let answer = answer.map_err(|error| AwsFailure::of(GET, &error))?;
         let answered = answer.query_executions.unwrap_or_default();
         executions.extend(answered.into_iter().filter_map(|answered| execution(answered, workgroup)));
         let got: BTreeSet<&str> = executions.iter().map(|execution| execution.id.as_str()).collect();
@@ -137,7 +159,7 @@ async fn details(
         unread.insert(id, why);
     }
     executions.sort_by_key(|execution| order.get(&execution.id).copied());
-    (executions, None)
+    Ok(())
 }
 
 /// `None` without an id: there is nothing that could be said of it, and its id is then unread.
@@ -161,6 +183,6 @@ fn execution(answered: QueryExecution, workgroup: &str) -> Option<Execution> {
         // A negative count is no count.
         scanned: scanned.and_then(|bytes| u64::try_from(bytes).ok()).map(Bytes::new),
         kind: Kind::read(answered.statement_type.as_ref().map(|kind| kind.as_str())),
-        sql: answered.query,
+        sql: answered.query.map(|sql| sql.chars().take(LONGEST_SQL).collect()),
     })
 }

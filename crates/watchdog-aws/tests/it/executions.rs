@@ -33,6 +33,10 @@ fn paces() -> Paces {
     Paces { list_queries: quick(), get_queries: quick(), lookup_events: quick() }
 }
 
+fn later() -> tokio::time::Instant {
+    tokio::time::Instant::now() + Duration::from_secs(60)
+}
+
 fn now() -> Timestamp {
     at("2026-03-01T14:05:00Z")
 }
@@ -129,7 +133,7 @@ fn athena(queries: Vec<Query>, faults: Faults) -> Athena {
 
 async fn look(athena: &Athena, expected: Option<u64>) -> Found {
     let since = now() - SignedDuration::from_mins(60);
-    executions(&athena.client, &paces(), "exploratory", since, expected.map(Bytes::new)).await
+    executions(&athena.client, &paces(), "exploratory", since, expected.map(Bytes::new), later()).await
 }
 
 fn ids(found: &Found) -> Vec<&str> {
@@ -255,7 +259,7 @@ async fn every_field_may_be_absent_and_none_becomes_a_zero() {
         BatchGetQueryExecutionOutput::builder().set_query_executions(answer.lock().unwrap().take()).build()
     });
     let client = mock_client!(aws_sdk_athena, RuleMode::MatchAny, [&list, &get]);
-    let found = executions(&client, &paces(), "exploratory", now(), None).await;
+    let found = executions(&client, &paces(), "exploratory", now(), None, later()).await;
     let [bare, odd] = found.executions.as_slice() else { panic!("{found:?}") };
     assert_eq!(
         (bare.workgroup.as_str(), bare.state, bare.scanned, bare.submitted),
@@ -274,9 +278,20 @@ async fn a_thousand_executions_take_a_few_seconds_at_the_pace_that_is_left_to_us
     let athena = athena(busy, Faults::default());
     let start = tokio::time::Instant::now();
     let paces = Paces::default();
-    let found = executions(&athena.client, &paces, "exploratory", now() - SignedDuration::from_mins(60), None).await;
+    let found =
+        executions(&athena.client, &paces, "exploratory", now() - SignedDuration::from_mins(60), None, later()).await;
     assert_eq!((found.executions.len(), found.cut), (1050, None));
     assert_eq!((*athena.lists.lock().unwrap(), athena.gets.lock().unwrap().len()), (21, 21));
     assert!((3250..3300).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
     assert_eq!(paces.list_queries.waited(), start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_time_is_up_it_says_so_and_keeps_what_it_has() {
+    let athena = athena((0..5000).map(|i| query(i, 10, Some(9), 1)).collect(), Faults::default());
+    let until = tokio::time::Instant::now() + Duration::from_secs(3);
+    let since = now() - SignedDuration::from_mins(60);
+    let found = executions(&athena.client, &Paces::default(), "exploratory", since, None, until).await;
+    // A burst of eight pages, then one every quarter of a second.
+    assert_eq!((found.executions.len(), found.cut), (50 * 20, Some(Cut::TooLate)));
 }

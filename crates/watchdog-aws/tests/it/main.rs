@@ -9,6 +9,7 @@ mod failure;
 mod pass;
 
 mod ssm;
+mod submitters;
 
 fn at(text: &str) -> jiff::Timestamp {
     text.parse().unwrap()

@@ -2,7 +2,7 @@
 
 use expect_test::{expect, expect_file};
 
-use super::{POLICY, check, file, output, shown, watchdog};
+use super::{POLICY, check, file, nowhere, output, shown, watchdog};
 
 #[test]
 fn help_has_examples() {
@@ -11,6 +11,7 @@ fn help_has_examples() {
         (&["check", "--help"], expect_file!["help/check.txt"]),
         (&["status", "--help"], expect_file!["help/status.txt"]),
         (&["run", "--help"], expect_file!["help/run.txt"]),
+        (&["who", "--help"], expect_file!["help/who.txt"]),
         (&["completions", "--help"], expect_file!["help/completions.txt"]),
     ] {
         let output = output(watchdog(args), "");
@@ -24,7 +25,7 @@ fn completions_know_the_commands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let text = shown(&output(watchdog(&["completions", shell]), ""));
         assert!(text.starts_with("exit 0\n--- stdout\n"), "{text}");
-        for word in ["check", "status", "run", "dry-run", "policy-path"] {
+        for word in ["check", "status", "run", "who", "dry-run", "policy-path"] {
             assert!(text.contains(word), "{shell} lacks {word}");
         }
     }
@@ -240,4 +241,15 @@ fn a_profile_beside_a_key() {
         error: `--profile prod` and the environment variable `AWS_ACCESS_KEY_ID` name different credentials: leave out the one, or unset the other
     "#]],
     );
+}
+
+#[test]
+fn who_of_which_workgroup_and_how_far_back() {
+    check(watchdog(&["who"]), &expect![[""]]);
+    check(watchdog(&["who", "--workgroup", "team-*"]), &expect![[""]]);
+    check(watchdog(&["who", "--workgroup", "two words"]), &expect![[""]]);
+    check(watchdog(&["who", "--workgroup", "exploratory", "--since", "60"]), &expect![[""]]);
+    check(watchdog(&["who", "--workgroup", "exploratory", "--since", "30d"]), &expect![[""]]);
+    let policy = file("who/policy.toml", POLICY);
+    check(nowhere(&["who", "--workgroup", "exploratory", "--policy", &policy]), &expect![[""]]);
 }

@@ -680,6 +680,28 @@ fn too_many_patterns_and_people() {
     );
 }
 
+#[test]
+fn bad_submitters_rules() {
+    check_bad("submitters-rules", expect![[""]]);
+}
+
+#[test]
+fn submitters_of_several_documents_are_merged_person_by_person() {
+    let first = format!(
+        "{MAIL}[submitters]\nshare_floor = \"3 %\"\npeople = {{ \"user/ann\" = \"ann@example.com\", \"user/bob\" = \"old@example.com\" }}\n"
+    );
+    let second = "[submitters]\nshow_sql = true\n[submitters.people]\n\"user/bob\" = \"bob@example.com\"\n[[workgroup]]\nname = \"*\"\nper_query_cutoff = \"1 GB\"\n";
+    let policy = Policy::parse(&[document("1", &first), document("2", second)]).unwrap();
+    let rules = policy.submitters;
+    let people: Vec<_> = rules.people.iter().map(|(key, address)| format!("{key} {address}")).collect();
+    assert_eq!(people, ["user/ann ann@example.com", "user/bob bob@example.com"]);
+    assert_eq!(
+        (rules.share_floor.to_string().as_str(), rules.bytes_floor.get(), rules.show_sql),
+        ("3 %", 1_000_000_000, true)
+    );
+    assert_eq!(rules.repeat_every, jiff::SignedDuration::from_hours(1));
+}
+
 /// What a good policy means, in a form that shows every number.
 fn show(policy: &Policy) -> String {
     let who = |list: &[Who]| {

@@ -30,7 +30,7 @@ fn hour() -> Span {
 fn check(executions: Vec<Execution>, expected: Expect) {
     let found = Executions::inside(hour(), executions);
     let ids = |all: &[Execution]| all.iter().map(|e| e.id.as_str()).collect::<Vec<_>>().join(" ");
-    let sums = found.reconcile(Bytes::new(1000));
+    let sums = found.reconcile(Some(Bytes::new(1000)));
     expected.assert_eq(&format!(
         "landed: {}; in flight: {}; untimed: {}; {} bytes, {} without, {} off",
         ids(&found.landed),
@@ -38,7 +38,7 @@ fn check(executions: Vec<Execution>, expected: Expect) {
         found.untimed,
         sums.queries.get(),
         sums.without_bytes,
-        sums.difference()
+        sums.difference().unwrap()
     ));
 }
 
@@ -109,9 +109,10 @@ fn a_state_that_nobody_knows_is_judged_by_whether_it_has_ended() {
 fn sums_beyond_everything_stop_there() {
     let huge = |id: &str| execution(id, State::Succeeded, "13:10", "13:20", Some(u64::MAX));
     let found = Executions::inside(hour(), [huge("a"), huge("b")]);
-    let sums = found.reconcile(Bytes::new(5));
+    let sums = found.reconcile(Some(Bytes::new(5)));
     assert_eq!(sums.whole(), Bytes::new(u64::MAX));
-    assert_eq!(sums.difference(), 5 - i128::from(u64::MAX));
+    assert_eq!(sums.difference(), Some(5 - i128::from(u64::MAX)));
+    assert_eq!(found.reconcile(None).difference(), None);
 }
 
 proptest! {
