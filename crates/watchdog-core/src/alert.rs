@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::bytes::Bytes;
 use crate::policy::{Address, Limit};
 use crate::queries::Execution;
+use crate::submitter::GIVE_UP;
 use crate::verdict::Level;
 use crate::window::Span;
 
@@ -134,8 +135,6 @@ pub struct Waiting {
 /// Queries remembered of one person, or waited for. With the alert's other records this stays a small part of an item of the table
 /// (400 KB): fifty people times a hundred ids of eight letters are some 60 KB.
 const MOST_QUERIES: usize = 100;
-/// How long a submitter is waited for once the alert is over: four times what CloudTrail is said to take at its slowest.
-const WAIT: SignedDuration = SignedDuration::from_hours(2);
 
 /// A query's id as it is remembered: eight of its 32 random hexadecimal digits, of which two in a window hardly ever meet.
 pub fn short(id: &str) -> String {
@@ -219,7 +218,7 @@ impl Record {
     /// Forgets of which queries people have heard that have left every window of the length `memory`, and whoever was waited for too long.
     pub fn forget(&mut self, at: Timestamp, memory: SignedDuration) {
         self.heard.retain(|_, heard| at.duration_since(heard.at) <= memory);
-        self.waiting.take_if(|waiting| waiting.queries.is_empty() || at.duration_since(waiting.at) > WAIT);
+        self.waiting.take_if(|waiting| waiting.queries.is_empty() || at.duration_since(waiting.at) > GIVE_UP);
     }
 
     /// The record after this run's sighting. Tells nobody.

@@ -12,7 +12,7 @@ use crate::bytes::Bytes;
 use crate::identity::Tag;
 use crate::principal::Principal;
 use crate::queries::Execution;
-use crate::submitter::LAG;
+use crate::submitter::GIVE_UP;
 use crate::usage::Listed;
 
 /// How long knowledge counts as fresh. `ListMetrics` itself lags by up to 15 minutes, so asking sooner gains little; and a
@@ -75,7 +75,7 @@ impl KnownSubmitters {
     /// Whether a record that is not there by `now` will not come any more.
     pub fn is_settled(execution: &Execution, now: Timestamp) -> bool {
         let submitted = execution.submitted.or(execution.completed);
-        submitted.is_some_and(|submitted| now.duration_since(submitted) >= LAG)
+        submitted.is_some_and(|submitted| now.duration_since(submitted) >= GIVE_UP)
     }
 }
 

@@ -14,6 +14,10 @@ use crate::untrusted::plain;
 /// that a record that is not there will hardly come.
 pub const LAG: SignedDuration = SignedDuration::from_mins(30);
 
+/// After this long a record that is not there is looked for no more: eight times the slowest that was ever documented.
+/// Until then whoever it is of is still told, also where the alert is over by then.
+pub const GIVE_UP: SignedDuration = SignedDuration::from_hours(2);
+
 /// The call that submits a query.
 pub const START: &str = "StartQueryExecution";
 /// Its service, in records and in EventBridge.

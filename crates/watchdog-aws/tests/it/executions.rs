@@ -33,6 +33,10 @@ fn paces() -> Paces {
     Paces { list_queries: quick(), get_queries: quick(), lookup_events: quick() }
 }
 
+fn code(code: &str) -> ErrorMetadata {
+    ErrorMetadata::builder().code(code).build()
+}
+
 fn later() -> tokio::time::Instant {
     tokio::time::Instant::now() + Duration::from_secs(60)
 }
@@ -93,8 +97,9 @@ fn athena(queries: Vec<Query>, faults: Faults) -> Athena {
         let page: usize = input.next_token().map_or(0, |token| token.parse().unwrap());
         *counted.lock().unwrap() += 1;
         if fails_at.is_some_and(|at| page >= at) {
-            let error = ErrorMetadata::builder().code("ThrottlingException").message("slow down").build();
-            return MockResponse::Error(ListQueryExecutionsError::generic(error));
+            let error =
+                InternalServerException::builder().message("oops").meta(code("InternalServerException")).build();
+            return MockResponse::Error(ListQueryExecutionsError::InternalServerException(error));
         }
         let rest = &ids[page * 50..];
         let (now, more) = rest.split_at(rest.len().min(50));
@@ -179,7 +184,7 @@ async fn bytes_that_are_missing_are_looked_for_as_far_back_as_a_query_can_run() 
     let athena = athena(queries, Faults::default());
     let found = look(&athena, Some(1_000_060)).await;
     assert!(ids(&found).contains(&"giant"));
-    assert_eq!(*athena.lists.lock().unwrap(), 4, "and not further than that");
+    assert_eq!(*athena.lists.lock().unwrap(), 5, "one whole older page, and not further than that");
 }
 
 #[tokio::test]
@@ -219,7 +224,7 @@ async fn a_failure_on_the_way_keeps_what_was_read() {
     let found = look(&athena_fails, None).await;
     assert_eq!(found.executions.len(), 50);
     let Some(Cut::Failed(failure)) = found.cut else { panic!("{:?}", found.cut) };
-    assert_eq!((failure.operation, failure.code.as_str()), ("athena:ListQueryExecutions", "ThrottlingException"));
+    assert_eq!((failure.operation, failure.code.as_str()), ("athena:ListQueryExecutions", "InternalServerException"));
 
     let athena = athena(minutely("q", 1, 5), Faults { get_fails: true, ..Faults::default() });
     let found = look(&athena, None).await;

@@ -1,7 +1,7 @@
 //! Whole runs that look for submitters: the real clients against a small world of queries, records, users and a table in memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use aws_sdk_athena::operation::batch_get_query_execution::{BatchGetQueryExecutionInput, BatchGetQueryExecutionOutput};
 use aws_sdk_athena::operation::get_work_group::GetWorkGroupOutput;
@@ -91,12 +91,14 @@ fn user(name: &str) -> Value {
 }
 
 fn session(role: &str, session: &str) -> Value {
+    let is_sso = role.starts_with("AWSReservedSSO_");
+    let path = if is_sso { "aws-reserved/sso.amazonaws.com/eu-central-1/" } else { "" };
     json!({
         "type": "AssumedRole",
         "principalId": format!("AROAEXAMPLE:{session}"),
         "arn": format!("arn:aws:sts::123456789012:assumed-role/{role}/{session}"),
         "sessionContext": {"sessionIssuer": {
-            "type": "Role", "userName": role, "arn": format!("arn:aws:iam::123456789012:role/{role}"),
+            "type": "Role", "userName": role, "arn": format!("arn:aws:iam::123456789012:role/{path}{role}"),
         }},
     })
 }
@@ -109,6 +111,8 @@ struct World {
     tags: BTreeMap<String, String>,
     /// CloudTrail refuses.
     denied: bool,
+    /// Calls that look for submitters.
+    calls: BTreeMap<&'static str, u32>,
     table: BTreeMap<(String, String), HashMap<String, AttributeValue>>,
     /// Recipient and text of each mail.
     mails: Vec<(String, String)>,
@@ -129,6 +133,12 @@ impl World {
 
 type Shared = Arc<Mutex<World>>;
 
+fn called<'w>(world: &'w Shared, operation: &'static str) -> MutexGuard<'w, World> {
+    let mut world = world.lock().unwrap();
+    *world.calls.entry(operation).or_default() += 1;
+    world
+}
+
 fn athena(world: &Shared) -> aws_sdk_athena::Client {
     use aws_sdk_athena::Client;
     let names = mock!(Client::list_work_groups).then_output(|| {
@@ -141,7 +151,7 @@ fn athena(world: &Shared) -> aws_sdk_athena::Client {
     });
     let seen = world.clone();
     let list = mock!(Client::list_query_executions).then_compute_output(move |input: &ListQueryExecutionsInput| {
-        let world = seen.lock().unwrap();
+        let world = called(&seen, "ListQueryExecutions");
         let mut all: Vec<&Query> = world.queries.iter().filter(|q| after(q.submitted) <= world.now()).collect();
         all.sort_by_key(|query| -query.submitted);
         let from: usize = input.next_token().map_or(0, |token| token.parse().unwrap());
@@ -152,7 +162,7 @@ fn athena(world: &Shared) -> aws_sdk_athena::Client {
     let seen = world.clone();
     let details =
         mock!(Client::batch_get_query_execution).then_compute_output(move |input: &BatchGetQueryExecutionInput| {
-            let world = seen.lock().unwrap();
+            let world = called(&seen, "BatchGetQueryExecution");
             let time = |minute| DateTime::from_secs(after(minute).as_second());
             let one = |id: &String| {
                 let query = world.queries.iter().find(|query| query.id == *id).unwrap();
@@ -212,7 +222,7 @@ fn cloudtrail(world: &Shared) -> aws_sdk_cloudtrail::Client {
     let seen = world.clone();
     let lookup =
         mock!(aws_sdk_cloudtrail::Client::lookup_events).then_compute_response(move |input: &LookupEventsInput| {
-            let world = seen.lock().unwrap();
+            let world = called(&seen, "LookupEvents");
             if world.denied {
                 let denied = ErrorMetadata::builder().code("AccessDeniedException").message("no").build();
                 return MockResponse::Error(LookupEventsError::generic(denied));
@@ -249,7 +259,7 @@ fn cloudtrail(world: &Shared) -> aws_sdk_cloudtrail::Client {
 fn iam(world: &Shared) -> aws_sdk_iam::Client {
     let seen = world.clone();
     let tags = mock!(aws_sdk_iam::Client::list_user_tags).then_compute_response(move |input: &ListUserTagsInput| {
-        let world = seen.lock().unwrap();
+        let world = called(&seen, "ListUserTags");
         match world.tags.get(input.user_name().unwrap()) {
             None => {
                 let error = NoSuchEntityException::builder().message("no such user").build();
@@ -366,6 +376,7 @@ impl Account {
         let now = after(minute);
         self.change(|world| {
             world.now = Some(now);
+            world.calls.clear();
             world.mails.clear();
         });
         let document = watchdog_core::policy::Document { name: "p".to_owned(), text: self.policy.clone() };
@@ -399,12 +410,12 @@ fn set<const N: usize>(people: [&str; N]) -> BTreeSet<String> {
 #[tokio::test(start_paused = true)]
 async fn the_people_whose_queries_use_it_up_are_told_of_their_own_queries_and_of_nobody_elses() {
     let queries = vec![
-        query("aaaaaaaa-1", user("ann"), 10, 50),
-        query("bbbbbbbb-1", user("bob"), 11, 32),
-        query("cccccccc-1", session("etl", "nightly"), 12, 5),
-        query("dddddddd-1", user("dot"), 13, 1),
+        query("aaaaaaa1-q", user("ann"), 10, 50),
+        query("bbbbbbb1-q", user("bob"), 11, 32),
+        query("ccccccc1-q", session("etl", "nightly"), 12, 5),
+        query("ddddddd1-q", user("dot"), 13, 1),
         // Chosen by whoever assumed the role: no mail to that person.
-        query("eeeeeeee-1", session("analyst", "ceo@example.com"), 14, 4),
+        query("eeeeeee1-q", session("analyst", "ceo@example.com"), 14, 4),
     ];
     let tags = [("ann", "ann@example.com"), ("bob", "bob@example.com"), ("dot", "dot@example.com")];
     let mut account = Account::new(queries, &tags);
@@ -413,8 +424,8 @@ async fn the_people_whose_queries_use_it_up_are_told_of_their_own_queries_and_of
     assert_eq!(mailed, set(["ann@example.com", "bob@example.com", "etl@example.com", "ops@example.com"]));
     let ann = account.mail("ann@example.com");
     assert!(ann.contains("Your query scanned 50 GB, 54 % of it."), "{ann}");
-    assert!(ann.contains("query-editor/history/aaaaaaaa-1"), "{ann}");
-    for other in ["bob", "dot", "ceo", "etl", "bbbbbbbb", "payroll"] {
+    assert!(ann.contains("query-editor/history/aaaaaaa1-q"), "{ann}");
+    for other in ["bob", "dot", "ceo", "etl", "bbbbbbb", "payroll"] {
         assert!(!ann.contains(other), "{other} in\n{ann}");
     }
     let ops = account.mail("ops@example.com");
@@ -428,17 +439,16 @@ async fn the_people_whose_queries_use_it_up_are_told_of_their_own_queries_and_of
 
     // The same old queries tell nobody again, within the repeat interval and after it; a new heavy one does.
     assert_eq!(account.run(25).await.0, set([]));
-    account.change(|world| world.queries.push(query("aaaaaaaa-2", user("ann"), 30, 3)));
-    account.change(|world| world.queries.push(query("aaaaaaaa-3", user("ann"), 31, 3)));
+    account.change(|world| world.queries.push(query("aaaaaaa2-q", user("ann"), 22, 2)));
     assert_eq!(account.run(40).await.0, set([]), "not within the interval");
-    account.change(|world| world.queries.push(query("bbbbbbbb-2", user("bob"), 60, 80)));
+    account.change(|world| world.queries.push(query("bbbbbbb2-q", user("bob"), 60, 80)));
     let (mailed, _) = account.run(85).await;
     assert_eq!(mailed, set(["bob@example.com"]), "ann's old ones are no news");
 }
 
 #[tokio::test(start_paused = true)]
 async fn while_cloudtrail_lags_the_admins_hear_at_once_and_the_submitter_as_soon_as_the_record_is_there() {
-    let mut late = query("aaaaaaaa-1", user("ann"), 10, 90);
+    let mut late = query("aaaaaaa1-q", user("ann"), 10, 90);
     late.recorded = Some(24);
     let mut account = Account::new(vec![late], &[("ann", "ann@example.com")]);
     let (mailed, report) = account.run(15).await;
@@ -451,7 +461,7 @@ async fn while_cloudtrail_lags_the_admins_hear_at_once_and_the_submitter_as_soon
 
 #[tokio::test(start_paused = true)]
 async fn a_submitter_is_told_also_when_the_alert_is_over_before_the_record_is_there() {
-    let mut late = query("aaaaaaaa-1", user("ann"), 10, 90);
+    let mut late = query("aaaaaaa1-q", user("ann"), 10, 90);
     // The query is submitted after an hour of running, ends, leaves the window, and only then comes its record.
     late.submitted = 8;
     late.recorded = Some(80);
@@ -471,7 +481,7 @@ async fn a_submitter_is_told_also_when_the_alert_is_over_before_the_record_is_th
 
 #[tokio::test(start_paused = true)]
 async fn where_cloudtrail_cannot_be_asked_the_admins_hear_and_are_told_why() {
-    let mut account = Account::new(vec![query("aaaaaaaa-1", user("ann"), 10, 90)], &[("ann", "ann@example.com")]);
+    let mut account = Account::new(vec![query("aaaaaaa1-q", user("ann"), 10, 90)], &[("ann", "ann@example.com")]);
     account.change(|world| world.denied = true);
     let (mailed, report) = account.run(45).await;
     assert_eq!(mailed, set(["ops@example.com"]));
@@ -482,8 +492,8 @@ async fn where_cloudtrail_cannot_be_asked_the_admins_hear_and_are_told_why() {
 #[tokio::test(start_paused = true)]
 async fn only_allowed_domains_are_ever_mailed_and_the_owner_stands_in() {
     let queries = vec![
-        query("aaaaaaaa-1", user("ann"), 10, 50),
-        query("bbbbbbbb-1", session("AWSReservedSSO_Analysts_0123456789abcdef", "eve@evil.example"), 11, 40),
+        query("aaaaaaa1-q", user("ann"), 10, 50),
+        query("bbbbbbb1-q", session("AWSReservedSSO_Analysts_0123456789abcdef", "eve@evil.example"), 11, 40),
     ];
     let mut account = Account::new(queries, &[("ann", "ann@example.com.evil.example")]);
     account.policy = POLICY.replace("audience", "owner = \"lead@example.com\"\naudience");
@@ -494,7 +504,7 @@ async fn only_allowed_domains_are_ever_mailed_and_the_owner_stands_in() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_is_looked_for_where_nobody_is_to_be_told() {
-    let mut account = Account::new(vec![query("aaaaaaaa-1", user("ann"), 10, 30)], &[]);
+    let mut account = Account::new(vec![query("aaaaaaa1-q", user("ann"), 10, 30)], &[]);
     let (mailed, report) = account.run(20).await;
     assert_eq!((mailed, report.submitters.len()), (set([]), 0));
     assert!(
@@ -506,13 +516,13 @@ async fn nobody_is_looked_for_where_nobody_is_to_be_told() {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_feed_has_written_down_is_not_looked_up() {
-    let mut unrecorded = query("aaaaaaaa-1", user("ann"), 10, 90);
+    let mut unrecorded = query("aaaaaaa1-q", user("ann"), 10, 90);
     unrecorded.recorded = None;
     let mut account = Account::new(vec![unrecorded], &[("ann", "ann@example.com")]);
     account.feed = true;
     let table = Table { client: account.clients.dynamodb.clone(), name: "t".to_owned() };
     let submission = Submission {
-        query: "aaaaaaaa-1".to_owned(),
+        query: "aaaaaaa1-q".to_owned(),
         workgroup: "exploratory".to_owned(),
         at: None,
         principal: Principal::User { name: "ann".to_owned() },
@@ -522,7 +532,7 @@ async fn what_the_feed_has_written_down_is_not_looked_up() {
     let (mailed, report) = account.run(15).await;
     assert_eq!((mailed, report.warnings), (set(["ann@example.com"]), Vec::<String>::new()));
     let world = account.world.lock().unwrap();
-    let item = &world.table[&("submitter#aaaaaaaa-1".to_owned(), "principal".to_owned())];
+    let item = &world.table[&("submitter#aaaaaaa1-q".to_owned(), "principal".to_owned())];
     let end: i64 = item["expires_at"].as_n().unwrap().parse().unwrap();
     assert_eq!(
         end,
@@ -553,21 +563,25 @@ async fn a_thousand_queries_by_forty_people() {
     let (mailed, report) = account.run(58).await;
     let took = start.elapsed();
     let sought = &report.submitters[0];
-    println!("{took:?} {:?} {sought:?}", report.calls);
+    let calls = account.world.lock().unwrap().calls.clone();
+    println!("{took:?} {calls:?} {sought:?}");
     // 18 users with a tag, 16 of Identity Center, the one whom the policy maps, and the admins.
     assert_eq!(mailed.len(), 18 + 16 + 1 + 1, "{mailed:?}");
     assert_eq!((sought.queries, sought.named), (1000, 25 * 35));
     assert_eq!(sought.difference_bytes, Some(0));
     assert_eq!(sought.unnamed.values().sum::<usize>(), 1000 - sought.named, "every one explained: {sought:?}");
     assert_eq!(sought.unnamed.len(), 3, "{sought:?}");
-    // Twenty pages and the details of each, and the history; then each user once.
-    let calls = |name: &str| report.calls.get(name).copied().unwrap_or(0);
-    let _ = calls;
+    // Twenty pages and the details of each, twenty of the history; then each user once.
+    let expected =
+        [("ListQueryExecutions", 20), ("BatchGetQueryExecution", 20), ("LookupEvents", 20), ("ListUserTags", 20)];
+    assert_eq!(calls, expected.into());
     assert!(took.as_secs() < 20, "within a run: {took:?}");
 
     // In the next run everything is known already: no page of history, no tag.
     let start = tokio::time::Instant::now();
     let (mailed, _) = account.run(59).await;
     assert_eq!(mailed, set([]));
-    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    let calls = account.world.lock().unwrap().calls.clone();
+    assert_eq!(calls, [("ListQueryExecutions", 20), ("BatchGetQueryExecution", 20)].into());
+    assert!(start.elapsed().as_secs() < 6, "{:?}", start.elapsed());
 }

@@ -104,7 +104,7 @@ impl<'a> Submitting<'a> {
         });
         record.forget(at, memory);
         let Some(shares) = self.shares else { return };
-        let unknown = |party: &&Party| party.whose == Whose::Unrecorded(Missing::NotYet);
+        let unknown = |party: &&Party| matches!(party.whose, Whose::Unrecorded(_));
         if let (Some(story), Some((_, span, used)), true) = (record.story, case.limit, self.is_audience) {
             let heavy = shares.parties.iter().filter(unknown).filter(|party| party.is_heavy);
             let queries = heavy.flat_map(Party::ids);
