@@ -8,7 +8,7 @@ use watchdog_core::people::Party;
 use watchdog_core::policy::MailRules;
 
 use super::Who;
-use crate::out::{Page, count, moment, printable};
+use crate::out::{Page, moment, printable};
 
 /// Characters of a name in its column; longer ones push what follows to the right, and are still there in full.
 const LONGEST_NAME: usize = 48;
@@ -85,11 +85,11 @@ fn count_queries(n: usize) -> String {
 
 fn row(party: &Party, percent: u64) -> Row {
     let running = party.in_flight.len();
-    let running = if running == 0 { String::new() } else { format!(" + {}", count(running, "running")) };
+    let running = if running == 0 { String::new() } else { format!(" + {running} running") };
     Row {
         share: format!("{percent} %"),
         bytes: party.bytes.human(Units::Decimal),
-        queries: format!("{}{}", party.landed.len(), running.trim_end_matches('s')),
+        queries: format!("{}{}", party.landed.len(), running),
         who: printable(&party.whose.label()).into_owned(),
         how: printable(&party.whose.explained()).into_owned(),
     }

@@ -94,24 +94,170 @@ fn check(shares: &Shares, width: Option<usize>, expected: Expect) {
 
 #[test]
 fn everybody_with_how_they_were_found_and_why_not() {
-    check(&shares(&gathered(), Some(90)), None, expect![[""]]);
+    check(
+        &shares(&gathered(), Some(90)),
+        None,
+        expect![[r#"
+        exploratory in the last 1h, as of 2026-03-01 14:05 UTC
+
+        SHARE  SCANNED        QUERIES  WHO                               HOW
+         55 %    50 GB  1 + 1 running  ann@example.com                   known by the IAM user's tag
+         33 %    30 GB              1  user/bob                          the IAM user has no tag `email`
+          5 %     5 GB              1  role/analyst/ceo@example.com [2J  whoever assumes the role chooses the session's name, which proves nothing
+          1 %     1 GB              1  no record                         CloudTrail has no record of them
+
+        2 of 5 queries (40 %) have a person's name.
+        Athena's list of queries adds up to 86 GB, 4 GB less than the metric says.
+    "#]],
+    );
 }
 
 #[test]
 fn a_narrow_page_puts_the_reasons_below() {
-    check(&shares(&gathered(), Some(86)), Some(80), expect![[""]]);
+    check(
+        &shares(&gathered(), Some(86)),
+        Some(80),
+        expect![[r#"
+        exploratory in the last 1h, as of 2026-03-01 14:05 UTC
+
+        SHARE  SCANNED        QUERIES  WHO
+         58 %    50 GB  1 + 1 running  ann@example.com
+                                       known by the IAM user's tag
+         34 %    30 GB              1  user/bob
+                                       the IAM user has no tag `email`
+          5 %     5 GB              1  role/analyst/ceo@example.com [2J
+                                       whoever assumes the role chooses the session's name, which proves nothing
+          1 %     1 GB              1  no record
+                                       CloudTrail has no record of them
+
+        2 of 5 queries (40 %) have a person's name.
+        Athena's list of queries adds up to 86 GB, as the metric says.
+    "#]],
+    );
 }
 
 #[test]
 fn nobody() {
-    check(&shares(&Gathered::default(), Some(0)), None, expect![[""]]);
+    check(
+        &shares(&Gathered::default(), Some(0)),
+        None,
+        expect![[r#"
+        exploratory in the last 1h, as of 2026-03-01 14:05 UTC
+
+        No query ended in that time, and none is in flight.
+        Athena's list of queries adds up to 0 B, as the metric says.
+    "#]],
+    );
 }
 
 #[test]
 fn json() {
     let shares = shares(&gathered(), Some(90));
     let who = who(&shares, None);
-    expect![[""]].assert_eq(&serde_json::to_string_pretty(&answer::Answer::of(&who)).unwrap());
+    expect![[r#"
+        {
+          "workgroup": "exploratory",
+          "since": "1h",
+          "as_of": "2026-03-01T14:05:00Z",
+          "region": "eu-central-1",
+          "queries": 5,
+          "named": 2,
+          "queries_bytes": 86000000000,
+          "metric_bytes": 90000000000,
+          "difference_bytes": 4000000000,
+          "parties": [
+            {
+              "who": "ann@example.com",
+              "kind": "person",
+              "how": "known by the IAM user's tag",
+              "principals": [
+                "user/ann"
+              ],
+              "bytes": 50000000000,
+              "share_percent": 55,
+              "is_heavy": true,
+              "queries": [
+                {
+                  "id": "a1",
+                  "state": "succeeded",
+                  "submitted": "2026-03-01T13:15:00Z",
+                  "completed": "2026-03-01T13:20:00Z",
+                  "scanned_bytes": 50000000000
+                },
+                {
+                  "id": "a2",
+                  "state": "running",
+                  "submitted": "2026-03-01T13:15:00Z",
+                  "completed": null,
+                  "scanned_bytes": null
+                }
+              ]
+            },
+            {
+              "who": "user/bob",
+              "kind": "unnamed",
+              "how": "the IAM user has no tag `email`",
+              "principals": [
+                "user/bob"
+              ],
+              "bytes": 30000000000,
+              "share_percent": 33,
+              "is_heavy": true,
+              "queries": [
+                {
+                  "id": "b",
+                  "state": "succeeded",
+                  "submitted": "2026-03-01T13:15:00Z",
+                  "completed": "2026-03-01T13:20:00Z",
+                  "scanned_bytes": 30000000000
+                }
+              ]
+            },
+            {
+              "who": "role/analyst/ceo@example.com [2J",
+              "kind": "unnamed",
+              "how": "whoever assumes the role chooses the session's name, which proves nothing",
+              "principals": [
+                "role/analyst/ceo@example.com [2J"
+              ],
+              "bytes": 5000000000,
+              "share_percent": 5,
+              "is_heavy": true,
+              "queries": [
+                {
+                  "id": "c",
+                  "state": "succeeded",
+                  "submitted": "2026-03-01T13:15:00Z",
+                  "completed": "2026-03-01T13:20:00Z",
+                  "scanned_bytes": 5000000000
+                }
+              ]
+            },
+            {
+              "who": "no record",
+              "kind": "unrecorded",
+              "how": "CloudTrail has no record of them",
+              "principals": [],
+              "bytes": 1000000000,
+              "share_percent": 1,
+              "is_heavy": false,
+              "queries": [
+                {
+                  "id": "lost",
+                  "state": "succeeded",
+                  "submitted": "2026-03-01T13:15:00Z",
+                  "completed": "2026-03-01T13:20:00Z",
+                  "scanned_bytes": 1000000000
+                }
+              ]
+            }
+          ],
+          "cut": null,
+          "unrecorded": null,
+          "unread": 0,
+          "warnings": []
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&answer::Answer::of(&who)).unwrap());
 }
 
 #[test]

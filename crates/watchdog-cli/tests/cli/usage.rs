@@ -245,11 +245,66 @@ fn a_profile_beside_a_key() {
 
 #[test]
 fn who_of_which_workgroup_and_how_far_back() {
-    check(watchdog(&["who"]), &expect![[""]]);
-    check(watchdog(&["who", "--workgroup", "team-*"]), &expect![[""]]);
-    check(watchdog(&["who", "--workgroup", "two words"]), &expect![[""]]);
-    check(watchdog(&["who", "--workgroup", "exploratory", "--since", "60"]), &expect![[""]]);
-    check(watchdog(&["who", "--workgroup", "exploratory", "--since", "30d"]), &expect![[""]]);
+    check(
+        watchdog(&["who"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: the following required arguments were not provided:
+          --workgroup <NAME>
+
+        Usage: watchdog who --workgroup <NAME>
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check(
+        watchdog(&["who", "--workgroup", "team-*"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value 'team-*' for '--workgroup <NAME>': one workgroup at a time: write its name without wildcards
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check(
+        watchdog(&["who", "--workgroup", "two words"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value 'two words' for '--workgroup <NAME>': a workgroup's name has 1 to 128 letters, digits, `.`, `_` and `-`
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check(
+        watchdog(&["who", "--workgroup", "exploratory", "--since", "60"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value '60' for '--since <TIME>': write a time from 5 minutes to 7 days with its unit, such as `1h` or `90 min`
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check(
+        watchdog(&["who", "--workgroup", "exploratory", "--since", "30d"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value '30d' for '--since <TIME>': write a time from 5 minutes to 7 days with its unit, such as `1h` or `90 min`
+
+        For more information, try '--help'.
+    "#]],
+    );
     let policy = file("who/policy.toml", POLICY);
-    check(nowhere(&["who", "--workgroup", "exploratory", "--policy", &policy]), &expect![[""]]);
+    check(
+        nowhere(&["who", "--workgroup", "exploratory", "--policy", &policy]),
+        &expect![[r#"
+        exit 3
+        --- stderr
+        error: the workgroup's queries could not be listed: `athena:ListQueryExecutions` failed with `Unreachable`: io error: client error (Connect): tcp connect error: Connection refused (os error 111)
+    "#]],
+    );
 }

@@ -682,7 +682,22 @@ fn too_many_patterns_and_people() {
 
 #[test]
 fn bad_submitters_rules() {
-    check_bad("submitters-rules", expect![[""]]);
+    check_bad(
+        "submitters-rules",
+        expect![[r#"
+        submitters-rules.toml:7:15: `share_floor` is `0.3 %`: it must be from 1 % to 100 %; below that a hundred people and more would be told at once
+        submitters-rules.toml:8:15: `bytes_floor`: `0 GB` is zero: a size must be at least 1 B
+        submitters-rules.toml:9:16: `repeat_every` is `1 min`: write a time from 5 minutes to 30 days with its unit, such as `4h` or `30 min`
+        submitters-rules.toml:10:12: `show_sql` must be `true` or `false`, not the string `"yes"`
+        submitters-rules.toml:11:18: `trusted_roles`: `analyst-*` is no role's name: write it without its path and without wildcards, such as `analyst`
+        submitters-rules.toml:11:31: `trusted_roles`: `arn:aws:iam::123456789012:role/analyst` is no role's name: write it without its path and without wildcards, such as `analyst`
+        submitters-rules.toml:12:27: `trusted_source_identity` must be a list of texts, such as `["analyst"]`, not the string `"analyst"`
+        submitters-rules.toml:13:1: unknown key `threshold`: `[submitters]` knows `people`, `trusted_roles`, `trusted_source_identity`, `share_floor`, `bytes_floor`, `repeat_every`, `show_sql`
+        submitters-rules.toml:16:1: `people`: `ann` names no principal: write `user/NAME`, `role/NAME` for all sessions of a role or `role/NAME/SESSION` for one, `service/NAME`, `identity-center/USER-ID`, `federated/NAME`, `root`, or the ARN of a user, role or session
+        submitters-rules.toml:17:14: `people`: `bob@gmail.com` is outside the allowed domains `example.com`: add `gmail.com` to `allowed_domains`, or remove the address
+        submitters-rules.toml:18:1: `people`: `role/etl/nightly/x` names no principal: write `user/NAME`, `role/NAME` for all sessions of a role or `role/NAME/SESSION` for one, `service/NAME`, `identity-center/USER-ID`, `federated/NAME`, `root`, or the ARN of a user, role or session
+        submitters-rules.toml:19:14: `people` must be a text in quotes, such as `"ann@example.com"`, not the integer `7`"#]],
+    );
 }
 
 #[test]
