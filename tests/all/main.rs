@@ -9,3 +9,5 @@ mod doctor;
 mod scenarios;
 #[cfg(feature = "local-aws")]
 mod shipped;
+#[cfg(feature = "local-aws")]
+mod submitters;

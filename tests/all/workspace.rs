@@ -58,6 +58,7 @@ fn crates_depend_in_one_direction_only() {
 #[test]
 fn every_event_in_the_repository_is_what_its_name_says() {
     use watchdog_core::event::{Invocation, Source};
+    use watchdog_core::submitter::{Reading, read_event};
     let read = |name: &str| {
         let text = fs::read_to_string(root().join("events").join(name)).unwrap();
         Invocation::parse(&serde_json::from_str(&text).unwrap())
@@ -65,6 +66,11 @@ fn every_event_in_the_repository_is_what_its_name_says() {
     assert_eq!(read("schedule-rule.json").unwrap().source, Source::Rule);
     assert_eq!(read("schedule-scheduler.json").unwrap().source, Source::Scheduler);
     assert!(read("dry-run.json").unwrap().dry_run);
+    let text = fs::read_to_string(root().join("events/start-query-execution.json")).unwrap();
+    let event = serde_json::from_str(&text).unwrap();
+    let Some(Ok(Reading::Submitted(submission))) = read_event(&event) else { panic!("no submission") };
+    assert_eq!(submission.query, "5e6f7a80-1b2c-4d3e-8f90-a1b2c3d4e5f6");
+    assert_eq!(submission.principal.to_string(), "role/AWSReservedSSO_Analysts_0123456789abcdef/ann@example.com");
     let foreign = read("foreign-s3.json").unwrap_err().to_string();
     assert!(foreign.contains("a record of `aws:s3`"), "{foreign}");
 }
@@ -99,7 +105,7 @@ fn default_policies() -> Vec<String> {
 
 #[test]
 fn the_stacks_default_policy_is_valid_and_says_what_the_design_says() {
-    use watchdog_core::policy::{Document, Policy};
+    use watchdog_core::policy::{Document, Policy, Who};
     let policies = default_policies();
     assert_eq!(policies.len(), 2, "one with the five workgroups, one without");
     let read = |text: &String| {
@@ -119,6 +125,10 @@ fn the_stacks_default_policy_is_valid_and_says_what_the_design_says() {
     assert_eq!(limit("exploratory"), ("1h".to_owned(), 700 * gb), "70 %");
     assert_eq!(limit("ad-hoc"), ("1h".to_owned(), 10 * gb));
     assert!(rule("fast-query").limits.is_empty());
+    let submitters = [Who::Submitters, Who::Admins];
+    let told = &rule("exploratory").limits[0].audience;
+    assert_eq!([&told.warn[..], &told.critical, &told.exhausted], [submitters.as_slice(); 3]);
+    assert_eq!(rule("predictable").limits[0].audience.warn, [Who::Admins]);
     assert_eq!(rule("fast-query").per_query_cutoff.unwrap().bytes.get(), gb);
     assert!(policies[1].rule_for("whatever").is_some());
 }
@@ -193,8 +203,8 @@ fn called(by_the_operator: bool) -> BTreeSet<String> {
 fn the_functions_role_allows_what_the_code_calls_and_nothing_else() {
     let template = template();
     let (_, role) = template.split_once("\n  FunctionRole:\n").unwrap();
-    let (role, _) = role.split_once("\n  LogGroup:\n").unwrap();
-    let ours = ["athena:", "cloudwatch:", "dynamodb:", "ses:", "ssm:"];
+    let (role, _) = role.split_once("\n  # The opt-in feed").unwrap();
+    let ours = ["athena:", "cloudtrail:", "cloudwatch:", "dynamodb:", "iam:", "ses:", "ssm:"];
     let words = role.split_whitespace().filter(|word| ours.iter().any(|service| word.starts_with(service)));
     // Condition keys stand with a colon at their end.
     let allowed: BTreeSet<String> = words.filter(|word| !word.ends_with(':')).map(str::to_owned).collect();
@@ -234,7 +244,10 @@ fn the_operators_permissions_are_for_what_the_code_calls_and_nothing_else() {
             .any(|verb| action.split(':').nth(1).unwrap().starts_with(verb))
     };
     assert_eq!(needed(Command::Run), of_a_run.iter().filter(reads).cloned().collect());
-    let without_state = of_a_run.iter().filter(reads).filter(|action| !action.starts_with("dynamodb:"));
+    assert_eq!(needed(Command::Who), needed(Command::Run));
+    // What a run reads beside the use itself: what it remembers, and whose queries it was.
+    let beside = ["dynamodb:", "cloudtrail:", "iam:", "athena:ListQueryExecutions", "athena:BatchGetQueryExecution"];
+    let without_state = of_a_run.iter().filter(reads).filter(|action| !beside.iter().any(|b| action.starts_with(b)));
     assert_eq!(needed(Command::Status), without_state.cloned().collect());
     assert!(needed(Command::Check).is_empty());
 }

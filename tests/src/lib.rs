@@ -165,6 +165,7 @@ impl Account {
             table: Some(TABLE.to_owned()),
             run_id: run_id.to_owned(),
             name: "watchdog".to_owned(),
+            feed: true,
             // By the real clock, as a deadline is.
             deadline: Timestamp::now() + SignedDuration::from_mins(5),
         }

@@ -1,4 +1,6 @@
-//! The account's workgroups and their settings.
+//! The account's workgroups and their settings. Query executions have their own file, [`executions`].
+
+pub mod executions;
 
 use std::collections::BTreeMap;
 

@@ -16,6 +16,8 @@ use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
+use crate::pace::Paces;
+
 /// A connection inside a Region takes milliseconds; two seconds mean that there is none.
 const CONNECT: Duration = Duration::from_secs(2);
 /// One try. CloudWatch's slowest answers (a full page of 100,800 datapoints) were seen to take about two seconds.
@@ -31,10 +33,14 @@ const ATTEMPTS: u32 = 4;
 pub struct Clients {
     /// Workgroups.
     pub athena: aws_sdk_athena::Client,
+    /// Who called what.
+    pub cloudtrail: aws_sdk_cloudtrail::Client,
     /// Metrics.
     pub cloudwatch: aws_sdk_cloudwatch::Client,
     /// The state table.
     pub dynamodb: aws_sdk_dynamodb::Client,
+    /// Users' tags.
+    pub iam: aws_sdk_iam::Client,
     /// Mail.
     pub ses: aws_sdk_ses::Client,
     /// The policy.
@@ -43,6 +49,8 @@ pub struct Clients {
     pub region: String,
     /// Counts the calls of all of them.
     pub calls: Calls,
+    /// How often the slow ones may be called.
+    pub paces: Paces,
 }
 
 impl Clients {
@@ -69,12 +77,15 @@ impl Clients {
         let ses = aws_sdk_ses::Client::from_conf(ses.retry_config(RetryConfig::disabled()).build());
         Self {
             athena: client!(aws_sdk_athena),
+            cloudtrail: client!(aws_sdk_cloudtrail),
             cloudwatch: client!(aws_sdk_cloudwatch),
             dynamodb: client!(aws_sdk_dynamodb),
+            iam: client!(aws_sdk_iam),
             ses,
             ssm: client!(aws_sdk_ssm),
             region: config.region().map_or_else(String::new, ToString::to_string),
             calls,
+            paces: Paces::default(),
         }
     }
 }

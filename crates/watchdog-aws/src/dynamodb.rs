@@ -5,10 +5,13 @@
 //! | `run` | `lease` | who is running until when, and the last tick that was completed |
 //! | `ledger` | `alert#KEY` | one alert's record |
 //! | `ledger` | `policy` | the last valid policy |
+//! | `submitter#ID` | `principal` | who submitted the query, where the feed is on |
 //! | `cache` | `catalogue#N` | what is known of the account's workgroups, in pieces |
 //!
 //! Every write of a record is conditional on the revision that was read; the SDK's own retries are idempotent through the
 //! transaction's token, so a lost reply does not look like somebody else's write.
+
+mod submissions;
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
+use watchdog_core::bytes::Bytes;
 use watchdog_core::catalogue::{Catalogue, Settings};
 use watchdog_core::event::Tick;
 use watchdog_core::policy::{Document, Policy};
@@ -148,6 +149,22 @@ pub async fn usage(
     let groups: Vec<_> = stream::iter(groups).buffer_unordered(4).collect().await;
     usage.workgroups.extend(groups.into_iter().flatten());
     usage
+}
+
+/// What the metric says of one workgroup in `span`, for somebody who asks about that alone. The catalogue must know the workgroup.
+///
+/// # Errors
+/// [`Unknown`].
+pub async fn used(
+    clients: &Clients,
+    catalogue: &Catalogue,
+    workgroup: &str,
+    span: Span,
+    now: Timestamp,
+) -> Result<Bytes, Unknown> {
+    may_be_read(catalogue, workgroup, now, &BTreeMap::new())?;
+    let answers = read(clients, catalogue, span, &[workgroup]).await;
+    answers.into_iter().next().map_or(Err(Unknown::NotAnswered), |(_, seen)| seen?.sum(span))
 }
 
 /// Groups workgroups that need to be read from different starts. All together from the earliest one where a single request

@@ -8,17 +8,21 @@
 
 pub mod clients;
 pub mod failure;
+pub mod pace;
 
 pub mod athena;
 pub mod callback;
+pub mod cloudtrail;
 pub mod cloudwatch;
 pub mod dynamodb;
+pub mod iam;
 pub mod ses;
 pub mod ssm;
 
 pub mod deliver;
 pub mod gather;
 pub mod pass;
+pub mod submitters;
 
 #[cfg(feature = "operator")]
 pub mod operator;

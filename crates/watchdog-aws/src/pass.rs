@@ -2,14 +2,17 @@
 //!
 //! The Lambda and the operator's tool call the same function; a dry run stops before anything is changed.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+use tokio::time::Instant;
 use watchdog_core::catalogue::Catalogue;
-use watchdog_core::delivery::{Standing, plan};
+use watchdog_core::delivery::{People, Standing, plan};
 use watchdog_core::event::{Invocation, Tick};
 use watchdog_core::ledger::StoredPolicy;
 use watchdog_core::mail::{Mail, Origins, compose};
 use watchdog_core::policy::{Document, Policy, Problem, Problems};
-use watchdog_core::report::{MailReport, PolicyReport, RunReport};
+use watchdog_core::report::{MailReport, PolicyReport, RunReport, SubmittersReport};
 use watchdog_core::usage::Usage;
 use watchdog_core::verdict::judge;
 
@@ -18,9 +21,13 @@ use crate::deliver::{NotWritten, deliver};
 use crate::dynamodb::{Lease, Ledger, Table};
 use crate::failure::AwsFailure;
 use crate::gather::{self, Notes, PolicySource};
+use crate::submitters;
 
 /// Problems of a policy in one error message; `watchdog check` shows them all.
 const MOST_PROBLEMS: usize = 20;
+
+/// Time of a run that is kept for the mails when submitters are looked for.
+const FOR_MAILS: Duration = Duration::from_secs(15);
 
 /// What a run needs to know about itself.
 #[derive(Debug, Clone)]
@@ -33,6 +40,8 @@ pub struct Settings {
     pub run_id: String,
     /// The watchdog's name in mails.
     pub name: String,
+    /// Whether who submitted which query is written into the table by the feed.
+    pub feed: bool,
     /// When this run will be cut off.
     pub deadline: Timestamp,
 }
@@ -190,7 +199,9 @@ async fn locked(
             Ok(Vec::new())
         }
         None => match ledger {
-            Ok(ledger) => judged(clients, settings, catalogue, tick, now, held, ledger, documents, notes, report).await,
+            Ok(ledger) => {
+                judged(clients, settings, catalogue, tick, now, table, held, ledger, documents, notes, report).await
+            }
             Err(failure) => Err(unavailable(failure)),
         },
     };
@@ -223,6 +234,7 @@ async fn judged(
     catalogue: &mut Catalogue,
     tick: Tick,
     now: Timestamp,
+    table: Option<&Table>,
     held: Option<&Table>,
     mut ledger: Ledger,
     documents: Result<Vec<Document>, AwsFailure>,
@@ -238,7 +250,18 @@ async fn judged(
     report.found(&findings);
     let incomplete = look.usage.incomplete.as_ref();
     report.incomplete = incomplete.map(ToString::to_string);
-    let plan = plan(&look.policy, &look.standing, &tick, &findings, incomplete, &ledger.records);
+    let decide =
+        |people: &People| plan(&look.policy, &look.standing, &tick, &findings, incomplete, &ledger.records, people);
+    let mut plan = decide(&People::new());
+    if !plan.wants.is_empty() {
+        let known = &mut catalogue.submitters;
+        let feed = table.filter(|_| settings.feed);
+        let until = patience(settings, now);
+        let sought = submitters::people(clients, feed, known, &look.policy, &plan.wants, tick.at, until).await;
+        report.warnings.extend(sought.warnings);
+        report.submitters = sought.people.iter().map(SubmittersReport::from).collect();
+        plan = decide(&sought.people);
+    }
     let origins = Origins { region: clients.region.clone(), name: settings.name.clone() };
     let mails: Vec<Mail> = plan.messages.iter().map(|m| compose(m, &look.policy.mail, &origins, tick.at)).collect();
     let Some(table) = held else {
@@ -340,6 +363,12 @@ async fn remember_policy(
             report.warnings.push(format!("the policy could not be remembered as the last valid one: {failure}"));
         }
     }
+}
+
+/// Until when submitters may be looked for: whoever waits for the mail waits for this, and the mails need time, too.
+fn patience(settings: &Settings, now: Timestamp) -> Instant {
+    let left = Duration::try_from(settings.deadline.duration_since(now)).unwrap_or_default();
+    Instant::now() + submitters::PATIENCE.min(left.saturating_sub(FOR_MAILS))
 }
 
 async fn release(held: Option<&Table>, settings: &Settings, completed: Option<Timestamp>, report: &mut RunReport) {

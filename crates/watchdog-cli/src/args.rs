@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
 use clap_complete::Shell;
+use jiff::SignedDuration;
+use watchdog_core::policy::Pattern;
+use watchdog_core::window::{LONGEST_ROLLING_MINUTES, duration};
 
 /// Common to all commands: scripts rely on it.
 const EXIT_CODES: &str = "\
@@ -64,6 +67,19 @@ Exit codes: 0 nothing to mend (notes are no fault); 1 a warning or something cri
 is `unknown`, with the permission that lacks, and the other checks go on. 3 beats 1, so that 0 and 1 always speak of the \
 whole picture; what was found is printed in any case.";
 
+const WHO_EXAMPLES: &str = "\
+Who submitted a query is CloudTrail's to say, at two pages a second: a busy workgroup takes some seconds. Records are a few \
+minutes behind.
+
+Examples:
+  watchdog who --workgroup exploratory
+  watchdog who --workgroup exploratory --since 24h
+  watchdog who --workgroup exploratory --state-table TABLE   with what the feed has written down
+  watchdog who --workgroup exploratory --json | jq '.parties[] | select(.kind != \"person\")'
+
+Exit codes: 0 every query has a person's name; 1 some have none, each with the reason; 3 something could not be seen: the \
+list of queries, the metric or CloudTrail's records. 3 beats 1.";
+
 /// Watches Athena workgroups' scanned bytes against their limits.
 ///
 /// `watchdog` looks at the same policy and the same metrics as the deployed function, and decides in the same way.
@@ -94,6 +110,9 @@ pub enum Command {
     /// Say what is wrong with the installation, and how to mend it
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(DoctorArgs),
+    /// Show whose queries used a workgroup up, and how each person was found
+    #[command(after_help = WHO_EXAMPLES)]
+    Who(WhoArgs),
     /// Print a completion script
     #[command(after_help = "\
 Examples:
@@ -177,6 +196,27 @@ pub struct DoctorArgs {
     pub aws: AwsArgs,
 }
 
+/// Of `who`.
+#[derive(Debug, clap::Args)]
+pub struct WhoArgs {
+    /// The workgroup whose queries are looked at
+    #[arg(long, value_name = "NAME", value_parser = workgroup_name)]
+    pub workgroup: String,
+    /// How far to look back: from 5 minutes to 7 days, with its unit
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = since)]
+    pub since: SignedDuration,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The table into which the stack's feed writes submitters: the output `StateTableName`. It is only read
+    #[arg(long, value_name = "NAME", env = "WATCHDOG_STATE_TABLE", hide_env_values = true)]
+    pub state_table: Option<String>,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    #[command(flatten)]
+    pub aws: AwsArgs,
+}
+
 /// A command that may ask AWS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum CommandName {
@@ -186,6 +226,8 @@ pub enum CommandName {
     Status,
     /// A rehearsal
     Run,
+    /// Whose queries
+    Who,
     /// The checkup
     Doctor,
 }
@@ -230,6 +272,22 @@ pub fn stack_name(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("a stack's name starts with a letter and has letters, digits and `-`".to_owned())
+}
+
+/// A workgroup's name, as Athena allows it.
+pub fn workgroup_name(text: &str) -> Result<String, String> {
+    match Pattern::parse(text) {
+        Ok(name) if name.is_exact() => Ok(text.to_owned()),
+        Ok(_) => Err("one workgroup at a time: write its name without wildcards".to_owned()),
+        Err(_) => Err("a workgroup's name has 1 to 128 letters, digits, `.`, `_` and `-`".to_owned()),
+    }
+}
+
+/// How far to look back: as far as a limit's window can.
+pub fn since(text: &str) -> Result<SignedDuration, String> {
+    let longest = SignedDuration::from_mins(i64::from(LONGEST_ROLLING_MINUTES));
+    let length = duration(text).filter(|length| (SignedDuration::from_mins(5)..=longest).contains(length));
+    length.ok_or_else(|| "write a time from 5 minutes to 7 days with its unit, such as `1h` or `90 min`".to_owned())
 }
 
 /// A path of SSM parameters.

@@ -78,6 +78,7 @@ impl From<CommandName> for Command {
             CommandName::Check => Self::Check,
             CommandName::Status => Self::Status,
             CommandName::Run => Self::Run,
+            CommandName::Who => Self::Who,
             CommandName::Doctor => Self::Doctor,
         }
     }

@@ -14,6 +14,7 @@ mod check;
 mod doctor;
 mod run;
 mod status;
+mod who;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
             Some(command) => doctor::print_iam(&args, command),
             None => waiting(doctor::doctor(&args)),
         },
+        Command::Who(args) => waiting(who::who(&args)),
         Command::Completions { shell } => {
             // Into memory first: `generate` panics where its writer fails, and a closed pipe is nobody's fault.
             let mut script = Vec::new();

@@ -67,6 +67,7 @@ impl Place {
             table,
             run_id: format!("cli-{}-{}", now.as_second(), process::id()),
             name: self.stack,
+            feed: true,
             deadline: now.saturating_add(PATIENCE).unwrap_or(Timestamp::MAX),
         }
     }

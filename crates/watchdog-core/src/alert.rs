@@ -5,7 +5,7 @@
 //! hysteresis margin. *Told* follows what was delivered. Who is owed a mail, and why, is the difference of the two; so a
 //! mail that could not be sent is simply still owed in the next run, with the newest state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
 use crate::policy::{Address, Limit};
+use crate::queries::Execution;
+use crate::submitter::GIVE_UP;
 use crate::verdict::Level;
+use crate::window::Span;
 
 /// What an alert is about. Its text form is the alert's stable key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,6 +95,80 @@ pub struct Record {
     pub ended: Option<Ending>,
     /// What each person was last told.
     pub told: BTreeMap<Address, Told>,
+    /// Of which of their own queries each submitter has heard. It outlives the story: an alert that opens again within the window speaks
+    /// of the same queries.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub heard: BTreeMap<Address, Heard>,
+    /// Heavy queries whose submitter is not known yet and shall be told once they are, also when the alert is over by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+}
+
+/// Of which of their own queries a submitter has heard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// The instant that was judged then.
+    pub at: Timestamp,
+    /// The heaviest of the queries, by [`short`].
+    pub queries: BTreeSet<String>,
+}
+
+/// Heavy queries of unknown submitters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The instant that was judged when they were last seen without one.
+    pub at: Timestamp,
+    /// The story they belong to: when it opened.
+    pub opened: Timestamp,
+    /// How bad it was then.
+    pub severity: Severity,
+    /// Start of the window then, inclusive.
+    pub start: Timestamp,
+    /// Its end, exclusive.
+    pub end: Timestamp,
+    /// What the metric said of it.
+    pub used: Bytes,
+    /// The queries, by [`short`].
+    pub queries: BTreeSet<String>,
+}
+
+/// Queries remembered of one person, or waited for. With the alert's other records this stays a small part of an item of the table
+/// (400 KB): fifty people times a hundred ids of eight letters are some 60 KB.
+const MOST_QUERIES: usize = 100;
+
+/// A query's id as it is remembered: eight of its 32 random hexadecimal digits, of which two in a window hardly ever meet.
+pub fn short(id: &str) -> String {
+    id.chars().take(8).collect()
+}
+
+impl Heard {
+    /// Whether a query is none of these. Where as many were remembered as can be, those that landed before count as heard of.
+    pub fn is_new(&self, execution: &Execution) -> bool {
+        let is_full = self.queries.len() >= MOST_QUERIES;
+        let is_old = is_full && execution.landed().is_some_and(|landed| landed < self.at);
+        !is_old && !self.queries.contains(&short(&execution.id))
+    }
+}
+
+impl Waiting {
+    /// Waits for the submitters of these queries, the heaviest first, seen in `span` with `used` bytes; `None` where there are none.
+    pub fn new(
+        story: Story,
+        queries: impl Iterator<Item = String>,
+        span: Span,
+        used: Bytes,
+        at: Timestamp,
+    ) -> Option<Self> {
+        let queries: BTreeSet<String> = queries.take(MOST_QUERIES).collect();
+        let Story { opened, severity, .. } = story;
+        let waiting = Self { at, opened, severity, start: span.start, end: span.end, used, queries };
+        (!waiting.queries.is_empty()).then_some(waiting)
+    }
+
+    /// The window in which the queries were seen.
+    pub fn span(&self) -> Span {
+        Span { start: self.start, end: self.end }
+    }
 }
 
 /// An alert that is open.
@@ -135,7 +212,13 @@ pub enum Sighting {
 impl Record {
     /// Whether nothing need be remembered any more.
     pub fn is_over(&self) -> bool {
-        self.story.is_none() && self.told.is_empty()
+        self.story.is_none() && self.told.is_empty() && self.heard.is_empty() && self.waiting.is_none()
+    }
+
+    /// Forgets of which queries people have heard that have left every window of the length `memory`, and whoever was waited for too long.
+    pub fn forget(&mut self, at: Timestamp, memory: SignedDuration) {
+        self.heard.retain(|_, heard| at.duration_since(heard.at) <= memory);
+        self.waiting.take_if(|waiting| waiting.queries.is_empty() || at.duration_since(waiting.at) > GIVE_UP);
     }
 
     /// The record after this run's sighting. Tells nobody.
@@ -202,6 +285,17 @@ impl Record {
                 self.told.insert(person.clone(), Told { story: story.opened, severity: story.severity, at });
             }
         }
+    }
+}
+
+impl Record {
+    /// Notes that `person` has heard of these queries of theirs, the heaviest first.
+    pub fn hear(&mut self, person: &Address, queries: impl Iterator<Item = String>, at: Timestamp) {
+        let new: BTreeSet<String> = queries.take(MOST_QUERIES).collect();
+        if let Some(waiting) = &mut self.waiting {
+            waiting.queries.retain(|id| !new.contains(id));
+        }
+        self.heard.insert(person.clone(), Heard { at, queries: new });
     }
 }
 

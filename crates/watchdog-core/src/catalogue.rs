@@ -3,12 +3,16 @@
 //! Names, settings and metric sets change rarely and cost a call each to read; use changes always. So the former are
 //! remembered across runs and refreshed a slice at a time, and every run knows their age.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
+use crate::identity::Tag;
+use crate::principal::Principal;
+use crate::queries::Execution;
+use crate::submitter::GIVE_UP;
 use crate::usage::Listed;
 
 /// How long knowledge counts as fresh. `ListMetrics` itself lags by up to 15 minutes, so asking sooner gains little; and a
@@ -42,6 +46,37 @@ pub struct Catalogue {
     pub listed: Listed,
     /// When they were last listed in full.
     pub listed_read: Option<Timestamp>,
+    /// Who submitted what, as long as the process lives: the next one asks again.
+    #[serde(skip)]
+    pub submitters: KnownSubmitters,
+}
+
+/// What is known of submitters from earlier runs of the same process. An alert stays open for hours, and its queries and people stay the
+/// same; CloudTrail gives two pages a second.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KnownSubmitters {
+    /// Who submitted which query, by its id. Never changes.
+    pub principals: BTreeMap<String, Principal>,
+    /// Queries of which CloudTrail has no record, and will have none.
+    pub absent: BTreeSet<String>,
+    /// IAM users' tags, and when each was read.
+    pub tags: BTreeMap<String, (Tag, Timestamp)>,
+}
+
+impl KnownSubmitters {
+    /// Whether to ask for a user's tag: where it was never read, could not be, or was read long enough ago that somebody may have set it.
+    pub fn tag_is_due(&self, user: &str, now: Timestamp) -> bool {
+        match self.tags.get(user) {
+            None | Some((Tag::Unread(_), _)) => true,
+            Some((_, read)) => is_due(Some(*read), now),
+        }
+    }
+
+    /// Whether a record that is not there by `now` will not come any more.
+    pub fn is_settled(execution: &Execution, now: Timestamp) -> bool {
+        let submitted = execution.submitted.or(execution.completed);
+        submitted.is_some_and(|submitted| now.duration_since(submitted) >= GIVE_UP)
+    }
 }
 
 /// What `GetWorkGroup` says of one workgroup, as far as it matters here.

@@ -1,13 +1,18 @@
 //! Who is told what in this run: one message per person, with all that concerns them.
 
+mod submitting;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::submitting::Submitting;
 use crate::alert::{Ending, Reason, Record, Severity, Sighting, Story, Subject, settled};
 use crate::bytes::{Bytes, Units};
 use crate::event::Tick;
+use crate::people::{Party, Shares};
 use crate::percent::Percent;
 use crate::policy::{Address, MailRules, Origin, Policy, Problems, Who, WorkgroupRule};
 use crate::usage::Unknown;
@@ -17,6 +22,9 @@ use crate::window::Span;
 /// Everything that is remembered of alerts, by subject.
 pub type Records = BTreeMap<Subject, Record>;
 
+/// Whose queries use up which limit, as far as somebody has looked.
+pub type People = BTreeMap<Subject, Arc<Shares>>;
+
 /// What a run will do. It leaves no choices to the carrying out.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -24,6 +32,22 @@ pub struct Plan {
     pub messages: Vec<Message>,
     /// The records after this run's sightings, nobody told yet.
     pub records: Records,
+    /// Limits whose submitters are to be told and have not been looked for. Once they have been, the plan is made anew with them;
+    /// until then those who stand in for them are told.
+    pub wants: Vec<Wanted>,
+}
+
+/// A limit whose submitters are to be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The limit's alert.
+    pub subject: Subject,
+    /// The workgroup.
+    pub workgroup: String,
+    /// The window that its queries landed in.
+    pub span: Span,
+    /// What the metric says of that window.
+    pub used: Bytes,
 }
 
 /// All that one person is told in this run, the worst first.
@@ -48,6 +72,30 @@ pub struct Notice {
     pub opened: Timestamp,
     /// The facts.
     pub facts: Facts,
+    /// Whose queries it is about, as far as this person may know.
+    pub people: Option<Shown>,
+}
+
+/// What a person may know of whose queries they are.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shown {
+    /// Their own, and nobody else's name.
+    Own(Box<Own>),
+    /// Everybody's shares: for the admins and the workgroup's owner.
+    Everyone(Arc<Shares>),
+}
+
+/// A submitter's own queries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Own {
+    /// The queries.
+    pub party: Party,
+    /// What the share is taken of: the whole window.
+    pub whole: Bytes,
+    /// Whom to ask: the workgroup's owner, or the admins. Not empty.
+    pub ask: Vec<Address>,
+    /// Whether the text of queries may be shown.
+    pub show_sql: bool,
 }
 
 /// What a notice says beside its reason.
@@ -120,9 +168,14 @@ struct Case<'p> {
     facts: Facts,
     audience: BTreeSet<&'p Address>,
     repeat_every: SignedDuration,
+    /// Where its submitters are among the audience.
+    submitters: bool,
+    /// The rule and the stretch, where it is about a limit.
+    limit: Option<(&'p WorkgroupRule, Span, Bytes)>,
 }
 
-/// Decides what every person is told in this run.
+/// Decides what every person is told in this run. `people` are the submitters that have been looked for; who is missing there is in
+/// the plan's `wants`.
 pub fn plan<'p>(
     policy: &'p Policy,
     standing: &Standing,
@@ -130,6 +183,7 @@ pub fn plan<'p>(
     findings: &Findings<'p>,
     incomplete: Option<&Unknown>,
     records: &Records,
+    people: &People,
 ) -> Plan {
     let mail = &policy.mail;
     let mut cases: BTreeMap<Subject, Case<'p>> = BTreeMap::new();
@@ -139,8 +193,14 @@ pub fn plan<'p>(
         cases.insert(subject, limit_case(verdict, story, mail));
     }
     let admins = || mail.admins.iter().collect::<BTreeSet<_>>();
-    let sight =
-        |sighting, facts| Case { sighting, facts, audience: admins(), repeat_every: mail.repeat_cannot_see_every };
+    let sight = |sighting, facts| Case {
+        sighting,
+        facts,
+        audience: admins(),
+        repeat_every: mail.repeat_cannot_see_every,
+        submitters: false,
+        limit: None,
+    };
     let wrong = Sighting::Wrong { severity: Severity::CannotSee, window_began: None };
     let over = Sighting::Calm(Ending::Over);
     for (workgroup, why) in &findings.unseen {
@@ -173,36 +233,57 @@ pub fn plan<'p>(
     for subject in records.keys() {
         cases.entry(subject.clone()).or_insert_with(|| sight(gone, Facts::Over));
     }
-    carry(cases, tick.at, mail, records)
+    carry(cases, tick.at, policy, records, people)
 }
 
-fn carry(cases: BTreeMap<Subject, Case<'_>>, at: Timestamp, mail: &MailRules, records: &Records) -> Plan {
+fn carry(
+    cases: BTreeMap<Subject, Case<'_>>,
+    at: Timestamp,
+    policy: &Policy,
+    records: &Records,
+    found: &People,
+) -> Plan {
+    let mail = &policy.mail;
     let mut people: BTreeMap<Address, Vec<Notice>> = BTreeMap::new();
     let mut after = Records::new();
+    let mut wants = Vec::new();
     for (subject, case) in cases {
         let before = records.get(&subject).cloned().unwrap_or_default();
         let mut record = before.after(case.sighting, at);
         // Somebody whose domain is no longer allowed is told nothing more, not even the end.
         record.told.retain(|person, _| mail.allowed_domains.iter().any(|d| d == person.domain()));
+        let submitting = Submitting::new(&case, found.get(&subject), &policy.submitters);
         if case.sighting != Sighting::Unseen {
-            let concerned: BTreeSet<&Address> = case.audience.iter().copied().chain(record.told.keys()).collect();
+            submitting.remember(&mut record, &case, at);
+            wants.extend(submitting.wanted(&subject, &record, &case));
+            let rule = case.limit.map(|(rule, ..)| rule);
+            let mut audience = case.audience.clone();
+            audience.extend(submitting.stand_ins(rule, mail));
+            let concerned = audience.iter().copied().chain(record.told.keys()).chain(submitting.people(&record));
+            let concerned: BTreeSet<&Address> = concerned.collect();
             for person in concerned {
-                let Some(reason) = record.owed(person, case.audience.contains(person), case.repeat_every, at) else {
-                    continue;
+                let reason = if audience.contains(person) {
+                    record.owed(person, true, case.repeat_every, at)
+                } else {
+                    submitting.owed(&record, person, at)
                 };
+                let Some(reason) = reason else { continue };
                 let last = record.told.get(person);
                 let ended = matches!(reason, Reason::Resolved(_));
                 let (severity, opened) = match (record.story, last) {
                     (Some(story), _) if !ended => (story.severity, story.opened),
                     (_, Some(told)) => (told.severity, told.story),
-                    (story, None) => story.map_or((Severity::Warn, at), |s| (s.severity, s.opened)),
+                    (Some(story), None) => (story.severity, story.opened),
+                    // Somebody who was waited for, and hears of it only now.
+                    (None, None) => record.waiting.as_ref().map_or((Severity::Warn, at), |w| (w.severity, w.opened)),
                 };
                 let facts = match &case.facts {
                     // A newer story is somebody else's: this person hears no more than the end of the old one.
                     Facts::Unseen { .. } | Facts::Policy { .. } if ended => Facts::Over,
                     facts => facts.clone(),
                 };
-                let notice = Notice { subject: subject.clone(), reason, severity, opened, facts };
+                let shown = submitting.shown(person, reason, rule, mail);
+                let notice = Notice { subject: subject.clone(), reason, severity, opened, facts, people: shown };
                 people.entry(person.clone()).or_default().push(notice);
             }
         }
@@ -216,7 +297,7 @@ fn carry(cases: BTreeMap<Subject, Case<'_>>, at: Timestamp, mail: &MailRules, re
     let mut messages: Vec<Message> = messages.collect();
     // A run that is cut short has told the worst.
     messages.sort_by_key(|message| message.notices.first().map(rank));
-    Plan { messages, records: after }
+    Plan { messages, records: after, wants }
 }
 
 fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRules) -> Case<'p> {
@@ -228,6 +309,8 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
             facts: Facts::Over,
             audience: BTreeSet::new(),
             repeat_every: limit.repeat_every,
+            submitters: false,
+            limit: None,
         };
     };
     // A story about an earlier calendar window says nothing about this one.
@@ -262,12 +345,16 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
         facts: Facts::Limit(facts),
         audience: who.iter().flat_map(|who| addresses(who, verdict.rule, mail)).collect(),
         repeat_every: limit.repeat_every,
+        submitters: who.contains(&Who::Submitters),
+        limit: Some((verdict.rule, verdict.span, used)),
     }
 }
 
 fn addresses<'p>(who: &'p Who, rule: &'p WorkgroupRule, mail: &'p MailRules) -> Vec<&'p Address> {
     match who {
         Who::Address(address) => vec![address],
+        // They are not the policy's to name: see `submitting`.
+        Who::Submitters => Vec::new(),
         Who::Owner => rule.owner.as_ref().map_or_else(|| mail.admins.iter().collect(), |owner| vec![owner]),
         Who::Admins => mail.admins.iter().collect(),
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::Record;
 use crate::policy::Document;
+use crate::principal::Principal;
 
 /// The version that this code writes, and the newest that it reads.
 const VERSION: u32 = 1;
@@ -63,6 +64,24 @@ pub fn encode_policy(policy: &StoredPolicy) -> String {
 /// [`Unreadable`].
 pub fn decode_policy(body: &str) -> Result<StoredPolicy, Unreadable> {
     decode(body)
+}
+
+/// Writes who submitted a query.
+pub fn encode_principal(principal: &Principal) -> String {
+    encode(StoredPrincipal { principal: principal.clone() })
+}
+
+/// Reads who submitted a query.
+///
+/// # Errors
+/// [`Unreadable`].
+pub fn decode_principal(body: &str) -> Result<Principal, Unreadable> {
+    decode(body).map(|StoredPrincipal { principal }| principal)
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredPrincipal {
+    principal: Principal,
 }
 
 fn encode<T: Serialize>(body: T) -> String {

@@ -11,6 +11,9 @@ pub mod window;
 
 mod untrusted;
 
+pub mod instant;
+pub mod principal;
+
 pub mod event;
 
 pub mod policy;
@@ -19,11 +22,17 @@ pub mod stack;
 
 pub mod usage;
 
+pub mod identity;
+pub mod queries;
+pub mod submitter;
+
 pub mod catalogue;
 
 pub mod verdict;
 
 pub mod alert;
+
+pub mod people;
 
 pub mod delivery;
 

@@ -3,6 +3,7 @@
 //! Everything that stands in a mail is text of ours or has gone through [`plain`] and the template's escaping: names
 //! of workgroups, error codes and policy texts are other people's input.
 
+mod people;
 mod words;
 
 use std::time::{Duration, SystemTime};

@@ -11,8 +11,11 @@ mod meant;
 mod pattern;
 mod problem;
 mod read;
+mod submitters;
 mod typed;
 mod value;
+
+use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -23,6 +26,7 @@ pub use self::problem::{Place, Problem, Problems};
 pub use self::typed::json_schema_text;
 use crate::bytes::{Bytes, Size, Units};
 use crate::percent::Percent;
+use crate::principal::PrincipalKey;
 use crate::window::Window;
 
 /// The most that one SSM parameter holds (Advanced tier); the Standard tier holds half of it.
@@ -46,6 +50,8 @@ pub struct Document {
 pub struct Policy {
     /// Who sends, who is told, and where mail may go at all.
     pub mail: MailRules,
+    /// How the people behind queries are found, and when they are told.
+    pub submitters: Submitters,
     /// Rules for exact names, then for patterns, the most specific first: the first match counts.
     rules: Vec<WorkgroupRule>,
 }
@@ -65,6 +71,25 @@ pub struct MailRules {
     pub zone: TimeZone,
     /// How often the admins are reminded of something that cannot be seen.
     pub repeat_cannot_see_every: SignedDuration,
+}
+
+/// How the people behind queries are found, and when they are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitters {
+    /// Whose principal belongs to whom. Each address is in an allowed domain.
+    pub people: BTreeMap<PrincipalKey, Address>,
+    /// Roles, by name, in whose session names an address is its person's.
+    pub trusted_roles: Vec<String>,
+    /// Roles, by name, in whose sessions' source identity an address is its person's.
+    pub trusted_source_identity: Vec<String>,
+    /// Share of the window from which somebody is told: from 1 % to 100 %, inclusive.
+    pub share_floor: Percent,
+    /// Bytes from which somebody is told, inclusive; both floors must be reached.
+    pub bytes_floor: Bytes,
+    /// How soon the same person may be told again of the same alert.
+    pub repeat_every: SignedDuration,
+    /// Whether mails show the text of queries.
+    pub show_sql: bool,
 }
 
 /// What holds for one workgroup, or for all that match a pattern.
@@ -142,6 +167,8 @@ pub enum Who {
     Admins,
     /// The workgroup's owner, and the admins where it has none.
     Owner,
+    /// Those whose queries use the limit up. Where none can be named, the owner or the admins in their place.
+    Submitters,
     /// This address.
     Address(Address),
 }

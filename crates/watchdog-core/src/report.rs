@@ -1,12 +1,15 @@
 //! What one run found and did: the function's answer, and the source of its summary event.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::alert::Subject;
 use crate::delivery::{Message, Standing};
 use crate::event::{Source, Tick};
+use crate::people::Shares;
 use crate::verdict::{Findings, Verdict};
 
 /// The answer of one run. Field names are part of the interface contract.
@@ -37,6 +40,9 @@ pub struct RunReport {
     pub unseen: Vec<UnseenReport>,
     /// Workgroups that no rule covers.
     pub uncovered: Vec<String>,
+    /// Whose queries it was, one entry per limit whose submitters were looked for. Names are in the mails, and not here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub submitters: Vec<SubmittersReport>,
     /// Mails that SES has taken.
     pub sent: Vec<MailReport>,
     /// Mails that a real run would have sent.
@@ -95,6 +101,52 @@ pub struct UnseenReport {
     pub reason: String,
 }
 
+/// What became of looking for a limit's submitters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SubmittersReport {
+    /// The limit's alert.
+    pub alert: String,
+    /// Queries that ended in the window or are in flight.
+    pub queries: usize,
+    /// Those of them whose person is known.
+    pub named: usize,
+    /// People among them.
+    pub people: usize,
+    /// Those of them who used enough to be told.
+    pub heavy: usize,
+    /// What the queries add up to.
+    pub queries_bytes: u64,
+    /// The metric less that; negative where the queries have more.
+    pub difference_bytes: Option<i128>,
+    /// Why there may be more queries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut: Option<String>,
+    /// Queries whose person is not known, by the reason.
+    pub unnamed: BTreeMap<String, usize>,
+}
+
+impl From<(&Subject, &Arc<Shares>)> for SubmittersReport {
+    fn from((subject, shares): (&Subject, &Arc<Shares>)) -> Self {
+        let (queries, named) = shares.counts();
+        let people = shares.parties.iter().filter(|party| party.person().is_some());
+        let mut unnamed = BTreeMap::new();
+        for party in shares.parties.iter().filter(|party| party.person().is_none()) {
+            *unnamed.entry(party.whose.explained()).or_insert(0) += party.landed.len() + party.in_flight.len();
+        }
+        Self {
+            alert: subject.to_string(),
+            queries,
+            named,
+            people: people.count(),
+            heavy: shares.heavy_people().len(),
+            queries_bytes: shares.sums.queries.get(),
+            difference_bytes: shares.sums.difference(),
+            cut: shares.cut.clone(),
+            unnamed,
+        }
+    }
+}
+
 /// One mail in a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MailReport {
@@ -136,6 +188,7 @@ impl RunReport {
             incomplete: None,
             unseen: Vec::new(),
             uncovered: Vec::new(),
+            submitters: Vec::new(),
             sent: Vec::new(),
             would_send: Vec::new(),
             failed: Vec::new(),

@@ -7,12 +7,14 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use watchdog_aws::callback;
 use watchdog_aws::clients::Clients;
+use watchdog_aws::dynamodb::Table;
 use watchdog_aws::gather::PolicySource;
 use watchdog_aws::pass::{self, RunError, Settings};
 use watchdog_core::catalogue::Catalogue;
 use watchdog_core::event::Invocation;
 use watchdog_core::report::RunReport;
 use watchdog_core::stack;
+use watchdog_core::submitter::{self, Reading, Unreadable};
 
 use crate::log;
 
@@ -31,6 +33,18 @@ struct Environment {
     state_table: String,
     /// The stack's name, for mails: the function's own has letters at its end that nobody chose.
     name: String,
+    /// Whether the stack has the feed of submitters.
+    feed: bool,
+}
+
+/// What became of an event of the feed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fed {
+    /// The id of the query whose submitter was written down.
+    Remembered(String),
+    /// Why nothing was.
+    PassedOver(String),
 }
 
 /// Why an invocation failed: a stable word for alarms and scripts, and a sentence for people.
@@ -48,6 +62,8 @@ pub enum Reply {
     Run(Box<RunReport>),
     /// To CloudFormation, which reads the same at the URL that it gave.
     Stack(stack::Answer),
+    /// To an event of the feed.
+    Fed(Fed),
 }
 
 impl Function {
@@ -65,6 +81,7 @@ impl Function {
                 policy_path: required("POLICY_PATH")?,
                 state_table: required("STATE_TABLE")?,
                 name: required("WATCHDOG_NAME")?,
+                feed: std::env::var("SUBMITTER_FEED").is_ok_and(|value| value == "true"),
             })
         };
         let settings = environment();
@@ -75,6 +92,9 @@ impl Function {
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Reply, Failure> {
         if let Some(request) = stack::Request::parse(&event.payload) {
             return answer(&request).await.map(Reply::Stack);
+        }
+        if let Some(reading) = submitter::read_event(&event.payload) {
+            return self.fed(reading).await.map(Reply::Fed);
         }
         let name = event.context.env_config.function_name.clone();
         let result = self.run(&event.payload, &event.context).await;
@@ -93,6 +113,32 @@ impl Function {
         }
     }
 
+    /// Writes down who submitted a query. A record that cannot be read is named in the log and stops nothing: a retry would read the
+    /// same. A table that cannot be written is a failure, and EventBridge's retries help.
+    async fn fed(&self, reading: Result<Reading, Unreadable>) -> Result<Fed, Failure> {
+        let submission = match reading {
+            Ok(Reading::Submitted(submission)) => submission,
+            Ok(Reading::Refused) => {
+                return Ok(Fed::PassedOver("the call had no answer, so no query came of it".to_owned()));
+            }
+            Ok(Reading::Foreign) => return Ok(Fed::PassedOver("it is about another call".to_owned())),
+            Err(error) => {
+                tracing::warn!("{error}");
+                return Ok(Fed::PassedOver(error.to_string()));
+            }
+        };
+        let environment = self.settings.clone()?;
+        let table = Table { client: self.clients.dynamodb.clone(), name: environment.state_table };
+        match table.write_submission(&submission, Timestamp::now()).await {
+            Ok(()) => Ok(Fed::Remembered(submission.query)),
+            Err(failure) => {
+                let message = format!("the submitter of `{}` could not be written down: {failure}", submission.query);
+                tracing::error!(error_type = "NotRemembered", "{message}");
+                Err(Failure { word: "NotRemembered".to_owned(), message })
+            }
+        }
+    }
+
     async fn run(&self, event: &Value, context: &Context) -> Result<RunReport, (Failure, Option<Box<RunReport>>)> {
         let environment = self.settings.clone().map_err(|failure| (failure, None))?;
         let invocation = Invocation::parse(event)
@@ -105,6 +151,7 @@ impl Function {
             // The request id alone is the same for two deliveries of one event, which may be at work at once.
             run_id: format!("{}@{}", context.request_id, now.as_nanosecond()),
             name: environment.name,
+            feed: environment.feed,
             deadline: deadline.unwrap_or(now),
         };
         let mut catalogue = self.catalogue.lock().await;

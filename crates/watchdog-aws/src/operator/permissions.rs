@@ -13,6 +13,8 @@ pub enum Command {
     Status,
     /// `run --dry-run`, with `--state-table`.
     Run,
+    /// `who`, with `--state-table`.
+    Who,
     /// `doctor`.
     Doctor,
 }
@@ -31,7 +33,7 @@ const CUT: usize = 24;
 
 impl Command {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Check, Self::Status, Self::Run, Self::Doctor];
+    pub const ALL: [Self; 5] = [Self::Check, Self::Status, Self::Run, Self::Who, Self::Doctor];
 
     /// As it is typed.
     pub fn word(self) -> &'static str {
@@ -39,6 +41,7 @@ impl Command {
             Self::Check => "check",
             Self::Status => "status",
             Self::Run => "run",
+            Self::Who => "who",
             Self::Doctor => "doctor",
         }
     }
@@ -57,7 +60,7 @@ impl Command {
         }
         match self {
             Self::Check => {}
-            Self::Status | Self::Run => {
+            Self::Status | Self::Run | Self::Who => {
                 all.push(Statement::new("ReadMetrics", &["cloudwatch:GetMetricData", "cloudwatch:ListMetrics"], any()));
             }
             Self::Doctor => {
@@ -65,13 +68,21 @@ impl Command {
                 all.push(Statement::new("ReadAlarmsAndMetrics", &metrics, any()));
             }
         }
-        if matches!(self, Self::Run | Self::Doctor) {
+        if matches!(self, Self::Run | Self::Who) {
+            let queries = ["athena:BatchGetQueryExecution", "athena:ListQueryExecutions"];
+            all.push(Statement::new("ReadQueries", &queries, vec![scope.arn("athena", "workgroup/*")]));
+            all.push(Statement::new("FindSubmitters", &["cloudtrail:LookupEvents"], any()));
+            let users = vec![format!("arn:{}:iam::*:user/*", scope.partition())];
+            all.push(Statement::new("ReadTheirAddress", &["iam:ListUserTags"], users));
+        }
+        let state: &[&str] = match self {
+            Self::Check | Self::Status => &[],
+            Self::Run | Self::Who => &["dynamodb:BatchGetItem", "dynamodb:Query"],
+            Self::Doctor => &["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:Query"],
+        };
+        if !state.is_empty() {
             let table = vec![scope.arn("dynamodb", &format!("table/{}-StateTable-*", scope.stack))];
-            let mut actions = vec!["dynamodb:Query"];
-            if self == Self::Doctor {
-                actions.extend(["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive"]);
-            }
-            all.push(Statement::new("ReadState", &actions, table));
+            all.push(Statement::new("ReadState", state, table));
         }
         if self == Self::Doctor {
             all.extend(scope.of_doctor());

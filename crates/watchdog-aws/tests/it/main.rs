@@ -4,11 +4,13 @@
 mod athena;
 mod cloudwatch;
 mod dynamodb;
+mod executions;
 mod failure;
 #[cfg(feature = "operator")]
 mod operator;
 mod pass;
 mod ssm;
+mod submitters;
 
 fn at(text: &str) -> jiff::Timestamp {
     text.parse().unwrap()

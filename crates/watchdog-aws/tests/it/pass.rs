@@ -28,6 +28,7 @@ use aws_smithy_mocks::{MockResponse, RuleMode, mock, mock_client};
 use jiff::{SignedDuration, Timestamp};
 use watchdog_aws::clients::{Calls, Clients};
 use watchdog_aws::gather::PolicySource;
+use watchdog_aws::pace::Paces;
 use watchdog_aws::pass::{RunError, Settings, run};
 use watchdog_core::catalogue::Catalogue;
 use watchdog_core::event::{Invocation, Source};
@@ -92,6 +93,17 @@ fn athena() -> aws_sdk_athena::Client {
         GetWorkGroupOutput::builder().work_group(group).build()
     });
     mock_client!(aws_sdk_athena, RuleMode::MatchAny, [&list, &get])
+}
+
+/// Nobody's submitters are wanted here, and so nobody is asked for them.
+fn cloudtrail() -> aws_sdk_cloudtrail::Client {
+    let lookup = mock!(aws_sdk_cloudtrail::Client::lookup_events).then_compute_output(|_| panic!("asked for events"));
+    mock_client!(aws_sdk_cloudtrail, [&lookup])
+}
+
+fn iam() -> aws_sdk_iam::Client {
+    let tags = mock!(aws_sdk_iam::Client::list_user_tags).then_compute_output(|_| panic!("asked for tags"));
+    mock_client!(aws_sdk_iam, [&tags])
 }
 
 fn cloudwatch() -> aws_sdk_cloudwatch::Client {
@@ -196,12 +208,15 @@ async fn one_run(faults: Faults) -> (Result<RunReport, RunError>, Seen) {
     let seen = Arc::new(Mutex::new(Seen::default()));
     let clients = Clients {
         athena: athena(),
+        cloudtrail: cloudtrail(),
         cloudwatch: cloudwatch(),
         dynamodb: dynamodb(faults, &seen),
+        iam: iam(),
         ses: ses(faults, &seen),
         ssm: ssm(faults),
         region: "eu-central-1".to_owned(),
         calls: Calls::default(),
+        paces: Paces::default(),
     };
     let left = if faults.late { SignedDuration::from_secs(1) } else { SignedDuration::from_mins(5) };
     let settings = Settings {
@@ -209,6 +224,7 @@ async fn one_run(faults: Faults) -> (Result<RunReport, RunError>, Seen) {
         table: Some("state".to_owned()),
         run_id: "run-1".to_owned(),
         name: "w".to_owned(),
+        feed: false,
         deadline: Timestamp::now() + left,
     };
     let invocation = Invocation { dry_run: false, source: Source::Scheduler, time: Some(at(TICK)) };

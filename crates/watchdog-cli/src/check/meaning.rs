@@ -1,10 +1,11 @@
 //! What a valid policy means, in words and as JSON: each limit as computed, its thresholds in bytes, who hears of it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
 use watchdog_core::bytes::{Bytes, Units, grouped};
-use watchdog_core::policy::{Document, Limit, MailRules, Origin, Policy, Who, WorkgroupRule};
+use watchdog_core::policy::{Document, Limit, MailRules, Origin, Policy, Submitters, Who, WorkgroupRule};
 use watchdog_core::verdict::Level;
 use watchdog_core::window::zone_name;
 
@@ -17,6 +18,7 @@ const LEVELS: [Level; 3] = [Level::Warn, Level::Critical, Level::Exhausted];
 #[derive(Debug, Serialize)]
 pub struct PolicyMeaning {
     mail: MailMeaning,
+    submitters: SubmittersMeaning,
     workgroups: Vec<WorkgroupMeaning>,
 }
 
@@ -28,6 +30,17 @@ struct MailMeaning {
     allowed_domains: Vec<String>,
     time_zone: String,
     repeat_cannot_see_every: String,
+}
+
+#[derive(Debug, Serialize)]
+struct SubmittersMeaning {
+    people: BTreeMap<String, String>,
+    trusted_roles: Vec<String>,
+    trusted_source_identity: Vec<String>,
+    share_floor: String,
+    bytes_floor_bytes: u64,
+    repeat_every: String,
+    show_sql: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -54,7 +67,7 @@ struct ThresholdMeaning {
     level: &'static str,
     from_bytes: u64,
     share: String,
-    /// Addresses, as they would be mailed.
+    /// Addresses, as they would be mailed; and `submitters` for people who are not known before they submit.
     told: Vec<String>,
 }
 
@@ -71,7 +84,22 @@ impl PolicyMeaning {
                 time_zone: zone_name(&mail.zone).to_owned(),
                 repeat_cannot_see_every: format!("{:#}", mail.repeat_cannot_see_every),
             },
+            submitters: SubmittersMeaning::of(&policy.submitters),
             workgroups: policy.rules().iter().map(|rule| WorkgroupMeaning::of(rule, mail)).collect(),
+        }
+    }
+}
+
+impl SubmittersMeaning {
+    fn of(rules: &Submitters) -> Self {
+        Self {
+            people: rules.people.iter().map(|(key, address)| (key.to_string(), address.to_string())).collect(),
+            trusted_roles: rules.trusted_roles.clone(),
+            trusted_source_identity: rules.trusted_source_identity.clone(),
+            share_floor: rules.share_floor.to_string(),
+            bytes_floor_bytes: rules.bytes_floor.get(),
+            repeat_every: format!("{:#}", rules.repeat_every),
+            show_sql: rules.show_sql,
         }
     }
 }
@@ -130,6 +158,9 @@ fn write(out: &mut String, policy: &Policy, documents: &[Document]) -> std::fmt:
     writeln!(out, "          only ever to: {}", list(&mail.allowed_domains))?;
     writeln!(out, "          times in {}", zone_name(&mail.zone))?;
     writeln!(out, "          what cannot be seen is repeated to the admins every {:#}", mail.repeat_cannot_see_every)?;
+    if tells_submitters(policy) {
+        write_submitters(out, &policy.submitters)?;
+    }
     if rules.iter().any(|rule| !rule.pattern.is_exact()) {
         writeln!(out, "\nFor a workgroup that several of these match, the first one counts.")?;
     }
@@ -149,6 +180,31 @@ fn write(out: &mut String, policy: &Policy, documents: &[Document]) -> std::fmt:
         }
         for limit in &rule.limits {
             write_limit(out, limit, rule)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether any limit tells its submitters; without one the rules for them mean nothing.
+fn tells_submitters(policy: &Policy) -> bool {
+    let mut limits = policy.rules().iter().flat_map(|rule| &rule.limits);
+    limits.any(|limit| LEVELS.iter().any(|level| audience(limit, *level).contains(&Who::Submitters)))
+}
+
+fn write_submitters(out: &mut String, rules: &Submitters) -> std::fmt::Result {
+    let floor = rules.bytes_floor.human(Units::Decimal);
+    writeln!(out, "\nSubmitters  told from {} of the window and {floor} on", rules.share_floor)?;
+    writeln!(out, "            again after {:#}, and only of new queries", rules.repeat_every)?;
+    let sql = if rules.show_sql { "shown" } else { "not shown" };
+    writeln!(out, "            the text of queries is {sql} in mails")?;
+    for (key, address) in &rules.people {
+        writeln!(out, "            {key} is {address}")?;
+    }
+    for (what, roles) in
+        [("session names", &rules.trusted_roles), ("source identities", &rules.trusted_source_identity)]
+    {
+        if !roles.is_empty() {
+            writeln!(out, "            {what} are trusted of the roles {}", roles.join(", "))?;
         }
     }
     Ok(())
@@ -219,6 +275,7 @@ fn people(who: &[Who], rule: &WorkgroupRule) -> String {
             Some(owner) => format!("the owner {owner}"),
             None => "the owner, for want of one the admins".to_owned(),
         },
+        Who::Submitters => "those whose queries use it up".to_owned(),
         Who::Address(address) => address.to_string(),
     });
     let words: Vec<_> = words.collect();
@@ -231,6 +288,7 @@ fn addresses(who: &[Who], rule: &WorkgroupRule, mail: &MailRules) -> Vec<String>
         .iter()
         .flat_map(|who| match (who, &rule.owner) {
             (Who::Address(address), _) => vec![address.to_string()],
+            (Who::Submitters, _) => vec!["submitters".to_owned()],
             (Who::Owner, Some(owner)) => vec![owner.to_string()],
             (Who::Owner, None) | (Who::Admins, _) => mail.admins.iter().map(ToString::to_string).collect(),
         })

@@ -2,7 +2,7 @@
 
 use expect_test::{expect, expect_file};
 
-use super::{POLICY, check, file, output, shown, watchdog};
+use super::{POLICY, check, file, nowhere, output, shown, watchdog};
 
 #[test]
 fn help_has_examples() {
@@ -12,6 +12,7 @@ fn help_has_examples() {
         (&["status", "--help"], expect_file!["help/status.txt"]),
         (&["run", "--help"], expect_file!["help/run.txt"]),
         (&["doctor", "--help"], expect_file!["help/doctor.txt"]),
+        (&["who", "--help"], expect_file!["help/who.txt"]),
         (&["completions", "--help"], expect_file!["help/completions.txt"]),
     ] {
         let output = output(watchdog(args), "");
@@ -25,7 +26,7 @@ fn completions_know_the_commands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let text = shown(&output(watchdog(&["completions", shell]), ""));
         assert!(text.starts_with("exit 0\n--- stdout\n"), "{text}");
-        for word in ["check", "status", "run", "dry-run", "policy-path", "doctor", "print-iam"] {
+        for word in ["check", "status", "run", "who", "dry-run", "policy-path", "doctor", "print-iam"] {
             assert!(text.contains(word), "{shell} lacks {word}");
         }
     }
@@ -239,6 +240,72 @@ fn a_profile_beside_a_key() {
         exit 2
         --- stderr
         error: `--profile prod` and the environment variable `AWS_ACCESS_KEY_ID` name different credentials: leave out the one, or unset the other
+    "#]],
+    );
+}
+
+#[test]
+fn who_of_which_workgroup_and_how_far_back() {
+    check(
+        watchdog(&["who"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: the following required arguments were not provided:
+          --workgroup <NAME>
+
+        Usage: watchdog who --workgroup <NAME>
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check(
+        watchdog(&["who", "--workgroup", "team-*"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value 'team-*' for '--workgroup <NAME>': one workgroup at a time: write its name without wildcards
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check(
+        watchdog(&["who", "--workgroup", "two words"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value 'two words' for '--workgroup <NAME>': a workgroup's name has 1 to 128 letters, digits, `.`, `_` and `-`
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check(
+        watchdog(&["who", "--workgroup", "exploratory", "--since", "60"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value '60' for '--since <TIME>': write a time from 5 minutes to 7 days with its unit, such as `1h` or `90 min`
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check(
+        watchdog(&["who", "--workgroup", "exploratory", "--since", "30d"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value '30d' for '--since <TIME>': write a time from 5 minutes to 7 days with its unit, such as `1h` or `90 min`
+
+        For more information, try '--help'.
+    "#]],
+    );
+    let policy = file("who/policy.toml", POLICY);
+    check(
+        nowhere(&["who", "--workgroup", "exploratory", "--policy", &policy]),
+        &expect![[r#"
+        exit 3
+        --- stderr
+        error: the workgroup's queries could not be listed: `athena:ListQueryExecutions` failed with `Unreachable`: io error: client error (Connect): tcp connect error: Connection refused (os error 111)
     "#]],
     );
 }

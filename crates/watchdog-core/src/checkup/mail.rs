@@ -14,9 +14,9 @@ const SANDBOX_A_SECOND: u64 = 1;
 /// From this percentage of the daily quota on there is little left for a bad day.
 const NEARLY_ALL_PERCENT: u64 = 80;
 
-/// Everybody the policy can mail: admins, owners, and addresses in audiences.
+/// Everybody the policy can mail by name: admins, owners, addresses in audiences, and those that submitters are mapped to.
 fn people(policy: &Policy) -> BTreeSet<&Address> {
-    let mut people: BTreeSet<&Address> = policy.mail.admins.iter().collect();
+    let mut people: BTreeSet<&Address> = policy.mail.admins.iter().chain(policy.submitters.people.values()).collect();
     for rule in policy.rules() {
         people.extend(&rule.owner);
         for limit in &rule.limits {
@@ -24,7 +24,7 @@ fn people(policy: &Policy) -> BTreeSet<&Address> {
             let who = [&audience.warn, &audience.critical, &audience.exhausted].into_iter().flatten();
             people.extend(who.filter_map(|who| match who {
                 Who::Address(address) => Some(address),
-                Who::Admins | Who::Owner => None,
+                Who::Admins | Who::Owner | Who::Submitters => None,
             }));
         }
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::people::People;
 use crate::alert::{Ending, Reason, Severity, Subject};
 use crate::delivery::{Facts, LimitFacts, Notice};
 use crate::percent::whole_percent;
@@ -34,6 +35,7 @@ pub(super) struct Case {
     pub sentence: String,
     pub consequence: String,
     pub bar: Option<Bar>,
+    pub people: Option<People>,
     pub rows: Vec<(&'static str, String)>,
     pub problems: Vec<String>,
     pub steps: Vec<Step>,
@@ -68,7 +70,7 @@ pub(super) fn plain(text: &str) -> String {
     clip(text, LONGEST_TEXT)
 }
 
-fn clip(text: &str, longest: usize) -> String {
+pub(super) fn clip(text: &str, longest: usize) -> String {
     let mut out: String = untrusted::plain(text).chars().take(longest).collect();
     if text.chars().nth(longest).is_some() {
         out.push('…');
@@ -84,7 +86,7 @@ pub(super) struct Words<'a> {
 
 impl Words<'_> {
     /// `14:05 UTC`, or `15:05 Europe/Berlin, 14:05 UTC`; stands in brackets.
-    fn time(&self, at: Timestamp) -> String {
+    pub(super) fn time(&self, at: Timestamp) -> String {
         match self.local(at, "%H:%M") {
             Some(local) => format!("{local}, {}", at.strftime("%H:%M UTC")),
             None => at.strftime("%H:%M UTC").to_string(),
@@ -288,6 +290,7 @@ impl Words<'_> {
                 },
             ];
         }
+        self.people(&mut case, notice, facts);
         case
     }
 
@@ -354,6 +357,7 @@ impl Words<'_> {
             sentence: String::new(),
             consequence: String::new(),
             bar: None,
+            people: None,
             rows: Vec::new(),
             problems: Vec::new(),
             steps: Vec::new(),
@@ -397,12 +401,17 @@ fn ascii_bar(percent: u64) -> String {
     format!("[{}{}]", "#".repeat(filled), ".".repeat(20 - filled))
 }
 
-/// The workgroup's page in the Athena console of the Region's partition.
+/// The workgroup's page in the Athena console.
 fn console_link(region: &str, workgroup: &str) -> String {
+    console(region, &format!("workgroups/details/{workgroup}"))
+}
+
+/// A page of the Athena console of the Region's partition.
+pub(super) fn console(region: &str, page: &str) -> String {
     let domain = match region.split_once('-').map(|(first, _)| first) {
         Some("cn") => "console.amazonaws.cn",
         _ if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com",
         _ => "console.aws.amazon.com",
     };
-    format!("https://{region}.{domain}/athena/home?region={region}#/workgroups/details/{workgroup}")
+    format!("https://{region}.{domain}/athena/home?region={region}#/{page}")
 }

@@ -239,10 +239,13 @@ fn people(list: &At<Vec<At<String>>>, context: &Context<'_>, problems: &mut Prob
     let read = |text: &At<String>, problems: &mut Problems<'_>| match text.value.as_str() {
         "admins" => Some(Who::Admins),
         "owner" => Some(Who::Owner),
+        "submitters" => Some(Who::Submitters),
         other if other.contains('@') => allowed_address("audience", text, context.domains, problems).map(Who::Address),
         other => {
-            problems
-                .at(&text.place, format!("`audience`: `{other}` is nobody: write `admins`, `owner` or a mail address"));
+            problems.at(
+                &text.place,
+                format!("`audience`: `{other}` is nobody: write `admins`, `owner`, `submitters` or a mail address"),
+            );
             None
         }
     };

@@ -8,7 +8,8 @@ use jiff::tz::TimeZone;
 use super::limit::{limit, rules};
 use super::pattern::Pattern;
 use super::problem::{Place, Problem};
-use super::typed::{TypedMail, TypedPolicy, TypedRules, TypedWorkgroup, Unread};
+use super::submitters::{self, submitters};
+use super::typed::{TypedMail, TypedPolicy, TypedRules, TypedSubmitters, TypedWorkgroup, Unread};
 use super::value::{Context, Problems, all, allowed_address, domain, interval, later_rules, people_bound, zone};
 use super::{Address, Limit, MailRules, Policy, WorkgroupRule};
 use crate::bytes::{Bytes, Size};
@@ -27,11 +28,13 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
     let mut named_none = false;
     let mut mail = TypedMail::default();
     let mut defaults = TypedRules::default();
+    let mut typed_submitters = TypedSubmitters::default();
     let mut workgroups: BTreeMap<String, TypedWorkgroup> = BTreeMap::new();
     for document in documents {
         unread.extend(&document.unread);
         mail = later_mail(document.mail, mail);
         defaults = later_rules(&document.defaults, &defaults);
+        typed_submitters = submitters::later(document.submitters, typed_submitters);
         // A later document replaces the rule of the same name; twice in one document is a slip.
         let mut here = HashSet::new();
         for workgroup in document.workgroup {
@@ -63,6 +66,7 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
     };
     let domains = allowed_domains(&mail, &mut problems);
     let mail = mail_rules(mail, mail_zone.clone(), domains.clone(), &mut problems);
+    let submitters = submitters(&typed_submitters, domains.as_deref(), &mut problems);
     let mail_zone = mail_zone.unwrap_or(TimeZone::UTC);
     let context = Context { defaults: &defaults, zone: &mail_zone, domains: domains.as_deref() };
     // For what no limit uses; what one does use is found twice and told once.
@@ -77,7 +81,7 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
     found.sort_by(|(_, a), (_, b)| {
         b.pattern.specificity().cmp(&a.pattern.specificity()).then(a.pattern.cmp(&b.pattern))
     });
-    Some(Policy { mail: mail?, rules: found.into_iter().map(|(_, rule)| rule).collect() })
+    Some(Policy { mail: mail?, submitters: submitters?, rules: found.into_iter().map(|(_, rule)| rule).collect() })
 }
 
 fn later_mail(later: TypedMail, mut earlier: TypedMail) -> TypedMail {

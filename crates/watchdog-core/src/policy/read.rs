@@ -8,7 +8,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Problem};
 use super::typed::{
-    At, TypedAudience, TypedAudiences, TypedLimit, TypedMail, TypedPolicy, TypedRules, TypedWorkgroup, Unread,
+    At, TypedAudience, TypedAudiences, TypedLimit, TypedMail, TypedPolicy, TypedRules, TypedSubmitters, TypedWorkgroup,
+    Unread,
 };
 
 /// Characters of one text. The longest that means anything is an address, of 254.
@@ -40,6 +41,7 @@ pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Typed
                 rules
             })
             .unwrap_or_default(),
+        submitters: fields.table("submitters").map(read_submitters).unwrap_or_default(),
         workgroup: fields.tables("workgroup", read_workgroup),
     };
     policy.unread = fields.finish("a policy");
@@ -68,6 +70,21 @@ fn read_rules(f: &mut Fields<'_, '_>) -> TypedRules {
         repeat_every: f.text("repeat_every"),
         audience: f.audience("audience"),
     }
+}
+
+fn read_submitters(mut f: Fields<'_, '_>) -> TypedSubmitters {
+    let people = f.table("people").map(|f| f.entries("people")).unwrap_or_default();
+    let submitters = TypedSubmitters {
+        people: people.into_iter().map(|(key, address)| (key.value.clone(), (key, address))).collect(),
+        trusted_roles: f.texts("trusted_roles"),
+        trusted_source_identity: f.texts("trusted_source_identity"),
+        share_floor: f.text("share_floor"),
+        bytes_floor: f.text("bytes_floor"),
+        repeat_every: f.text("repeat_every"),
+        show_sql: f.flag("show_sql"),
+    };
+    f.finish("`[submitters]`");
+    submitters
 }
 
 fn read_workgroup(mut f: Fields<'_, '_>) -> TypedWorkgroup {
@@ -190,6 +207,27 @@ impl<'a, 'r> Fields<'a, 'r> {
         }
     }
 
+    fn flag(&mut self, key: &'static str) -> Option<bool> {
+        let found = self.get(key)?;
+        match found.get_ref() {
+            DeValue::Boolean(flag) => Some(*flag),
+            _ => {
+                self.wrong(key, found, "`true` or `false`");
+                None
+            }
+        }
+    }
+
+    /// All keys of a table whose keys are names and not words of the policy, each with its text.
+    fn entries(mut self, of: &'static str) -> Vec<(At<String>, At<String>)> {
+        let mut entries = Vec::new();
+        for (key, value) in self.table.iter() {
+            let name = At { value: key.get_ref().to_string(), place: self.reader.place(key.span().start) };
+            entries.extend(self.as_text(of, value).map(|text| (name, text)));
+        }
+        entries
+    }
+
     fn audience(&mut self, key: &'static str) -> Option<At<TypedAudience>> {
         let found = self.get(key)?;
         let place = self.reader.place(found.span().start);
@@ -259,6 +297,10 @@ impl<'a, 'r> Fields<'a, 'r> {
 fn example(key: &str) -> &'static str {
     match key {
         "limit" | "quota" | "per_query_cutoff" => "700 GB",
+        "share_floor" => "2 %",
+        "bytes_floor" => "1 GB",
+        "trusted_roles" | "trusted_source_identity" => "analyst",
+        "people" => "ann@example.com",
         "warn" | "critical" => "80 %",
         "share" => "70 %",
         "buffer" | "hysteresis" => "10 %",

@@ -2,6 +2,7 @@
 //! editors.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
@@ -53,10 +54,44 @@ pub(super) struct TypedPolicy {
     /// What holds for every limit that does not say otherwise.
     #[schemars(default)]
     pub defaults: TypedRules,
+    /// How the people behind queries are found, and when they are told.
+    #[schemars(default)]
+    pub submitters: TypedSubmitters,
     /// Which workgroups are watched, and their limits.
     #[schemars(default)]
     pub workgroup: Vec<TypedWorkgroup>,
 }
+
+/// How the people behind queries are found, and when they are told.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Submitters")]
+pub(super) struct TypedSubmitters {
+    /// Whose principal belongs to whom: `user/NAME`, `role/NAME` (all its sessions), `role/NAME/SESSION`, `service/NAME`, or an
+    /// ARN; and a mail address.
+    #[schemars(with = "BTreeMap<String, String>", default, example = People::from([("user/etl", "etl-team@example.com")]))]
+    pub people: BTreeMap<String, (At<String>, At<String>)>,
+    /// Roles whose session names are set by something you trust, so that an address in one is its person's. Those of IAM
+    /// Identity Center (`AWSReservedSSO_…`) always count.
+    #[schemars(example = ["analyst"])]
+    pub trusted_roles: Option<At<Vec<At<String>>>>,
+    /// Roles whose trust policy makes sure of `sts:SourceIdentity`, so that an address in it is its person's.
+    #[schemars(example = ["analyst"])]
+    pub trusted_source_identity: Option<At<Vec<At<String>>>>,
+    /// Who used less of the window is not told; from `1 %`, and `2 %` when absent.
+    #[schemars(example = &"2 %", regex(pattern = PERCENT))]
+    pub share_floor: Option<At<String>>,
+    /// Who used fewer bytes is not told either; `1 GB` when absent.
+    #[schemars(example = &"1 GB", regex(pattern = SIZE))]
+    pub bytes_floor: Option<At<String>>,
+    /// How soon the same person may be told again, and then only of new queries; `1h` when absent.
+    #[schemars(example = &"1h")]
+    pub repeat_every: Option<At<String>>,
+    /// Whether mails show the text of queries; `false` when absent, for it may hold personal data.
+    pub show_sql: Option<bool>,
+}
+
+/// An example of them.
+type People = BTreeMap<&'static str, &'static str>;
 
 /// Who sends, who is told, and where mail may go at all.
 #[derive(Debug, Default, JsonSchema)]
@@ -100,7 +135,7 @@ pub(super) struct TypedRules {
     /// How often an open alert is repeated; `4h` when absent.
     #[schemars(example = &"4h")]
     pub repeat_every: Option<At<String>>,
-    /// Who is told: `admins`, `owner`, or addresses; one list for all levels, or one per level.
+    /// Who is told: `admins`, `owner`, `submitters`, or addresses; one list for all levels, or one per level.
     #[schemars(example = ["admins"])]
     pub audience: Option<At<TypedAudience>>,
 }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use watchdog_core::alert::{Ending, Reason, Severity, Subject, settled};
 use watchdog_core::bytes::Bytes;
-use watchdog_core::delivery::{Notice, Plan, Records, Standing, plan};
+use watchdog_core::delivery::{Notice, People, Plan, Records, Standing, plan};
 use watchdog_core::event::{Tick, Timing};
 use watchdog_core::policy::{Address, Limit, Policy};
 use watchdog_core::usage::{Series, Unknown, Usage};
@@ -68,7 +68,7 @@ fn pass(policy: &Policy, now: Timestamp, used: Option<u64>, records: &Records) -
     };
     let usage = Usage { workgroups: BTreeMap::from([("w".to_owned(), seen)]), incomplete: None };
     let tick = tick(now);
-    plan(policy, &Standing::Current, &tick, &judge(policy, &tick, &usage), None, records)
+    plan(policy, &Standing::Current, &tick, &judge(policy, &tick, &usage), None, records, &People::new())
 }
 
 /// Notes what was delivered, as a caller does: person by person.

@@ -27,7 +27,7 @@ fn record() -> impl Strategy<Value = Record> {
     let ended =
         prop::sample::select(vec![None, Some(Ending::Over), Some(Ending::WindowEnded), Some(Ending::NotWatched)]);
     (prop::option::of(story), ended, prop::collection::btree_map(person, told, 0..5))
-        .prop_map(|(story, ended, told)| Record { story, ended, told })
+        .prop_map(|(story, ended, told)| Record { story, ended, told, ..Record::default() })
 }
 
 proptest! {
@@ -70,6 +70,7 @@ fn the_form_is_stable() {
             Told { story: at("2026-03-01T14:05:00Z"), severity: Severity::Warn, at: at("2026-03-01T14:10:00Z") },
         )]
         .into(),
+        ..Record::default()
     };
     expect![[r#"{"v":1,"story":{"opened":"2026-03-01T14:05:00Z","severity":"cannot_see","window_began":"2026-03-01T00:00:00Z"},"ended":"not_watched","told":{"ops@example.com":{"story":"2026-03-01T14:05:00Z","severity":"warn","at":"2026-03-01T14:10:00Z"}}}"#]].assert_eq(&encode_record(&record));
     expect![[r#"{"v":1,"story":null,"ended":null,"told":{}}"#]].assert_eq(&encode_record(&Record::default()));

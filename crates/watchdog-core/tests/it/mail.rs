@@ -50,7 +50,7 @@ fn size(text: &str) -> Size {
 
 fn notice(subject: &str, reason: Reason, severity: Severity, facts: Facts) -> Notice {
     let opened = if reason == Reason::Opened { at(NOW) } else { at(OPENED) };
-    Notice { subject: subject.parse().unwrap(), reason, severity, opened, facts }
+    Notice { subject: subject.parse().unwrap(), reason, severity, opened, facts, people: None }
 }
 
 fn limit(workgroup: &str, used: &str, limit: &str) -> LimitFacts {
@@ -670,7 +670,7 @@ fn policy_problems() {
           - `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
           - the policy has no `[[workgroup]]`: nothing would be watched; add one, with `name = "*"` for all workgroups
           - 10-stack.toml:2:10: `sender`: `watchdog` is not a mail address: write it as `name@example.com`
-          - 10-stack.toml:3:2: unknown key `mial`: a policy knows `mail`, `defaults`, `workgroup`
+          - 10-stack.toml:3:2: unknown key `mial`: a policy knows `mail`, `defaults`, `submitters`, `workgroup`
 
         What to do
           Check a file before you store it:

@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 use jiff::SignedDuration;
 use watchdog_core::alert::{Ending, Record, Severity, Story, Subject, Told};
 use watchdog_core::bytes::Bytes;
-use watchdog_core::delivery::{Facts, Plan, Records, Standing, plan};
+use watchdog_core::delivery::{Facts, People, Plan, Records, Standing, plan};
 use watchdog_core::event::{Tick, Timing};
 use watchdog_core::policy::{Address, Policy};
 use watchdog_core::report::{LimitReport, MailReport, PolicyReport, RunReport, UnseenReport};
@@ -179,7 +179,7 @@ fn show(plan: &Plan) -> String {
 }
 
 fn make(policy: &Policy, usage: &Usage, standing: &Standing, records: &Records) -> Plan {
-    plan(policy, standing, &tick(), &judge(policy, &tick(), usage), usage.incomplete.as_ref(), records)
+    plan(policy, standing, &tick(), &judge(policy, &tick(), usage), usage.incomplete.as_ref(), records, &People::new())
 }
 
 #[track_caller]
@@ -197,6 +197,7 @@ fn record(severity: Severity, told: &[&str]) -> Record {
         story: Some(Story { opened, severity, window_began: None }),
         ended: None,
         told: told.iter().map(one).collect(),
+        ..Record::default()
     }
 }
 

@@ -116,9 +116,9 @@ fn bad_audience_unknown_word() {
     check_bad(
         "audience-unknown-word",
         expect![[r#"
-        audience-unknown-word.toml:11:22: `audience`: `admin` is nobody: write `admins`, `owner` or a mail address
-        audience-unknown-word.toml:11:44: `audience`: `submitter` is nobody: write `admins`, `owner` or a mail address
-        audience-unknown-word.toml:11:57: `audience`: `Owner` is nobody: write `admins`, `owner` or a mail address
+        audience-unknown-word.toml:11:22: `audience`: `admin` is nobody: write `admins`, `owner`, `submitters` or a mail address
+        audience-unknown-word.toml:11:44: `audience`: `submitter` is nobody: write `admins`, `owner`, `submitters` or a mail address
+        audience-unknown-word.toml:11:57: `audience`: `Owner` is nobody: write `admins`, `owner`, `submitters` or a mail address
         audience-unknown-word.toml:11:67: unknown key `panic`: `audience` knows `warn`, `critical`, `exhausted`"#]],
     );
 }
@@ -159,7 +159,7 @@ fn bad_defaults_nobody_uses() {
         "defaults-nobody-uses",
         expect![[r#"
         defaults-nobody-uses.toml:7:8: `warn` is `800 %`: it must be more than 0 % and less than 100 %, where the limit is exhausted
-        defaults-nobody-uses.toml:8:13: `audience`: `everyone` is nobody: write `admins`, `owner` or a mail address
+        defaults-nobody-uses.toml:8:13: `audience`: `everyone` is nobody: write `admins`, `owner`, `submitters` or a mail address
         defaults-nobody-uses.toml:9:16: `repeat_every` is `1s`: write a time from 5 minutes to 30 days with its unit, such as `4h` or `30 min`
         defaults-nobody-uses.toml:14:12: `critical`: `zero` is not a percentage: write a number from 0 to 10000 with at most two decimals and the sign, such as `80 %`"#]],
     );
@@ -516,7 +516,7 @@ fn bad_unknown_key() {
         unknown-key.toml:8:1: unknown key `warning`: `[defaults]` knows `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`
         unknown-key.toml:12:1: unknown key `onwer`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`, `limit`
         unknown-key.toml:16:1: unknown key `limits`: `[[workgroup.limit]]` knows `window`, `time_zone`, `limit`, `quota`, `buffer`, `share`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`
-        unknown-key.toml:18:2: unknown key `workgroups`: a policy knows `mail`, `defaults`, `workgroup`"#]],
+        unknown-key.toml:18:2: unknown key `workgroups`: a policy knows `mail`, `defaults`, `submitters`, `workgroup`"#]],
     );
 }
 
@@ -626,7 +626,7 @@ warn = "96 %"
         expect![[r#"
             `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
             10-mail.toml:2:10: `sender`: `watchdog` is not a mail address: write it as `name@example.com`
-            10-mail.toml:4:2: unknown key `mial`: a policy knows `mail`, `defaults`, `workgroup`
+            10-mail.toml:4:2: unknown key `mial`: a policy knows `mail`, `defaults`, `submitters`, `workgroup`
             20-etl.toml:4:1: unknown key `colour`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`, `limit`
             20-etl.toml:7:9: `limit`: `700` has no unit: write for example `700 GB` (10^9 bytes) or `700 GiB` (2^30 bytes)
             20-etl.toml:9:10: `window`: `1 fortnight` is not a window: write a rolling one as a multiple of 5 minutes from 15 minutes to 7 days, such as `1h` or `24h`, or `calendar hour` or `calendar day`
@@ -680,11 +680,49 @@ fn too_many_patterns_and_people() {
     );
 }
 
+#[test]
+fn bad_submitters_rules() {
+    check_bad(
+        "submitters-rules",
+        expect![[r#"
+        submitters-rules.toml:7:15: `share_floor` is `0.3 %`: it must be from 1 % to 100 %; below that a hundred people and more would be told at once
+        submitters-rules.toml:8:15: `bytes_floor`: `0 GB` is zero: a size must be at least 1 B
+        submitters-rules.toml:9:16: `repeat_every` is `1 min`: write a time from 5 minutes to 30 days with its unit, such as `4h` or `30 min`
+        submitters-rules.toml:10:12: `show_sql` must be `true` or `false`, not the string `"yes"`
+        submitters-rules.toml:11:18: `trusted_roles`: `analyst-*` is no role's name: write it without its path and without wildcards, such as `analyst`
+        submitters-rules.toml:11:31: `trusted_roles`: `arn:aws:iam::123456789012:role/analyst` is no role's name: write it without its path and without wildcards, such as `analyst`
+        submitters-rules.toml:12:27: `trusted_source_identity` must be a list of texts, such as `["analyst"]`, not the string `"analyst"`
+        submitters-rules.toml:13:1: unknown key `threshold`: `[submitters]` knows `people`, `trusted_roles`, `trusted_source_identity`, `share_floor`, `bytes_floor`, `repeat_every`, `show_sql`
+        submitters-rules.toml:16:1: `people`: `ann` names no principal: write `user/NAME`, `role/NAME` for all sessions of a role or `role/NAME/SESSION` for one, `service/NAME`, `identity-center/USER-ID`, `federated/NAME`, `root`, or the ARN of a user, role or session
+        submitters-rules.toml:17:14: `people`: `bob@gmail.com` is outside the allowed domains `example.com`: add `gmail.com` to `allowed_domains`, or remove the address
+        submitters-rules.toml:18:1: `people`: `role/etl/nightly/x` names no principal: write `user/NAME`, `role/NAME` for all sessions of a role or `role/NAME/SESSION` for one, `service/NAME`, `identity-center/USER-ID`, `federated/NAME`, `root`, or the ARN of a user, role or session
+        submitters-rules.toml:19:14: `people` must be a text in quotes, such as `"ann@example.com"`, not the integer `7`"#]],
+    );
+}
+
+#[test]
+fn submitters_of_several_documents_are_merged_person_by_person() {
+    let first = format!(
+        "{MAIL}[submitters]\nshare_floor = \"3 %\"\npeople = {{ \"user/ann\" = \"ann@example.com\", \"user/bob\" = \"old@example.com\" }}\n"
+    );
+    let second = "[submitters]\nshow_sql = true\n[submitters.people]\n\"user/bob\" = \"bob@example.com\"\n[[workgroup]]\nname = \"*\"\nper_query_cutoff = \"1 GB\"\n";
+    let policy = Policy::parse(&[document("1", &first), document("2", second)]).unwrap();
+    let rules = policy.submitters;
+    let people: Vec<_> = rules.people.iter().map(|(key, address)| format!("{key} {address}")).collect();
+    assert_eq!(people, ["user/ann ann@example.com", "user/bob bob@example.com"]);
+    assert_eq!(
+        (rules.share_floor.to_string().as_str(), rules.bytes_floor.get(), rules.show_sql),
+        ("3 %", 1_000_000_000, true)
+    );
+    assert_eq!(rules.repeat_every, jiff::SignedDuration::from_hours(1));
+}
+
 /// What a good policy means, in a form that shows every number.
 fn show(policy: &Policy) -> String {
     let who = |list: &[Who]| {
         let names = list.iter().map(|who| match who {
             Who::Admins => "admins".to_owned(),
+            Who::Submitters => "submitters".to_owned(),
             Who::Owner => "owner".to_owned(),
             Who::Address(address) => address.to_string(),
         });

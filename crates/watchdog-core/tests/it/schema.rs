@@ -63,11 +63,12 @@ fn the_file_is_in_step() {
 }
 
 /// Every table: where it is in the schema, and a document that has one key too many in it.
-const TABLES: [(&[&str], &str); 6] = [
+const TABLES: [(&[&str], &str); 7] = [
     (&[], "unheard = 1"),
     (&["mail"], "[mail]\nunheard = 1"),
     (&["defaults"], "[defaults]\nunheard = 1"),
     (&["defaults", "audience", "{}"], "[defaults.audience]\nunheard = 1"),
+    (&["submitters"], "[submitters]\nunheard = 1"),
     (&["workgroup", "[]"], "[[workgroup]]\nunheard = 1"),
     (&["workgroup", "[]", "limit", "[]"], "[[workgroup]]\n[[workgroup.limit]]\nunheard = 1"),
 ];
