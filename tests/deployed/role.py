@@ -38,9 +38,13 @@ def calls(at, sender, domain):
     may("athena:ListWorkGroups", "the account", "*")
     for name in WORKGROUPS:
         may("athena:GetWorkGroup", f"`{name}`", at.workgroup(name))
+        for action in ("BatchGetQueryExecution", "ListQueryExecutions"):
+            may(f"athena:{action}", f"`{name}`", at.workgroup(name))
     must_not("athena:GetWorkGroup", "another Region", at.workgroup("primary").replace(at.region, "us-gov-west-1"))
     may("ssm:GetParametersByPath", "the policy", policy)
-    for action in ("Query", "PutItem", "UpdateItem", "DeleteItem"):
+    may("cloudtrail:LookupEvents", "the account", "*")
+    may("iam:ListUserTags", "a user", f"arn:aws:iam::{at.account}:user/ann")
+    for action in ("BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"):
         may(f"dynamodb:{action}", "the state table", table)
     for to, whom in ((f"ann@{domain}", "an allowed domain"), (f"Ann.O@{domain}", "an allowed domain, capitals before the @")):
         may("ses:SendRawEmail", f"from the sender to {whom}", identity, {"ses:FromAddress": sender, "ses:Recipients": [to]})
@@ -67,7 +71,7 @@ def calls(at, sender, domain):
         must_not(f"ssm:{action}", "other parameters", at.arn("ssm", "parameter/prod/password"))
     must_not("ssm:GetParametersByPath", "another stack's policy", at.arn("ssm", "parameter/athena-quota-watchdog/other/policy"))
     must_not("ssm:PutParameter", "the policy", f"{policy}/10-mine")
-    for action in ("Query", "PutItem", "UpdateItem", "DeleteItem"):
+    for action in ("BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"):
         must_not(f"dynamodb:{action}", "another table", at.arn("dynamodb", "table/orders"))
     must_not("dynamodb:DeleteTable", "the state table", table)
     for action in ("PutMetricAlarm", "DeleteAlarms"):
