@@ -117,7 +117,7 @@ pub async fn usage(
     }
     let watched: Vec<&str> = known.iter().map(String::as_str).filter(|name| policy.rule_for(name).is_some()).collect();
     let failed = examine(clients, catalogue, &watched, now, notes).await;
-    let mut usage = Usage { workgroups: BTreeMap::new(), incomplete: notes.incomplete.clone() };
+    let mut usage = Usage { incomplete: notes.incomplete.clone(), ..Usage::default() };
     let mut readable = Vec::new();
     for name in &known {
         let seen = match policy.rule_for(name) {

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
 use clap_complete::Shell;
+use jiff::Timestamp;
+
+use crate::backtest::seconds;
 
 /// Common to all commands: scripts rely on it.
 const EXIT_CODES: &str = "\
@@ -52,6 +55,19 @@ Examples:
 Exit codes: 0 every limit is ok; 1 a limit is at `warn` or above; 3 something could not be seen, \
 or an older policy is in force because the current one has problems. 3 beats 1.";
 
+const BACKTEST_EXAMPLES: &str = "\
+A row stamped t stands for the time from t on for one step, and is known to the run at t + step. Missing rows are zero, and
+rows with the same stamp and workgroup are added up. Rows of one workgroup stand in the order of time; otherwise they are
+sorted in memory.
+
+Examples:
+  watchdog backtest --policy policy.toml --usage use.csv
+  watchdog backtest --policy policy.toml --usage use.csv --out sent.jsonl
+  watchdog backtest --policy policy.toml --usage use.csv --every 15min
+  zcat use.csv.gz | watchdog backtest --policy policy.toml --usage - --json
+
+Exit codes: 0 done, whatever was found; 2 wrong usage, or a policy or use that cannot be read or understood.";
+
 /// Watches Athena workgroups' scanned bytes against their limits.
 ///
 /// `watchdog` looks at the same policy and the same metrics as the deployed function, and decides in the same way.
@@ -79,6 +95,9 @@ pub enum Command {
     /// Go through a whole run without sending or writing, and say what would be sent and why
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Say what a policy would have sent over a stretch of the past, and how good that would have been
+    #[command(after_help = BACKTEST_EXAMPLES)]
+    Backtest(BacktestArgs),
     /// Print a completion script
     #[command(after_help = "\
 Examples:
@@ -139,6 +158,32 @@ pub struct RunArgs {
     pub policy: PolicyArgs,
     #[command(flatten)]
     pub aws: AwsArgs,
+}
+
+/// Of `backtest`.
+#[derive(Debug, clap::Args)]
+pub struct BacktestArgs {
+    /// The policy: files, directories (all their *.toml), or `-` for standard input
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub policy: Vec<PathBuf>,
+    /// The use: a CSV file with the columns timestamp,workgroup,bytes, or `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    pub usage: PathBuf,
+    /// Write every notification to this file, one JSON object a line; `-` for standard output, in the place of the figures
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How long a row stands for [default: the smallest gap between two rows of a workgroup]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub step: Option<i64>,
+    /// Time between two runs of the watchdog [default: the step]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub every: Option<i64>,
+    /// Count only what begins at this instant or later in the figures
+    #[arg(long, value_name = "INSTANT")]
+    pub score_from: Option<Timestamp>,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Where the policy is.

@@ -10,6 +10,7 @@ mod out;
 mod documents;
 mod place;
 
+mod backtest;
 mod check;
 mod run;
 mod status;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Check(args) => check::check(&args),
+        Command::Backtest(args) => backtest::backtest(&args),
         Command::Status(args) => waiting(status::status(&args)),
         Command::Run(args) => waiting(run::run(&args)),
         Command::Completions { shell } => {

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::alert::{Ending, Reason, Record, Severity, Sighting, Story, Subject, settled};
+use crate::alert::{Ending, Reason, Record, Severity, Sighting, Story, Subject, sighting};
 use crate::bytes::{Bytes, Units};
 use crate::event::Tick;
+use crate::forecast::Outlook;
 use crate::percent::Percent;
 use crate::policy::{Address, MailRules, Origin, Policy, Problems, Who, WorkgroupRule};
 use crate::usage::Unknown;
-use crate::verdict::{Finding, Findings, Verdict};
+use crate::verdict::{Finding, Findings, Foresight, Level, Reading, Verdict};
 use crate::window::Span;
 
 /// Everything that is remembered of alerts, by subject.
@@ -92,12 +93,18 @@ pub struct LimitFacts {
     pub units: Units,
     /// Where the number comes from.
     pub origin: Origin,
+    /// What the forecast says.
+    pub foresight: Foresight,
+    /// When it runs out, where that can be guessed.
+    pub outlook: Option<Outlook>,
     /// Where `warn` begins.
     pub warn: Percent,
     /// Where `critical` begins.
     pub critical: Percent,
     /// Where the alert resolves: below this share.
     pub resolves_below: Percent,
+    /// For how long use must have been below it.
+    pub hold: SignedDuration,
 }
 
 /// Whether the policy that is in force is the current one.
@@ -181,30 +188,9 @@ fn carry(cases: BTreeMap<Subject, Case<'_>>, at: Timestamp, mail: &MailRules, re
     let mut after = Records::new();
     for (subject, case) in cases {
         let before = records.get(&subject).cloned().unwrap_or_default();
-        let mut record = before.after(case.sighting, at);
-        // Somebody whose domain is no longer allowed is told nothing more, not even the end.
-        record.told.retain(|person, _| mail.allowed_domains.iter().any(|d| d == person.domain()));
-        if case.sighting != Sighting::Unseen {
-            let concerned: BTreeSet<&Address> = case.audience.iter().copied().chain(record.told.keys()).collect();
-            for person in concerned {
-                let Some(reason) = record.owed(person, case.audience.contains(person), case.repeat_every, at) else {
-                    continue;
-                };
-                let last = record.told.get(person);
-                let ended = matches!(reason, Reason::Resolved(_));
-                let (severity, opened) = match (record.story, last) {
-                    (Some(story), _) if !ended => (story.severity, story.opened),
-                    (_, Some(told)) => (told.severity, told.story),
-                    (story, None) => story.map_or((Severity::Warn, at), |s| (s.severity, s.opened)),
-                };
-                let facts = match &case.facts {
-                    // A newer story is somebody else's: this person hears no more than the end of the old one.
-                    Facts::Unseen { .. } | Facts::Policy { .. } if ended => Facts::Over,
-                    facts => facts.clone(),
-                };
-                let notice = Notice { subject: subject.clone(), reason, severity, opened, facts };
-                people.entry(person.clone()).or_default().push(notice);
-            }
+        let (record, notices) = told_of(&subject, &case, &before, at, mail);
+        for (person, notice) in notices {
+            people.entry(person).or_default().push(notice);
         }
         after.insert(subject, record);
     }
@@ -219,10 +205,56 @@ fn carry(cases: BTreeMap<Subject, Case<'_>>, at: Timestamp, mail: &MailRules, re
     Plan { messages, records: after }
 }
 
+/// What everybody is told of one subject, by address, and its record before anybody is.
+fn told_of(
+    subject: &Subject,
+    case: &Case<'_>,
+    before: &Record,
+    at: Timestamp,
+    mail: &MailRules,
+) -> (Record, Vec<(Address, Notice)>) {
+    let mut record = before.after(case.sighting, at);
+    let mut notices = Vec::new();
+    // Somebody whose domain is no longer allowed is told nothing more, not even the end.
+    record.told.retain(|person, _| mail.allowed_domains.iter().any(|d| d == person.domain()));
+    if case.sighting == Sighting::Unseen {
+        return (record, notices);
+    }
+    let concerned: BTreeSet<&Address> = case.audience.iter().copied().chain(record.told.keys()).collect();
+    for person in concerned {
+        let Some(reason) = record.owed(person, case.audience.contains(person), case.repeat_every, at) else {
+            continue;
+        };
+        let last = record.told.get(person);
+        let ended = matches!(reason, Reason::Resolved(_));
+        let (severity, opened) = match (record.story, last) {
+            (Some(story), _) if !ended => (story.severity, story.opened),
+            (_, Some(told)) => (told.severity, told.story),
+            (story, None) => story.map_or((Severity::Warn, at), |s| (s.severity, s.opened)),
+        };
+        let facts = match &case.facts {
+            // A newer story is somebody else's: this person hears no more than the end of the old one.
+            Facts::Unseen { .. } | Facts::Policy { .. } if ended => Facts::Over,
+            facts => facts.clone(),
+        };
+        notices.push((person.clone(), Notice { subject: subject.clone(), reason, severity, opened, facts }));
+    }
+    (record, notices)
+}
+
+/// What everybody is told of one limit, and its record before anybody is: the part of [`plan`] that a back-test is about.
+pub fn plan_limit(
+    verdict: &Verdict<'_>,
+    subject: &Subject,
+    before: &Record,
+    mail: &MailRules,
+) -> (Record, Vec<(Address, Notice)>) {
+    told_of(subject, &limit_case(verdict, before.story, mail), before, verdict.as_of, mail)
+}
+
 fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRules) -> Case<'p> {
     let limit = verdict.limit;
-    let window_began = limit.window.began(verdict.as_of);
-    let Finding::Seen { used, .. } = verdict.finding else {
+    let Finding::Seen { used, foresight, outlook, .. } = verdict.finding else {
         return Case {
             sighting: Sighting::Unseen,
             facts: Facts::Over,
@@ -230,20 +262,15 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
             repeat_every: limit.repeat_every,
         };
     };
-    // A story about an earlier calendar window says nothing about this one.
-    let current = story.filter(|story| story.window_began == window_began);
-    let severity = settled(limit, used, current.map(|story| story.severity));
-    let ending = if story.is_some() && current.is_none() { Ending::WindowEnded } else { Ending::Over };
-    let sighting = match severity {
-        Some(severity) => Sighting::Wrong { severity, window_began },
-        None => Sighting::Calm(ending),
+    let sighting = sighting(limit, Reading { used, foresight }, story, verdict.as_of);
+    let who: &'p [Who] = match sighting {
+        // While it is held nobody new hears of it, and nobody is reminded.
+        Sighting::Calm(_) | Sighting::Held { .. } | Sighting::Unseen => &[],
+        Sighting::Wrong { severity: Severity::Warn | Severity::CannotSee, .. } => &limit.audience.warn,
+        Sighting::Wrong { severity: Severity::Critical, .. } => &limit.audience.critical,
+        Sighting::Wrong { severity: Severity::Exhausted, .. } => &limit.audience.exhausted,
     };
-    let who: &'p [Who] = match severity {
-        None => &[],
-        Some(Severity::Warn | Severity::CannotSee) => &limit.audience.warn,
-        Some(Severity::Critical) => &limit.audience.critical,
-        Some(Severity::Exhausted) => &limit.audience.exhausted,
-    };
+    let warn = limit.threshold_when(Level::Warn, foresight);
     let facts = LimitFacts {
         workgroup: verdict.workgroup.clone(),
         window: limit.window.id(),
@@ -253,9 +280,12 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
         limit: limit.bytes,
         units: limit.units,
         origin: limit.origin,
-        warn: limit.warn,
+        foresight,
+        outlook,
+        warn,
         critical: limit.critical,
-        resolves_below: limit.warn.saturating_sub(limit.hysteresis),
+        resolves_below: limit.resolves_below(),
+        hold: limit.hold,
     };
     Case {
         sighting,

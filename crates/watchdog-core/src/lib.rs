@@ -17,6 +17,10 @@ pub mod policy;
 
 pub mod usage;
 
+pub mod meter;
+
+pub mod forecast;
+
 pub mod catalogue;
 
 pub mod verdict;
@@ -30,3 +34,7 @@ pub mod mail;
 pub mod ledger;
 
 pub mod report;
+
+pub mod score;
+
+pub mod backtest;
