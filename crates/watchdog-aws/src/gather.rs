@@ -99,7 +99,9 @@ pub async fn refresh(clients: &Clients, catalogue: &mut Catalogue, now: Timestam
     notes
 }
 
-/// Reads the use of every workgroup that the policy covers, as far back as its longest window.
+/// Reads the use of every workgroup that the policy covers, as far back as its longest window and its forecast ask for: with the forecast
+/// that is 27 hours and a half, 337 buckets, of which 299 metrics fill a request. A thousand workgroups so take four requests, and cost the
+/// same as a look at the last hour would: CloudWatch charges by the metric.
 pub async fn usage(
     clients: &Clients,
     policy: &Policy,
@@ -137,7 +139,7 @@ pub async fn usage(
     let mut by_start: BTreeMap<Timestamp, Vec<&str>> = BTreeMap::new();
     for name in readable {
         let limits = policy.rule_for(name).map_or(&[][..], |rule| &rule.limits);
-        let start = limits.iter().map(|limit| limit.window.span(tick.at).start).min().unwrap_or(tick.at);
+        let start = limits.iter().map(|limit| limit.reads_from(tick.at)).min().unwrap_or(tick.at);
         by_start.entry(start).or_default().push(name);
     }
     let by_span = fewest_requests(by_start, tick.at);

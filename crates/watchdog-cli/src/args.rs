@@ -64,6 +64,7 @@ Examples:
   watchdog backtest --policy policy.toml --usage use.csv
   watchdog backtest --policy policy.toml --usage use.csv --out sent.jsonl
   watchdog backtest --policy policy.toml --usage use.csv --every 15min
+  watchdog backtest --policy policy.toml --queries queries.csv --growing
   zcat use.csv.gz | watchdog backtest --policy policy.toml --usage - --json
 
 Exit codes: 0 done, whatever was found; 2 wrong usage, or a policy or use that cannot be read or understood.";
@@ -167,8 +168,14 @@ pub struct BacktestArgs {
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub policy: Vec<PathBuf>,
     /// The use: a CSV file with the columns timestamp,workgroup,bytes, or `-` for standard input
-    #[arg(long, value_name = "FILE")]
-    pub usage: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "queries")]
+    pub usage: Option<PathBuf>,
+    /// The use as a log of queries: a CSV file with the columns submitted,completed,workgroup,bytes. A query's bytes come in when it ends
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["usage", "step"])]
+    pub queries: Option<PathBuf>,
+    /// Take it that Athena says what a query has scanned while it runs, growing evenly
+    #[arg(long, requires = "queries")]
+    pub growing: bool,
     /// Write every notification to this file, one JSON object a line; `-` for standard output, in the place of the figures
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

@@ -25,7 +25,12 @@ pub fn backtest(args: &BacktestArgs) -> Result<Exit, Failure> {
     let policy = read_policy(&args.policy)?;
     let fixed = fixed(&policy);
     let wanted = Wanted { step: args.step, every: args.every, score_from: args.score_from };
-    let outcome = replays::run(&args.usage, &[&policy, &fixed], wanted)?;
+    let policies = [&policy, &fixed];
+    let outcome = match (&args.usage, &args.queries) {
+        (Some(usage), _) => replays::run(usage, &policies, wanted)?,
+        (None, Some(queries)) => replays::run_queries(queries, &policies, wanted, args.growing)?,
+        (None, None) => return Err(Failure::usage("give `--usage FILE` or `--queries FILE`")),
+    };
     for name in outcome.uncovered.iter().take(10) {
         out::warning(&format!("no rule of the policy covers the workgroup `{name}`: its rows are left out"));
     }

@@ -17,7 +17,7 @@ use crate::policy::{Address, Limit, MailRules, Policy, WorkgroupRule};
 use crate::score::{Look, Scorer, Tally};
 use crate::usage::InFlight;
 use crate::verdict::{Finding, Foresight, Reading, Verdict};
-use crate::window::{BUCKET, Window};
+use crate::window::{BUCKET, Window, floor};
 
 /// The rule that a policy is compared with, and that everybody has: open at 80 %, resolve below 75 %, at once.
 const STATIC_OPENS: Percent = Percent::whole(80);
@@ -74,6 +74,58 @@ pub struct Replay<'p> {
     next: i64,
     newest: i64,
     watches: Vec<Watch<'p>>,
+    log: Log,
+}
+
+/// One query of a workgroup's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// How it is called in a mail.
+    pub id: String,
+    /// When it was handed in.
+    pub submitted: Timestamp,
+    /// When it ended; its bytes are in the metric from then on, and it is in flight until then, so that nothing counts twice.
+    pub completed: Timestamp,
+    /// What it had scanned at its end.
+    pub bytes: Bytes,
+}
+
+/// A workgroup's queries, as far as they are in flight at some instant.
+#[derive(Debug, Default)]
+struct Log {
+    /// In the order in which they were handed in.
+    queries: Vec<Query>,
+    /// Those before this one have been handed in.
+    next: usize,
+    /// The places of those that are in flight.
+    running: Vec<usize>,
+    /// Whether it is known while they run what they have scanned so far.
+    grows: bool,
+}
+
+impl Log {
+    /// What Athena would say of the queries that run at `at`: that they have scanned evenly since they were handed in.
+    fn in_flight(&mut self, at: Timestamp) -> Vec<InFlight> {
+        while self.queries.get(self.next).is_some_and(|query| query.submitted <= at) {
+            self.running.push(self.next);
+            self.next += 1;
+        }
+        let queries = &self.queries;
+        self.running.retain(|n| queries.get(*n).is_some_and(|query| query.completed >= at));
+        let running = self.running.iter().filter_map(|n| queries.get(*n));
+        let scanned = |query: &Query| {
+            let (so_far, all) = (at.duration_since(query.submitted), query.completed.duration_since(query.submitted));
+            let part = u128::from(query.bytes.get()) * u128::try_from(so_far.as_secs()).unwrap_or(0);
+            let part = part / u128::try_from(all.as_secs()).unwrap_or(1).max(1);
+            u64::try_from(part).map_or(query.bytes, |part| Bytes::new(part).min(query.bytes))
+        };
+        let one = |query: &Query| InFlight {
+            id: query.id.clone(),
+            started: query.submitted,
+            scanned: self.grows.then(|| scanned(query)),
+        };
+        running.map(one).collect()
+    }
 }
 
 /// One of its limits.
@@ -156,13 +208,39 @@ impl<'p> Replay<'p> {
             next,
             newest: first.as_second(),
             watches,
+            log: Log::default(),
         })
+    }
+
+    /// Goes through a log of queries instead of rows: each one's bytes come in at its end. `grows` says whether it is known while it runs what
+    /// it has scanned so far. `every` is the time between two runs in seconds.
+    pub fn through_queries(
+        policies: &[&'p Policy],
+        workgroup: &str,
+        mut queries: Vec<Query>,
+        grows: bool,
+        every: i64,
+        score_from: Option<Timestamp>,
+        out: &mut Vec<Notification>,
+    ) -> Option<Self> {
+        queries.sort_by_key(|query| query.submitted);
+        let first = floor(queries.first()?.submitted);
+        let mut landings: Vec<(Timestamp, Bytes)> =
+            queries.iter().map(|query| (query.completed, query.bytes)).collect();
+        landings.sort_unstable();
+        // A landing is known a second after it: to the first run whose window ends later.
+        let mut replay = Self::new(policies, workgroup, first, Pace { step: 1, every, score_from })?;
+        replay.log = Log { queries, grows, ..Log::default() };
+        for (completed, bytes) in landings {
+            replay.push(completed, bytes, out);
+        }
+        Some(replay)
     }
 
     /// Takes one row: all runs before it is known have been done then. Rows come in the order of time; of the same stamp there may be
     /// several, which are added up.
     pub fn push(&mut self, at: Timestamp, bytes: Bytes, out: &mut Vec<Notification>) {
-        self.run_until(at.as_second() + self.pace.step - 1, &[], out);
+        self.run_until(at.as_second() + self.pace.step - 1, out);
         self.newest = self.newest.max(at.as_second());
         let parts = (self.pace.step / BUCKET).max(1);
         if parts == 1 {
@@ -181,9 +259,9 @@ impl<'p> Replay<'p> {
     /// Does the runs that are due until the last row is known, and then those that it takes until nothing is open any more, but none
     /// after `until`.
     pub fn finish(&mut self, until: Timestamp, out: &mut Vec<Notification>) {
-        self.run_until(self.newest + self.pace.step, &[], out);
+        self.run_until(self.newest + self.pace.step, out);
         while self.next <= until.as_second() && self.watches.iter().any(|watch| !watch.record.is_over()) {
-            self.run(self.next, &[], false, out);
+            self.run(self.next, false, out);
             self.next += self.pace.every;
         }
     }
@@ -199,16 +277,18 @@ impl<'p> Replay<'p> {
         scored.collect()
     }
 
-    fn run_until(&mut self, until: i64, in_flight: &[InFlight], out: &mut Vec<Notification>) {
+    fn run_until(&mut self, until: i64, out: &mut Vec<Notification>) {
         while self.next <= until {
-            self.run(self.next, in_flight, true, out);
+            self.run(self.next, true, out);
             self.next += self.pace.every;
         }
     }
 
-    fn run(&mut self, now: i64, in_flight: &[InFlight], counts: bool, out: &mut Vec<Notification>) {
+    fn run(&mut self, now: i64, counts: bool, out: &mut Vec<Notification>) {
         let Ok(at) = Timestamp::from_second(now) else { return };
         self.meter.know_until(at);
+        let in_flight = self.log.in_flight(at);
+        let in_flight = in_flight.as_slice();
         let inflow = if self.foresees { Inflow::guess(&self.meter, at, &mut self.memo) } else { None };
         for watch in &mut self.watches {
             let limit = watch.limit;
@@ -225,7 +305,15 @@ impl<'p> Replay<'p> {
                 };
                 let span = limit.window.span(at);
                 let workgroup = self.workgroup.clone();
-                let verdict = Verdict { workgroup, rule: watch.rule, limit, span, as_of: at, finding };
+                let verdict = Verdict {
+                    workgroup,
+                    rule: watch.rule,
+                    limit,
+                    span,
+                    as_of: at,
+                    finding,
+                    in_flight: in_flight.to_vec(),
+                };
                 let (after, notices) = plan_limit(&verdict, &watch.subject, &watch.record, watch.mail);
                 let before = std::mem::replace(&mut watch.record, after);
                 for (person, notice) in &notices {

@@ -11,9 +11,12 @@ use crate::event::Tick;
 use crate::forecast::Outlook;
 use crate::percent::Percent;
 use crate::policy::{Address, MailRules, Origin, Policy, Problems, Who, WorkgroupRule};
-use crate::usage::Unknown;
+use crate::usage::{InFlight, Unknown};
 use crate::verdict::{Finding, Findings, Foresight, Level, Reading, Verdict};
 use crate::window::Span;
+
+/// Running queries that a notice names. The largest is what somebody can do something about; a list of all is a console.
+const MOST_QUERIES: usize = 3;
 
 /// Everything that is remembered of alerts, by subject.
 pub type Records = BTreeMap<Subject, Record>;
@@ -97,6 +100,8 @@ pub struct LimitFacts {
     pub foresight: Foresight,
     /// When it runs out, where that can be guessed.
     pub outlook: Option<Outlook>,
+    /// The largest of the queries that are running, with bytes that are not in `used` yet.
+    pub in_flight: Vec<InFlight>,
     /// Where `warn` begins.
     pub warn: Percent,
     /// Where `critical` begins.
@@ -282,6 +287,13 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
         origin: limit.origin,
         foresight,
         outlook,
+        in_flight: verdict
+            .in_flight
+            .iter()
+            .filter(|query| query.scanned.is_some())
+            .take(MOST_QUERIES)
+            .cloned()
+            .collect(),
         warn,
         critical: limit.critical,
         resolves_below: limit.resolves_below(),

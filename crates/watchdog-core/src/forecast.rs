@@ -101,9 +101,9 @@ impl Inflow {
         let hour = seconds(RENEWED);
         let renewed = now.div_euclid(hour) * hour;
         if memo.renewed != Some(renewed) {
-            let surprise = Past::until(meter, renewed).and_then(|past| {
+            let surprise = Past::until(meter, renewed).map(|past| {
                 let one = |at: (usize, usize)| LOOKS.map(|look| past.quantiles(look, [at])[0]);
-                Some([one(SURPRISE_SHORT), one(SURPRISE_LONG)])
+                [one(SURPRISE_SHORT), one(SURPRISE_LONG)]
             });
             *memo = Memo { renewed: Some(renewed), surprise };
         }

@@ -53,6 +53,8 @@ pub struct Tally {
     pub leads: Vec<Option<i64>>,
     /// Of them those whose use was below half of the limit 15 minutes before: not warnable without warning nearly always.
     pub jumps: usize,
+    /// Of those the ones that were warned of at least ten minutes ahead all the same.
+    pub jumps_warned: usize,
     /// Leads that are not longer than a window.
     pub fresh: Vec<i64>,
     /// Alerts opened.
@@ -175,6 +177,7 @@ impl Scorer {
         self.tally.leads.push(lead);
         self.tally.fresh.extend(lead.filter(|lead| *lead <= self.window));
         self.tally.jumps += usize::from(jumped);
+        self.tally.jumps_warned += usize::from(jumped && lead.is_some_and(|lead| lead >= 600));
     }
 
     /// What was counted, when there are no more looks.
@@ -193,6 +196,7 @@ impl Tally {
         self.leads.extend(other.leads);
         self.fresh.extend(other.fresh);
         self.jumps += other.jumps;
+        self.jumps_warned += other.jumps_warned;
         self.alerts += other.alerts;
         self.false_alarms += other.false_alarms;
         self.below += other.below;
@@ -218,6 +222,7 @@ impl Tally {
             days,
             episodes,
             jumps: self.jumps,
+            jumps_warned: self.jumps_warned,
             recall: recall.collect(),
             median_lead_minutes: self.median(),
             alerts: self.alerts,
@@ -234,7 +239,7 @@ impl Tally {
         leads.sort_unstable();
         let middle = leads.len() / 2;
         let upper = *leads.get(middle)?;
-        let lower = if leads.len() % 2 == 0 { leads[middle - 1] } else { upper };
+        let lower = if leads.len().is_multiple_of(2) { leads[middle - 1] } else { upper };
         Some((lower + upper) as f64 / 120.0)
     }
 }
@@ -248,6 +253,8 @@ pub struct Score {
     pub episodes: usize,
     /// Of them those whose use was below half of the limit 15 minutes before.
     pub jumps: usize,
+    /// Of those the ones that were warned of at least ten minutes ahead all the same.
+    pub jumps_warned: usize,
     /// Share of the episodes that were warned of in time.
     pub recall: Vec<Recall>,
     /// Of all episodes, in minutes; a missed one counts as 0.

@@ -1,5 +1,6 @@
 //! One limit's level, with its numbers, its "as of" time and its reason.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -7,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
 use crate::event::Tick;
-use crate::forecast::{Inflow, Memo, Outlook, View};
+use crate::forecast::{HISTORY, Inflow, Memo, Outlook, View};
 use crate::meter::Meter;
 use crate::percent::{Percent, whole_percent};
 use crate::policy::{Limit, Policy, WorkgroupRule};
 use crate::usage::{InFlight, Unknown, Usage};
-use crate::window::Span;
+use crate::window::{BUCKET, Span, floor};
 
 /// How near a limit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -43,6 +44,8 @@ pub struct Verdict<'p> {
     pub as_of: Timestamp,
     /// The finding.
     pub finding: Finding,
+    /// The queries that are running, as far as they are known; the one that has scanned the most first.
+    pub in_flight: Vec<InFlight>,
 }
 
 /// Seen, or not.
@@ -130,7 +133,10 @@ pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p>
                 }
             };
             let span = limit.window.span(tick.at);
-            findings.verdicts.push(Verdict { workgroup: name.to_owned(), rule, limit, span, as_of: tick.at, finding });
+            let (workgroup, as_of) = (name.to_owned(), tick.at);
+            let mut in_flight = in_flight.to_vec();
+            in_flight.sort_by_key(|query| (Reverse(query.scanned), query.started));
+            findings.verdicts.push(Verdict { workgroup, rule, limit, span, as_of, finding, in_flight });
         }
         match unseen {
             None => findings.seen.push(name.to_owned()),
@@ -187,6 +193,14 @@ impl Limit {
             .into_iter()
             .find(|level| self.threshold_when(*level, reading.foresight).reached(reading.used, self.bytes))
             .unwrap_or(if reading.foresight == Foresight::RunsOut { Level::Warn } else { Level::Ok })
+    }
+
+    /// How far back a look at `at` reads: to the window's start, or further where the forecast asks for it.
+    pub fn reads_from(&self, at: Timestamp) -> Timestamp {
+        let history = i64::try_from(HISTORY).unwrap_or(0) * BUCKET;
+        let history = Timestamp::from_second(floor(at).as_second() - history).unwrap_or(Timestamp::MIN);
+        let start = self.window.span(at).start;
+        if self.forecast { start.min(history) } else { start }
     }
 
     /// The share of the limit below which an alert resolves.

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use watchdog_core::backtest::{Notification, Pace, Replay};
+use watchdog_core::backtest::{Notification, Pace, Query, Replay};
 use watchdog_core::bytes::Bytes;
 use watchdog_core::policy::Policy;
 use watchdog_core::score::Tally;
 use watchdog_core::window::BUCKET;
 
-use super::rows::Rows;
+use super::rows::{Queries, Rows};
 use crate::exit::Failure;
 
 /// Rows from whose gaps the step of the data is learnt.
@@ -162,6 +162,48 @@ fn sorted(path: &Path, policies: &[&Policy], wanted: Wanted) -> Result<Outcome, 
     Ok(crowd.finish())
 }
 
+/// Goes through a log of queries; `grows` says whether it is known while a query runs what it has scanned.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_queries(path: &Path, policies: &[&Policy], wanted: Wanted, grows: bool) -> Result<Outcome, Failure> {
+    let mut file = Queries::open(path)?;
+    let every = wanted.every.unwrap_or(BUCKET);
+    let mut by_workgroup: BTreeMap<String, Vec<Query>> = BTreeMap::new();
+    let mut outcome = Outcome { every, ..Outcome::default() };
+    let (mut first, mut last) = (i64::MAX, i64::MIN);
+    while let Some(row) = file.next()? {
+        outcome.rows += 1;
+        (first, last) = (first.min(row.submitted.as_second()), last.max(row.completed.as_second()));
+        if last - first > LONGEST {
+            let (file, line, at) = (file.name(), row.line, row.completed);
+            return Err(Failure::usage(format!(
+                "`{file}`, line {line}: `completed` is `{at}`: more than 20 years from another query; is the year right?"
+            )));
+        }
+        let id = format!("line-{}", row.line);
+        let query = Query { id, submitted: row.submitted, completed: row.completed, bytes: row.bytes };
+        by_workgroup.entry(row.workgroup).or_default().push(query);
+    }
+    if outcome.rows == 0 {
+        let name = file.name();
+        return Err(Failure::usage(format!("`{name}` has no rows below its header: there is nothing to look at")));
+    }
+    let end = Timestamp::from_second(last + every).unwrap_or(Timestamp::MAX);
+    let mut replays = Vec::new();
+    for (workgroup, queries) in by_workgroup {
+        let out = &mut outcome.notifications;
+        let replay = Replay::through_queries(policies, &workgroup, queries, grows, every, wanted.score_from, out);
+        if replay.is_none() {
+            outcome.uncovered.insert(workgroup);
+        }
+        replays.extend(replay);
+    }
+    outcome.collect(replays, policies.len(), end);
+    outcome.span = Timestamp::from_second(first).ok().map(|first| (first, end));
+    Ok(outcome)
+}
+
 /// The step of the data: what was said, or the smallest gap between two rows of a workgroup.
 fn learnt<'r>(rows: impl Iterator<Item = (i64, &'r str)>, file: &str, wanted: Wanted) -> Result<i64, Failure> {
     let mut newest: HashMap<&str, i64> = HashMap::new();
@@ -280,31 +322,38 @@ impl<'p> Crowd<'p> {
         Ok(())
     }
 
-    fn finish(mut self) -> Outcome {
+    fn finish(self) -> Outcome {
         let end = Timestamp::from_second(self.last + self.pace.step).unwrap_or(Timestamp::MAX);
         let mut outcome = self.outcome;
-        for mut replay in self.replays.drain(..).flatten() {
-            outcome.workgroups += 1;
-            replay.finish(end, &mut outcome.notifications);
+        outcome.collect(self.replays.into_iter().flatten(), self.policies.len(), end);
+        outcome.span = Timestamp::from_second(self.first).ok().map(|first| (first, end));
+        outcome
+    }
+}
+
+impl Outcome {
+    /// Takes what the replays have come to.
+    fn collect<'p>(&mut self, replays: impl IntoIterator<Item = Replay<'p>>, policies: usize, end: Timestamp) {
+        for mut replay in replays {
+            self.workgroups += 1;
+            replay.finish(end, &mut self.notifications);
             for scored in replay.scored() {
-                let tallies = outcome.tallies.entry((scored.seconds, scored.window)).or_default();
+                let tallies = self.tallies.entry((scored.seconds, scored.window)).or_default();
                 tallies.resize(tallies.len().max(scored.policy + 1), Tally::default());
                 if let Some(tally) = tallies.get_mut(scored.policy) {
                     tally.add(scored.tally);
                 }
             }
         }
-        let mut mails: Vec<BTreeSet<(Timestamp, &str)>> = vec![BTreeSet::new(); self.policies.len()];
-        for notification in &outcome.notifications {
+        let mut mails: Vec<BTreeSet<(Timestamp, &str)>> = vec![BTreeSet::new(); policies];
+        for notification in &self.notifications {
             if let Some(mails) = mails.get_mut(notification.policy) {
                 mails.extend(notification.told.iter().map(|person| (notification.time, person.as_str())));
             }
         }
-        outcome.mails = mails.iter().map(BTreeSet::len).collect();
-        outcome.notifications.retain(|notification| notification.policy == 0);
-        outcome.notifications.sort_by(|a, b| (a.time, &a.workgroup, &a.window).cmp(&(b.time, &b.workgroup, &b.window)));
-        outcome.span = Timestamp::from_second(self.first).ok().map(|first| (first, end));
-        outcome
+        self.mails = mails.iter().map(BTreeSet::len).collect();
+        self.notifications.retain(|notification| notification.policy == 0);
+        self.notifications.sort_by(|a, b| (a.time, &a.workgroup, &a.window).cmp(&(b.time, &b.workgroup, &b.window)));
     }
 }
 

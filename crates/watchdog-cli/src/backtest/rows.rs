@@ -1,4 +1,4 @@
-//! Rows of use from a CSV file: `timestamp,workgroup,bytes`.
+//! Rows from CSV files: use, `timestamp,workgroup,bytes`, and queries, `submitted,completed,workgroup,bytes`.
 //!
 //! Rows of one workgroup stand in the order of time; how the workgroups are mixed does not matter, so that a file by time and a file by
 //! workgroup are both read as they come, with no more memory than the workgroups' windows take.
@@ -14,8 +14,11 @@ use watchdog_core::bytes::Bytes;
 use crate::exit::Failure;
 use crate::out::printable;
 
-/// The columns, in any order.
-const COLUMNS: [&str; 3] = ["timestamp", "workgroup", "bytes"];
+/// The columns of use, in any order.
+const USE: [&str; 3] = ["timestamp", "workgroup", "bytes"];
+
+/// Those of a log of queries.
+const QUERIES: [&str; 4] = ["submitted", "completed", "workgroup", "bytes"];
 
 /// Read at once. Half a gigabyte in pieces of the default 8 KiB spends a tenth of its time on asking for them.
 const BUFFER: usize = 1 << 18;
@@ -39,14 +42,35 @@ pub struct Row<'r> {
     pub bytes: Bytes,
 }
 
-/// A CSV file that is being read.
+/// Use that is being read from a CSV file.
 pub struct Rows {
-    name: String,
-    lines: Lines,
-    /// Where each of [`COLUMNS`] stands.
-    places: [usize; 3],
+    file: Columns<3>,
     /// The last day that was read, as text and as its first second: most rows are of the same day as the one before.
-    day: ([u8; 11], i64),
+    day: Day,
+}
+
+/// A log of queries that is being read from a CSV file.
+pub struct Queries {
+    file: Columns<4>,
+    day: Day,
+}
+
+/// A day as text and as its first second.
+type Day = ([u8; 11], i64);
+
+/// One query of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryRow {
+    /// Its line in the file, from 1.
+    pub line: u64,
+    /// When it was handed in.
+    pub submitted: Timestamp,
+    /// When it ended; not before that.
+    pub completed: Timestamp,
+    /// Whose it was.
+    pub workgroup: String,
+    /// What it had scanned at its end.
+    pub bytes: Bytes,
 }
 
 impl Rows {
@@ -55,6 +79,69 @@ impl Rows {
     /// # Errors
     /// [`Failure`] where it cannot be read or has another header.
     pub fn open(path: &Path) -> Result<Self, Failure> {
+        Ok(Self { file: Columns::open(path, USE)?, day: ([0; 11], 0) })
+    }
+
+    /// The file's name in messages.
+    pub fn name(&self) -> &str {
+        &self.file.name
+    }
+
+    /// The next row; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Failure`] with the line and the value, where a row is not what it should be.
+    pub fn next(&mut self) -> Result<Option<Row<'_>>, Failure> {
+        let Some(line) = self.file.next()? else { return Ok(None) };
+        let at = self.file.instant(0, &mut self.day, line)?;
+        let bytes = self.file.bytes(2, line)?;
+        Ok(Some(Row { line, at, workgroup: self.file.workgroup(1, line)?, bytes }))
+    }
+}
+
+impl Queries {
+    /// As [`Rows::open`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        Ok(Self { file: Columns::open(path, QUERIES)?, day: ([0; 11], 0) })
+    }
+
+    /// The file's name in messages.
+    pub fn name(&self) -> &str {
+        &self.file.name
+    }
+
+    /// As [`Rows::next`].
+    ///
+    /// # Errors
+    /// As there; and where a query ends before it begins.
+    pub fn next(&mut self) -> Result<Option<QueryRow>, Failure> {
+        let Some(line) = self.file.next()? else { return Ok(None) };
+        let submitted = self.file.instant(0, &mut self.day, line)?;
+        let completed = self.file.instant(1, &mut self.day, line)?;
+        if completed < submitted {
+            return Err(self
+                .file
+                .fail(line, &format!("`completed` is `{completed}`, before `submitted`, `{submitted}`")));
+        }
+        let workgroup = self.file.workgroup(2, line)?.to_owned();
+        Ok(Some(QueryRow { line, submitted, completed, workgroup, bytes: self.file.bytes(3, line)? }))
+    }
+}
+
+/// A CSV file with these columns, in any order.
+struct Columns<const N: usize> {
+    name: String,
+    columns: [&'static str; N],
+    lines: Lines,
+    /// Where each column stands.
+    places: [usize; N],
+}
+
+impl<const N: usize> Columns<N> {
+    fn open(path: &Path, columns: [&'static str; N]) -> Result<Self, Failure> {
         let is_stdin = path.as_os_str() == "-";
         let name = if is_stdin { "<stdin>".to_owned() } else { path.display().to_string() };
         let source: Box<dyn Read + Send> = if is_stdin {
@@ -63,72 +150,70 @@ impl Rows {
             let file = File::open(path);
             Box::new(file.map_err(|error| Failure::usage(format!("`{name}` cannot be read: {error}")))?)
         };
+        let wanted = columns.join(",");
         let mut lines = Lines::new(source);
         if lines.next(&name)?.is_none() {
-            return Err(Failure::usage(format!(
-                "`{name}` is empty: its first line must be `timestamp,workgroup,bytes`"
-            )));
+            return Err(Failure::usage(format!("`{name}` is empty: its first line must be `{wanted}`")));
         }
         let header = (0..lines.cells).map(|n| String::from_utf8_lossy(lines.cell(n)).into_owned());
-        let header: Vec<String> = header.collect();
-        let places = COLUMNS.map(|column| header.iter().position(|cell| cell.trim_start_matches('\u{feff}') == column));
-        let [Some(timestamp), Some(workgroup), Some(bytes)] = places else {
-            let shown: String = printable(&header.join(",")).chars().take(120).collect();
+        let header: Vec<String> = header.map(|cell| cell.trim_start_matches('\u{feff}').to_owned()).collect();
+        let mut places = [0; N];
+        for (place, column) in places.iter_mut().zip(columns) {
+            *place = header.iter().position(|cell| cell == column).ok_or_else(|| {
+                let shown: String = printable(&header.join(",")).chars().take(120).collect();
+                Failure::usage(format!("`{name}`, line 1: the header is `{shown}`, and it must be `{wanted}`"))
+            })?;
+        }
+        if header.len() != N {
+            let extra = header.iter().find(|cell| !columns.contains(&cell.as_str())).or(header.last());
             return Err(Failure::usage(format!(
-                "`{name}`, line 1: the header is `{shown}`, and it must be `timestamp,workgroup,bytes`"
-            )));
-        };
-        if header.len() != COLUMNS.len() {
-            let extra = header.iter().find(|cell| !COLUMNS.contains(&cell.trim_start_matches('\u{feff}')));
-            let extra = extra.or(header.last()).map(String::as_str).unwrap_or_default();
-            return Err(Failure::usage(format!(
-                "`{name}`, line 1: the header has the column `{}` beside `timestamp,workgroup,bytes`: leave it out",
-                printable(extra)
+                "`{name}`, line 1: the header has the column `{}` beside `{wanted}`: leave it out",
+                printable(extra.map_or("", String::as_str))
             )));
         }
-        let places = [timestamp, workgroup, bytes];
-        Ok(Self { name, lines, places, day: ([0; 11], 0) })
+        Ok(Self { name, columns, lines, places })
     }
 
-    /// The file's name in messages.
-    pub fn name(&self) -> &str {
-        &self.name
+    fn fail(&self, line: u64, message: &str) -> Failure {
+        Failure::usage(format!("`{}`, line {line}: {message}", self.name))
     }
 
-    /// The next row; `None` at the end.
-    ///
-    /// # Errors
-    /// [`Failure`] with the line and the value, where a row is not what it should be.
-    pub fn next(&mut self) -> Result<Option<Row<'_>>, Failure> {
+    /// Goes on to the next row and returns its line.
+    fn next(&mut self) -> Result<Option<u64>, Failure> {
         let Some(line) = self.lines.next(&self.name)? else { return Ok(None) };
-        let fail = |message: String| Failure::usage(format!("`{}`, line {line}: {message}", self.name));
-        if self.lines.cells != COLUMNS.len() {
-            let found = self.lines.cells;
-            return Err(fail(format!("it has {found} values, and there are three columns: timestamp,workgroup,bytes")));
+        if self.lines.cells != N {
+            let message =
+                format!("it has {} values, and there are {N} columns: {}", self.lines.cells, self.columns.join(","));
+            return Err(self.fail(line, &message));
         }
-        let lines = &self.lines;
-        let cell = |n: usize| lines.cell(self.places[n]);
-        let shown = |cell: &[u8]| -> String {
-            let text = String::from_utf8_lossy(cell);
-            printable(&text).chars().take(60).collect()
-        };
-        let mut day = self.day;
-        let at = instant(cell(0), &mut day);
-        let at = at.map_err(|why| fail(format!("`timestamp` is `{}`: {why}", shown(cell(0)))))?;
-        let workgroup = match std::str::from_utf8(cell(1)) {
-            Ok("") => return Err(fail("`workgroup` is empty: write the workgroup's name".to_owned())),
-            Ok(name) => name,
-            Err(_) => return Err(fail(format!("`workgroup` is `{}`: it is not UTF-8 text", shown(cell(1))))),
-        };
-        let bytes = number(cell(2)).ok_or_else(|| {
-            fail(format!(
-                "`bytes` is `{}`: write a whole number from 0 to {}, without a unit",
-                shown(cell(2)),
-                u64::MAX
-            ))
-        })?;
-        self.day = day;
-        Ok(Some(Row { line, at, workgroup, bytes: Bytes::new(bytes) }))
+        Ok(Some(line))
+    }
+
+    fn cell(&self, column: usize) -> &[u8] {
+        self.lines.cell(self.places[column])
+    }
+
+    fn wrong(&self, column: usize, line: u64, why: &str) -> Failure {
+        let text = String::from_utf8_lossy(self.cell(column));
+        let shown: String = printable(&text).chars().take(60).collect();
+        self.fail(line, &format!("`{}` is `{shown}`: {why}", self.columns[column]))
+    }
+
+    fn instant(&self, column: usize, day: &mut Day, line: u64) -> Result<Timestamp, Failure> {
+        instant(self.cell(column), day).map_err(|why| self.wrong(column, line, why))
+    }
+
+    fn workgroup(&self, column: usize, line: u64) -> Result<&str, Failure> {
+        match std::str::from_utf8(self.cell(column)) {
+            Ok("") => Err(self.fail(line, "`workgroup` is empty: write the workgroup's name")),
+            Ok(name) => Ok(name),
+            Err(_) => Err(self.wrong(column, line, "it is not UTF-8 text")),
+        }
+    }
+
+    fn bytes(&self, column: usize, line: u64) -> Result<Bytes, Failure> {
+        let why = "write a whole number from 0 to 18446744073709551615, without a unit";
+        number(self.cell(column)).map(Bytes::new).ok_or_else(|| self.wrong(column, line, why))
     }
 }
 
@@ -222,7 +307,7 @@ fn number(cell: &[u8]) -> Option<u64> {
 
 /// An RFC 3339 instant in whole seconds. The form that CloudWatch and most tools write, `2026-03-01T13:05:00Z`, is read by hand: half of
 /// the time of a large back-test went into the general parser.
-fn instant(cell: &[u8], day: &mut ([u8; 11], i64)) -> Result<Timestamp, &'static str> {
+fn instant(cell: &[u8], day: &mut Day) -> Result<Timestamp, &'static str> {
     let two = |i: usize| match (cell[i].wrapping_sub(b'0'), cell[i + 1].wrapping_sub(b'0')) {
         (a @ 0..=9, b @ 0..=9) => i64::from(a) * 10 + i64::from(b),
         _ => i64::MAX,

@@ -21,7 +21,8 @@ pub struct Answer<'a> {
     uncovered: Vec<&'a str>,
     from: Option<Timestamp>,
     until: Option<Timestamp>,
-    step_seconds: i64,
+    /// `null` for a log of queries.
+    step_seconds: Option<i64>,
     every_seconds: i64,
     notifications: usize,
     windows: Vec<WindowAnswer<'a>>,
@@ -51,7 +52,7 @@ pub fn answer(outcome: &Outcome) -> Answer<'_> {
         uncovered: outcome.uncovered.iter().map(String::as_str).collect(),
         from: outcome.span.map(|(from, _)| from),
         until: outcome.span.map(|(_, until)| until),
-        step_seconds: outcome.step,
+        step_seconds: Some(outcome.step).filter(|step| *step > 0),
         every_seconds: outcome.every,
         notifications: outcome.notifications.len(),
         windows: scores(outcome).map(|(window, rule, score)| WindowAnswer { window, rule, score }).collect(),
@@ -86,7 +87,11 @@ fn write(out: &mut String, outcome: &Outcome) -> fmt::Result {
     let Some((from, until)) = outcome.span else { return Ok(()) };
     let (from, until) = (moment(from, &TimeZone::UTC), moment(until, &TimeZone::UTC));
     writeln!(out, "{} from {from} to {until}", count(outcome.workgroups, "workgroup"))?;
-    writeln!(out, "one run every {} min; a row is {} min\n", outcome.every / 60, outcome.step as f64 / 60.0)?;
+    write!(out, "one run every {} min", outcome.every as f64 / 60.0)?;
+    match outcome.step {
+        0 => writeln!(out, "; bytes come in when a query ends\n")?,
+        step => writeln!(out, "; a row stands for {} min\n", step as f64 / 60.0)?,
+    }
     let head = [
         "window",
         "rule",

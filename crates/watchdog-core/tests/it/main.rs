@@ -8,9 +8,12 @@
 mod support;
 
 mod alert;
+mod backtest;
 mod event;
+mod forecast;
 mod ledger;
 mod mail;
+mod meter;
 mod plan;
 mod policy;
 mod schema;
