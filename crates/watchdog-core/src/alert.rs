@@ -172,6 +172,20 @@ impl Record {
         next
     }
 
+    /// Whether nothing changes and nobody is owed anything after this sighting, given that all that was owed after the one before has arrived:
+    /// then a look is over at once. It is most of a back-test.
+    pub fn is_settled(&self, sighting: Sighting, repeat_every: SignedDuration, at: Timestamp) -> bool {
+        match (sighting, self.story) {
+            (Sighting::Calm(_), None) => self.told.is_empty(),
+            (Sighting::Held { since }, Some(story)) => story.calm_since == Some(since),
+            (Sighting::Wrong { severity, window_began }, Some(story)) => {
+                (severity, window_began, None) == (story.severity, story.window_began, story.calm_since)
+                    && self.told.values().all(|told| at.duration_since(told.at) < repeat_every)
+            }
+            _ => false,
+        }
+    }
+
     /// What `person` is owed, if anything; `audience` says whether they are to hear of the open story.
     pub fn owed(
         &self,

@@ -7,7 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::alert::{Reason, Record, Severity, Sighting, Subject, sighting};
+use crate::alert::{Reason, Record, Severity, Subject, sighting};
 use crate::bytes::Bytes;
 use crate::delivery::{Notice, plan_limit};
 use crate::forecast::{HISTORY, Inflow, Memo, View};
@@ -199,12 +199,14 @@ impl<'p> Replay<'p> {
         // On the clock where the rows are: at :00, :15, :30 and :45 for a run every 15 minutes.
         let phase = first.as_second().rem_euclid(pace.step);
         let next = known + (phase - known).rem_euclid(pace.every);
+        let foreseen = || watches.iter().map(|watch| watch.limit).filter(|limit| limit.forecast);
+        let (foresees, memo) = (foreseen().next().is_some(), Memo::for_windows(foreseen().map(|limit| &limit.window)));
         covered.then(|| Self {
             workgroup: workgroup.to_owned(),
             pace,
             meter,
-            memo: Memo::default(),
-            foresees: watches.iter().any(|watch| watch.limit.forecast),
+            memo,
+            foresees,
             next,
             newest: first.as_second(),
             watches,
@@ -295,8 +297,7 @@ impl<'p> Replay<'p> {
             // The meter was made to hold the whole window, so that nothing is unknown but what no number can hold.
             let Ok(reading) = limit.read(&self.meter, at, inflow.as_ref(), in_flight) else { continue };
             let sighting = sighting(limit, reading, watch.record.story, at);
-            // Where nothing is remembered and nothing is wrong there is nobody to tell anything.
-            if !watch.record.is_over() || !matches!(sighting, Sighting::Calm(_)) {
+            if !watch.record.is_settled(sighting, limit.repeat_every, at) {
                 let finding = Finding::Seen {
                     used: reading.used,
                     foresight: reading.foresight,
@@ -321,8 +322,9 @@ impl<'p> Replay<'p> {
                 }
                 if !notices.is_empty() {
                     let view = View { meter: &self.meter, window: &limit.window, limit: limit.bytes, at, in_flight };
-                    let outlook =
-                        view.outlook(inflow.as_ref()).filter(|_| limit.forecast && reading.used < limit.bytes);
+                    // What is compared is counted and not shown.
+                    let tell = limit.forecast && watch.policy == 0 && reading.used < limit.bytes;
+                    let outlook = tell.then(|| view.outlook(inflow.as_ref())).flatten();
                     let line = |event, level, reason| Notification {
                         time: at,
                         workgroup: self.workgroup.clone(),

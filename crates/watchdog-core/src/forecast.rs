@@ -84,6 +84,9 @@ pub struct Inflow {
 /// The surprise of one hour, kept until the next; it changes nothing but the time that it takes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Memo {
+    /// Whether nothing is asked of windows of this kind: then their surprise is not reckoned.
+    no_short: bool,
+    no_long: bool,
     renewed: Option<i64>,
     surprise: Option<[[f64; 3]; 2]>,
 }
@@ -102,19 +105,32 @@ impl Inflow {
         let renewed = now.div_euclid(hour) * hour;
         if memo.renewed != Some(renewed) {
             let surprise = Past::until(meter, renewed).map(|past| {
-                let one = |at: (usize, usize)| LOOKS.map(|look| past.quantiles(look, [at])[0]);
-                [one(SURPRISE_SHORT), one(SURPRISE_LONG)]
+                let of = |part: (usize, usize)| LOOKS.map(|look| past.quantiles(look, [part])[0]);
+                let short = if memo.no_short { [0.0; 3] } else { of(SURPRISE_SHORT) };
+                let long = if memo.no_long { [0.0; 3] } else { of(SURPRISE_LONG) };
+                [short, long]
             });
-            *memo = Memo { renewed: Some(renewed), surprise };
+            *memo = Memo { renewed: Some(renewed), surprise, ..*memo };
         }
         let [short, long] = memo.surprise?;
         Some(Self { pace: pace(meter, now)?, short, long })
     }
 }
 
+impl Memo {
+    /// One for these windows only.
+    pub fn for_windows<'w>(windows: impl Iterator<Item = &'w Window>) -> Self {
+        let (mut no_short, mut no_long) = (true, true);
+        for window in windows {
+            if is_long(window) { no_long = false } else { no_short = false }
+        }
+        Self { no_short, no_long, ..Self::default() }
+    }
+}
+
 /// Bytes a bucket before the border `now`.
 fn pace(meter: &Meter, now: i64) -> Option<f64> {
-    let mean = |span: usize| Some(meter.between(now - seconds(span), now)? as f64 / span as f64);
+    let mean = |span: usize| Some(float(meter.between(now - seconds(span), now)?) / span as f64);
     let means = PACES.map(mean);
     Some((means[0]? + means[1]? + means[2]?) / 3.0)
 }
@@ -127,7 +143,7 @@ impl Past {
         let mut totals = Vec::with_capacity(HISTORY);
         let mut border = oldest;
         while border <= until {
-            totals.push(meter.between(oldest, border)? as f64);
+            totals.push(float(meter.between(oldest, border)?));
             border += BUCKET;
         }
         let unused = totals.iter().position(|total| *total > 0.0)?.saturating_sub(1);
@@ -176,7 +192,7 @@ impl View<'_> {
         let mut looks = LOOKS.iter().enumerate().filter_map(|(n, look)| {
             let (kept, landing) = self.ahead(*look)?;
             let guessed = inflow.map(|inflow| {
-                let surprise = if self.is_long() { inflow.long } else { inflow.short };
+                let surprise = if is_long(self.window) { inflow.long } else { inflow.short };
                 *look as f64 * inflow.pace + surprise[n]
             });
             Some(kept + guessed.map_or(landing, |guessed| guessed.max(landing)))
@@ -193,6 +209,9 @@ impl View<'_> {
         let past = inflow.and_then(|inflow| Some((inflow.pace, Past::until(self.meter, now)?)));
         let mut reached = [None; 3];
         for look in 1..=LOOKS[2] {
+            if reached.iter().all(Option::is_some) {
+                break;
+            }
             let Some((kept, landing)) = self.ahead(look) else { break };
             let guesses = match &past {
                 Some((pace, past)) => past.quantiles(look, RANGE).map(|surprise| look as f64 * pace + surprise),
@@ -223,17 +242,22 @@ impl View<'_> {
         if start > now || self.window.ends(self.at).is_some_and(|end| then > end.as_second()) {
             return None;
         }
-        let kept = self.meter.between(start.max(self.meter.since()), now)? as f64;
-        let unfinished = self.meter.between(now, ceil(self.at).as_second()).unwrap_or(0) as f64;
+        let kept = float(self.meter.between(start.max(self.meter.since()), now)?);
+        let unfinished = float(self.meter.between(now, ceil(self.at).as_second()).unwrap_or(0));
         Some((kept, unfinished + self.in_flight.iter().map(|query| query.lands_within(self.at, look)).sum::<f64>()))
     }
+}
 
-    fn is_long(&self) -> bool {
-        match self.window {
-            Window::Rolling { minutes } => *minutes > SHORT,
-            Window::Calendar { unit, .. } => *unit == CalendarUnit::Day,
-        }
+fn is_long(window: &Window) -> bool {
+    match window {
+        Window::Rolling { minutes } => *minutes > SHORT,
+        Window::Calendar { unit, .. } => *unit == CalendarUnit::Day,
     }
+}
+
+/// Nearly all counts fit 64 bits, for which this is one instruction.
+fn float(bytes: u128) -> f64 {
+    u64::try_from(bytes).map_or(bytes as f64, |bytes| bytes as f64)
 }
 
 impl InFlight {

@@ -119,9 +119,9 @@ pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p>
         let mut unseen = seen.as_ref().err().cloned();
         let meter = seen.as_ref().map(Meter::from).map_err(Clone::clone);
         let in_flight = usage.in_flight.get(name).map_or(&[][..], Vec::as_slice);
-        let foresees = rule.limits.iter().any(|limit| limit.forecast);
-        let inflow = meter.as_ref().ok().filter(|_| foresees);
-        let inflow = inflow.and_then(|meter| Inflow::guess(meter, tick.at, &mut Memo::default()));
+        let foreseen = || rule.limits.iter().filter(|limit| limit.forecast).map(|limit| &limit.window);
+        let inflow = meter.as_ref().ok().filter(|_| foreseen().next().is_some());
+        let inflow = inflow.and_then(|meter| Inflow::guess(meter, tick.at, &mut Memo::for_windows(foreseen())));
         for limit in &rule.limits {
             let look = |meter: &Meter| limit.look(meter, tick.at, inflow.as_ref(), in_flight);
             let finding = match meter.as_ref().map_err(Clone::clone).and_then(look) {

@@ -351,9 +351,13 @@ fn no_mail_leaves_the_allowed_domains_whatever_is_remembered() {
         ("limit/etl/1h", record(Severity::Warn, &["etl@example.com", "left@elsewhere.example", "x@sub.example.com"])),
         ("limit/gone/1h", record(Severity::Warn, &["left@elsewhere.example"])),
     ]);
-    let plan = check_plan(&usage([("etl", seen(24, 0)), ("fast-query", seen(1, 0))]), &before, expect![[r#"
+    let plan = check_plan(
+        &usage([("etl", seen(24, 0)), ("fast-query", seen(1, 0))]),
+        &before,
+        expect![[r#"
         etl@example.com: limit/etl/1h Resolved(Over) (warn), 0 of 1000
-    "#]]);
+    "#]],
+    );
     // And they are forgotten, so that the record can end.
     assert!(plan.records.values().flat_map(|r| r.told.keys()).all(|person| person.domain() == "example.com"));
     assert!(plan.records["limit/gone/1h".parse::<Subject>().as_ref().unwrap()].is_over());
@@ -377,9 +381,13 @@ fn who_leaves_an_audience_hears_the_end_and_who_joins_hears_the_beginning() {
         ops@example.com: limit/team-a/1h Opened (exhausted), 1000 of 1000
     "#]],
     );
-    check_plan(&all(0), &before, expect![[r#"
+    check_plan(
+        &all(0),
+        &before,
+        expect![[r#"
         old@example.com: limit/team-a/1h Resolved(Over) (warn), 0 of 1000
-    "#]]);
+    "#]],
+    );
 }
 
 /// The end of a story that a person could not be told of yet, while a newer one is told to others.
