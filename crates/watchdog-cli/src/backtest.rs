@@ -41,10 +41,8 @@ pub fn backtest(args: &BacktestArgs) -> Result<Exit, Failure> {
         out::warning("rows are not in the order of time: they were sorted in memory");
     }
     if outcome.repeated > 0 {
-        out::warning(&format!(
-            "{} rows have the stamp of another row of the same workgroup: they were added up",
-            outcome.repeated
-        ));
+        let rows = out::count(usize::try_from(outcome.repeated).unwrap_or(usize::MAX), "row");
+        out::warning(&format!("{rows} with the stamp of another row of the same workgroup: added to it"));
     }
     if let Some(path) = &args.out {
         write_lines(path, &outcome.notifications)?;

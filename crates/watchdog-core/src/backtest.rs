@@ -258,10 +258,10 @@ impl<'p> Replay<'p> {
         }
     }
 
-    /// Does the runs that are due until the last row is known, and then those that it takes until nothing is open any more, but none
+    /// Does the runs that are due until one knows the last row, and then those that it takes until nothing is open any more, but none
     /// after `until`.
     pub fn finish(&mut self, until: Timestamp, out: &mut Vec<Notification>) {
-        self.run_until(self.newest + self.pace.step, out);
+        self.run_until(self.newest + self.pace.step + self.pace.every - 1, out);
         while self.next <= until.as_second() && self.watches.iter().any(|watch| !watch.record.is_over()) {
             self.run(self.next, false, out);
             self.next += self.pace.every;

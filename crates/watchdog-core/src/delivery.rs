@@ -56,6 +56,7 @@ pub struct Notice {
 
 /// What a notice says beside its reason.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all facts are about a limit, and there are few at a time")]
 pub enum Facts {
     /// A limit and its use.
     Limit(LimitFacts),

@@ -220,7 +220,8 @@ fn learnt<'r>(rows: impl Iterator<Item = (i64, &'r str)>, file: &str, wanted: Wa
     if !any {
         return Err(Failure::usage(format!("`{file}` has no rows below its header: there is nothing to look at")));
     }
-    let step = wanted.step.or(least).unwrap_or(BUCKET);
+    // Rows a day and more apart are pauses, or slips of the pen, and no step.
+    let step = wanted.step.or(least.filter(|least| *least <= 86_400)).unwrap_or(BUCKET);
     if (step < BUCKET && BUCKET % step != 0) || (step > BUCKET && step % BUCKET != 0) {
         let from = if wanted.step.is_some() { "was given" } else { "is the smallest gap between two rows" };
         return Err(Failure::usage(format!(

@@ -44,14 +44,19 @@ fn day() -> String {
 #[test]
 fn lines_and_figures() {
     let usage = file("backtest-day.csv", &day());
-    check(backtest(&usage, &["--out", "-"]), &expect![[r#"
+    check(
+        backtest(&usage, &["--out", "-"]),
+        &expect![[r#"
         exit 0
         --- stdout
         {"time":"2026-03-01T16:45:00Z","workgroup":"w","window":"1h","event":"opened","level":"warn","reason":"will_exhaust","used_bytes":847,"limit_bytes":1000,"exhausts_at":"2026-03-01T16:55:00Z"}
         {"time":"2026-03-01T16:55:00Z","workgroup":"w","window":"1h","event":"escalated","level":"exhausted","reason":"threshold","used_bytes":1031,"limit_bytes":1000,"exhausts_at":null}
         {"time":"2026-03-01T18:15:00Z","workgroup":"w","window":"1h","event":"resolved","level":"exhausted","reason":"over","used_bytes":37,"limit_bytes":1000,"exhausts_at":null}
-    "#]]);
-    check(backtest(&usage, &[]), &expect![[r#"
+    "#]],
+    );
+    check(
+        backtest(&usage, &[]),
+        &expect![[r#"
         exit 0
         --- stdout
         1 workgroup from 2026-03-01 00:00 UTC to 2026-03-02 00:00 UTC
@@ -63,7 +68,8 @@ fn lines_and_figures() {
 
         policy: 3 mails, 3.00 a day
         static 80 %: 3 mails, 3.00 a day
-    "#]]);
+    "#]],
+    );
     // The same rows in any order, from the last to the first.
     let mut rows: Vec<String> = day().lines().skip(1).map(str::to_owned).collect();
     rows.reverse();
@@ -85,51 +91,87 @@ const HEADER: &str = "timestamp,workgroup,bytes";
 
 #[test]
 fn what_is_wrong_is_named_with_its_line_and_value() {
-    check_rows("time,workgroup,bytes", "", &expect![[r#"
+    check_rows(
+        "time,workgroup,bytes",
+        "",
+        &expect![[r#"
         exit 2
         --- stderr
         error: `backtest-bad.csv`, line 1: the header is `time,workgroup,bytes`, and it must be `timestamp,workgroup,bytes`
-    "#]]);
-    check_rows("timestamp,workgroup,bytes,note", "", &expect![[r#"
+    "#]],
+    );
+    check_rows(
+        "timestamp,workgroup,bytes,note",
+        "",
+        &expect![[r#"
         exit 2
         --- stderr
         error: `backtest-bad.csv`, line 1: the header has the column `note` beside `timestamp,workgroup,bytes`: leave it out
-    "#]]);
-    check_rows(HEADER, "", &expect![[r#"
+    "#]],
+    );
+    check_rows(
+        HEADER,
+        "",
+        &expect![[r#"
         exit 2
         --- stderr
         error: `backtest-bad.csv` has no rows below its header: there is nothing to look at
-    "#]]);
-    check_rows(HEADER, "2026-03-01T00:00:00Z,w,1\n\n2026-03-01T00:05:00Z,w\n", &expect![[r#"
+    "#]],
+    );
+    check_rows(
+        HEADER,
+        "2026-03-01T00:00:00Z,w,1\n\n2026-03-01T00:05:00Z,w\n",
+        &expect![[r#"
         exit 2
         --- stderr
         error: `backtest-bad.csv`, line 4: it has 2 values, and there are 3 columns: timestamp,workgroup,bytes
-    "#]]);
-    check_rows(HEADER, "2026-03-01 00:00,w,1\n", &expect![[r#"
+    "#]],
+    );
+    check_rows(
+        HEADER,
+        "2026-03-01 00:00,w,1\n",
+        &expect![[r#"
         exit 2
         --- stderr
         error: `backtest-bad.csv`, line 2: `timestamp` is `2026-03-01 00:00`: write an RFC 3339 instant with its zone, such as `2026-03-01T13:05:00Z`
-    "#]]);
-    check_rows(HEADER, "2026-03-01T00:00:00,w,1\n", &expect![[r#"
+    "#]],
+    );
+    check_rows(
+        HEADER,
+        "2026-03-01T00:00:00,w,1\n",
+        &expect![[r#"
         exit 2
         --- stderr
         error: `backtest-bad.csv`, line 2: `timestamp` is `2026-03-01T00:00:00`: write an RFC 3339 instant with its zone, such as `2026-03-01T13:05:00Z`
-    "#]]);
-    check_rows(HEADER, "2026-13-01T00:00:00Z,w,1\n", &expect![[r#"
+    "#]],
+    );
+    check_rows(
+        HEADER,
+        "2026-13-01T00:00:00Z,w,1\n",
+        &expect![[r#"
         exit 2
         --- stderr
         error: `backtest-bad.csv`, line 2: `timestamp` is `2026-13-01T00:00:00Z`: write an RFC 3339 instant with its zone, such as `2026-03-01T13:05:00Z`
-    "#]]);
-    check_rows(HEADER, "2026-03-01T00:00:00.5Z,w,1\n", &expect![[r#"
+    "#]],
+    );
+    check_rows(
+        HEADER,
+        "2026-03-01T00:00:00.5Z,w,1\n",
+        &expect![[r#"
         exit 2
         --- stderr
         error: `backtest-bad.csv`, line 2: `timestamp` is `2026-03-01T00:00:00.5Z`: it has a fraction of a second: write whole seconds
-    "#]]);
-    check_rows(HEADER, "2026-03-01T00:00:00Z,,1\n", &expect![[r#"
+    "#]],
+    );
+    check_rows(
+        HEADER,
+        "2026-03-01T00:00:00Z,,1\n",
+        &expect![[r#"
         exit 2
         --- stderr
         error: `backtest-bad.csv`, line 2: `workgroup` is empty: write the workgroup's name
-    "#]]);
+    "#]],
+    );
     for bytes in ["-1", "1.5", "1e9", "", "18446744073709551616", "7 GB"] {
         let usage = file("backtest-bad.csv", &format!("{HEADER}\n2026-03-01T00:00:00Z,w,{bytes}\n"));
         let text = shown(&output(backtest(&usage, &[]), ""));
@@ -137,43 +179,63 @@ fn what_is_wrong_is_named_with_its_line_and_value() {
             format!("error: `backtest-bad.csv`, line 2: `bytes` is `{bytes}`: write a whole number from 0 to ");
         assert!(text.starts_with("exit 2\n") && text.contains(&wanted), "{text}");
     }
-    check_rows(HEADER, "2026-03-01T00:00:00Z,w,1\n2206-03-01T00:05:00Z,w,1\n", &expect![[r#"
-        exit 2
-        --- stderr
-        error: the window `1h` is shorter than the 5680195500 s that a row stands for: take finer data, or a policy without it
-    "#]]);
-    check_rows(HEADER, "2026-03-01T00:00:00Z,w,1\n2026-03-01T00:07:00Z,w,1\n", &expect![[r#"
+    check_rows(
+        HEADER,
+        "2026-03-01T00:00:00Z,w,1\n2206-03-01T00:05:00Z,w,1\n",
+        &expect![[r#"
+            exit 2
+            --- stderr
+            error: `backtest-bad.csv`, line 3: `timestamp` is `2206-03-01T00:05:00Z`: more than 20 years from another row; is the year right?
+        "#]],
+    );
+    check_rows(
+        HEADER,
+        "2026-03-01T00:00:00Z,w,1\n2026-03-01T00:07:00Z,w,1\n",
+        &expect![[r#"
         exit 2
         --- stderr
         error: `backtest-bad.csv`: the step of 420 s, which is the smallest gap between two rows, does not fit buckets of five minutes: it must divide 300 s or be a multiple of it; give `--step`, such as `--step 5min`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_can_be_understood_is_taken_and_said() {
     // Mixed zones are instants; Windows line ends, a byte order mark, another order of columns, the same stamp twice.
     let rows = "w,2026-03-01T01:00:00+01:00,400\r\nw,2026-03-01T00:00:00Z,400\r\nw,2026-03-01T00:05:00Z,200\r\n";
-    check_rows("\u{feff}workgroup,timestamp,bytes", rows, &expect![[r#"
-        exit 0
-        --- stdout
-        {"time":"2026-03-01T00:05:00Z","workgroup":"w","window":"1h","event":"opened","level":"warn","reason":"threshold","used_bytes":800,"limit_bytes":1000,"exhausts_at":null}
-        {"time":"2026-03-01T00:10:00Z","workgroup":"w","window":"1h","event":"escalated","level":"exhausted","reason":"threshold","used_bytes":1000,"limit_bytes":1000,"exhausts_at":null}
-        --- stderr
-        warning: 1 rows have the stamp of another row of the same workgroup: they were added up
-    "#]]);
+    check_rows(
+        "\u{feff}workgroup,timestamp,bytes",
+        rows,
+        &expect![[r#"
+            exit 0
+            --- stdout
+            {"time":"2026-03-01T00:05:00Z","workgroup":"w","window":"1h","event":"opened","level":"warn","reason":"threshold","used_bytes":800,"limit_bytes":1000,"exhausts_at":null}
+            {"time":"2026-03-01T00:10:00Z","workgroup":"w","window":"1h","event":"escalated","level":"exhausted","reason":"threshold","used_bytes":1000,"limit_bytes":1000,"exhausts_at":null}
+            --- stderr
+            warning: 1 row with the stamp of another row of the same workgroup: added to it
+        "#]],
+    );
     // Nobody watches it.
-    check_rows(HEADER, "2026-03-01T00:00:00Z,other,5\n", &expect![[r#"
+    check_rows(
+        HEADER,
+        "2026-03-01T00:00:00Z,other,5\n",
+        &expect![[r#"
         exit 0
         --- stderr
         warning: no rule of the policy covers the workgroup `other`: its rows are left out
-    "#]]);
+    "#]],
+    );
     // Standard input cannot be read twice.
     let rows = format!("{HEADER}\n2026-03-01T00:05:00Z,w,1\n2026-03-01T00:00:00Z,w,1\n");
-    check_with_input(backtest("-", &["--step", "5min"]), &rows, &expect![[r#"
+    check_with_input(
+        backtest("-", &["--step", "5min"]),
+        &rows,
+        &expect![[r#"
         exit 2
         --- stderr
         error: `<stdin>`, line 3: `timestamp` is `2026-03-01T00:00:00Z`, which is before that of an earlier row of the same workgroup: sort the rows by time
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -189,24 +251,39 @@ fn a_log_of_queries_lands_at_its_end_and_is_seen_before() {
         args.extend(Some(more).filter(|more| !more.is_empty()));
         watchdog(&args)
     };
-    check(args(""), &expect![[r#"
-        exit 0
-    "#]]);
-    check(args("--growing"), &expect![[r#"
+    check(
+        args(""),
+        &expect![[r#"
+            exit 0
+            --- stdout
+            {"time":"2026-03-01T02:05:00Z","workgroup":"w","window":"1h","event":"opened","level":"exhausted","reason":"threshold","used_bytes":1000,"limit_bytes":1000,"exhausts_at":null}
+        "#]],
+    );
+    check(
+        args("--growing"),
+        &expect![[r#"
         exit 0
         --- stdout
         {"time":"2026-03-01T01:30:00Z","workgroup":"w","window":"1h","event":"opened","level":"warn","reason":"will_exhaust","used_bytes":0,"limit_bytes":1000,"exhausts_at":"2026-03-01T02:00:00Z"}
         {"time":"2026-03-01T02:05:00Z","workgroup":"w","window":"1h","event":"escalated","level":"exhausted","reason":"threshold","used_bytes":1000,"limit_bytes":1000,"exhausts_at":null}
-    "#]]);
+    "#]],
+    );
     let log = file(
         "backtest-queries-bad.csv",
         "submitted,completed,workgroup,bytes\n2026-03-01T01:00:00Z,2026-03-01T00:59:59Z,w,1\n",
     );
-    check(watchdog(&["backtest", "--policy", &policy, "--queries", &log]), &expect![[r#"
-        exit 2
-        --- stderr
-        error: `backtest-queries-bad.csv`, line 2: `completed` is `2026-03-01T00:59:59Z`, before `submitted`, `2026-03-01T01:00:00Z`
-    "#]]);
+    check(
+        watchdog(&["backtest", "--policy", &policy, "--queries", &log]),
+        &expect![[r#"
+            exit 2
+            --- stderr
+            error: the policy has 4 problems:
+            `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
+            `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
+            `[mail]` has no `sender`: write an address that SES has verified, `sender = "watchdog@example.com"`
+            the policy has no `[[workgroup]]`: nothing would be watched; add one, with `name = "*"` for all workgroups
+        "#]],
+    );
 }
 
 fn shared() -> Option<PathBuf> {

@@ -28,12 +28,14 @@ fn a_valid_policy_is_explained() {
                 warn       66.67 %  from 466,690,000,000 bytes (466.7 GB)  tells the owner lead@example.com
                 critical      95 %  from 665,000,000,000 bytes (665 GB)    tells the owner lead@example.com, the admins
                 exhausted    100 %  from 700,000,000,000 bytes (700 GB)    tells the admins
-                a level ends 5 % of the limit below its threshold; reminders every 2h
+                warns sooner where the forecast says that it runs out
+                a level ends 5 % of the limit below its threshold; resolves below 61.67 % for 30m; reminders every 2h
               calendar-day@Europe/Berlin: 4 TiB
                 warn        90 %  from 3,958,241,859,994 bytes (3.6 TiB)  tells analysts@example.com
                 critical    95 %  from 4,178,144,185,549 bytes (3.8 TiB)  tells analysts@example.com
                 exhausted  100 %  from 4,398,046,511,104 bytes (4 TiB)    tells analysts@example.com
-                a level ends 15 % of the limit below its threshold; reminders every 2h
+                warns sooner where the forecast says that it runs out; while there is too little history for it, at 80 %
+                a level ends 15 % of the limit below its threshold; resolves below 75 % for 30m; reminders every 2h
 
             predictable
               one query: 500 GB (500,000,000,000 bytes), stated here to be shown; set in Athena, which enforces it
@@ -41,7 +43,8 @@ fn a_valid_policy_is_explained() {
                 warn        90 %  from 990,000,000,000 bytes (990 GB)    tells the admins
                 critical    95 %  from 1,045,000,000,000 bytes (1 TB)    tells the admins
                 exhausted  100 %  from 1,100,000,000,000 bytes (1.1 TB)  tells the admins
-                a level ends 15 % of the limit below its threshold; reminders every 2h
+                warns sooner where the forecast says that it runs out; while there is too little history for it, at 80 %
+                a level ends 15 % of the limit below its threshold; resolves below 75 % for 30m; reminders every 2h
 
             fast-query
               one query: 50 GB (50,000,000,000 bytes), stated here to be shown; set in Athena, which enforces it
@@ -51,7 +54,8 @@ fn a_valid_policy_is_explained() {
                 warn        90 %  from 900 bytes  tells the owner, for want of one the admins
                 critical    95 %  from 950 bytes  tells the owner, for want of one the admins
                 exhausted  100 %  from 999 bytes  tells the owner, for want of one the admins
-                a level ends 15 % of the limit below its threshold; reminders every 2h
+                warns sooner where the forecast says that it runs out; while there is too little history for it, at 80 %
+                a level ends 15 % of the limit below its threshold; resolves below 75 % for 30m; reminders every 2h
         "#]],
     );
 }
@@ -128,6 +132,10 @@ fn a_valid_policy_as_json() {
                           }
                         ],
                         "hysteresis": "5 %",
+                        "resolves_below": "61.67 %",
+                        "hold": "30m",
+                        "forecast": true,
+                        "warn_without_forecast": "66.67 %",
                         "repeat_every": "2h"
                       },
                       {
@@ -161,6 +169,10 @@ fn a_valid_policy_as_json() {
                           }
                         ],
                         "hysteresis": "15 %",
+                        "resolves_below": "75 %",
+                        "hold": "30m",
+                        "forecast": true,
+                        "warn_without_forecast": "80 %",
                         "repeat_every": "2h"
                       }
                     ]
@@ -205,6 +217,10 @@ fn a_valid_policy_as_json() {
                           }
                         ],
                         "hysteresis": "15 %",
+                        "resolves_below": "75 %",
+                        "hold": "30m",
+                        "forecast": true,
+                        "warn_without_forecast": "80 %",
                         "repeat_every": "2h"
                       }
                     ]
@@ -256,6 +272,10 @@ fn a_valid_policy_as_json() {
                           }
                         ],
                         "hysteresis": "15 %",
+                        "resolves_below": "75 %",
+                        "hold": "30m",
+                        "forecast": true,
+                        "warn_without_forecast": "80 %",
                         "repeat_every": "2h"
                       }
                     ]
