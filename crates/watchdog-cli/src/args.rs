@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
 use clap_complete::Shell;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use watchdog_core::policy::Pattern;
 use watchdog_core::window::{LONGEST_ROLLING_MINUTES, duration};
+
+use crate::backtest::seconds;
 
 /// Common to all commands: scripts rely on it.
 const EXIT_CODES: &str = "\
@@ -80,6 +82,20 @@ Examples:
 Exit codes: 0 every query has a person's name; 1 some have none, each with the reason; 3 something could not be seen: the \
 list of queries, the metric or CloudTrail's records. 3 beats 1.";
 
+const BACKTEST_EXAMPLES: &str = "\
+A row stamped t stands for the time from t on for one step, and is known to the run at t + step. Missing rows are zero, and
+rows with the same stamp and workgroup are added up. Rows of one workgroup stand in the order of time; otherwise they are
+sorted in memory.
+
+Examples:
+  watchdog backtest --policy policy.toml --usage use.csv
+  watchdog backtest --policy policy.toml --usage use.csv --out sent.jsonl
+  watchdog backtest --policy policy.toml --usage use.csv --every 15min
+  watchdog backtest --policy policy.toml --queries queries.csv --growing
+  zcat use.csv.gz | watchdog backtest --policy policy.toml --usage - --json
+
+Exit codes: 0 done, whatever was found; 2 wrong usage, or a policy or use that cannot be read or understood.";
+
 /// Watches Athena workgroups' scanned bytes against their limits.
 ///
 /// `watchdog` looks at the same policy and the same metrics as the deployed function, and decides in the same way.
@@ -113,6 +129,9 @@ pub enum Command {
     /// Show whose queries used a workgroup up, and how each person was found
     #[command(after_help = WHO_EXAMPLES)]
     Who(WhoArgs),
+    /// Say what a policy would have sent over a stretch of the past, and how good that would have been
+    #[command(after_help = BACKTEST_EXAMPLES)]
+    Backtest(BacktestArgs),
     /// Print a completion script
     #[command(after_help = "\
 Examples:
@@ -173,6 +192,38 @@ pub struct RunArgs {
     pub policy: PolicyArgs,
     #[command(flatten)]
     pub aws: AwsArgs,
+}
+
+/// Of `backtest`.
+#[derive(Debug, clap::Args)]
+pub struct BacktestArgs {
+    /// The policy: files, directories (all their *.toml), or `-` for standard input
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub policy: Vec<PathBuf>,
+    /// The use: a CSV file with the columns timestamp,workgroup,bytes, or `-` for standard input
+    #[arg(long, value_name = "FILE", required_unless_present = "queries")]
+    pub usage: Option<PathBuf>,
+    /// The use as a log of queries: a CSV file with the columns submitted,completed,workgroup,bytes. A query's bytes come in when it ends
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["usage", "step"])]
+    pub queries: Option<PathBuf>,
+    /// Take it that Athena says what a query has scanned while it runs, growing evenly
+    #[arg(long, requires = "queries")]
+    pub growing: bool,
+    /// Write every notification to this file, one JSON object a line; `-` for standard output, in the place of the figures
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How long a row stands for [default: the smallest gap between two rows of a workgroup]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub step: Option<i64>,
+    /// Time between two runs of the watchdog [default: the step]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub every: Option<i64>,
+    /// Count only what begins at this instant or later in the figures
+    #[arg(long, value_name = "INSTANT")]
+    pub score_from: Option<Timestamp>,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Of `doctor`.

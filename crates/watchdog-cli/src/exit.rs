@@ -84,6 +84,7 @@ mod tests {
                 reason: String::new(),
                 used_bytes: None,
                 limit_bytes: 1,
+                exhausts_at: None,
                 as_of: Timestamp::UNIX_EPOCH,
             })
             .collect();

@@ -10,6 +10,7 @@ mod out;
 mod documents;
 mod place;
 
+mod backtest;
 mod check;
 mod doctor;
 mod run;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Check(args) => check::check(&args),
+        Command::Backtest(args) => backtest::backtest(&args),
         Command::Status(args) => waiting(status::status(&args)),
         Command::Run(args) => waiting(run::run(&args)),
         Command::Doctor(args) => match args.print_iam {

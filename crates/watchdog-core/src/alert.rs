@@ -12,11 +12,10 @@ use std::str::FromStr;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::bytes::Bytes;
 use crate::policy::{Address, Limit};
 use crate::queries::Execution;
 use crate::submitter::GIVE_UP;
-use crate::verdict::Level;
+use crate::verdict::{Foresight, Level, Reading};
 use crate::window::Span;
 
 /// What an alert is about. Its text form is the alert's stable key.
@@ -180,6 +179,9 @@ pub struct Story {
     pub severity: Severity,
     /// The start of the calendar window it is about; none for rolling windows.
     pub window_began: Option<Timestamp>,
+    /// Since when everything has looked calm, while the alert is held before it resolves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calm_since: Option<Timestamp>,
 }
 
 /// What a person was last told of an alert.
@@ -204,6 +206,11 @@ pub enum Sighting {
         severity: Severity,
         /// The start of the calendar window, where there is one.
         window_began: Option<Timestamp>,
+    },
+    /// Nothing is wrong any more, but not for long enough: the story goes on as it is, and nobody hears anything new of it.
+    Held {
+        /// Since when nothing is wrong.
+        since: Timestamp,
     },
     /// It cannot be told; whatever was true stays as it is, and nobody hears of it.
     Unseen,
@@ -231,16 +238,35 @@ impl Record {
                     next.ended = Some(ending);
                 }
             }
+            Sighting::Held { since } => {
+                if let Some(story) = &mut next.story {
+                    story.calm_since = Some(since);
+                }
+            }
             Sighting::Wrong { severity, window_began } => {
                 next.ended = None;
                 next.story = Some(match self.story {
-                    Some(story) if story.window_began == window_began => Story { severity, ..story },
+                    Some(story) if story.window_began == window_began => Story { severity, calm_since: None, ..story },
                     // None, or one about a window that has ended: a new story, which nobody has been told.
-                    _ => Story { opened: at, severity, window_began },
+                    _ => Story { opened: at, severity, window_began, calm_since: None },
                 });
             }
         }
         next
+    }
+
+    /// Whether nothing changes and nobody is owed anything after this sighting, given that all that was owed after the one before has arrived:
+    /// then a look is over at once. It is most of a back-test.
+    pub fn is_settled(&self, sighting: Sighting, repeat_every: SignedDuration, at: Timestamp) -> bool {
+        match (sighting, self.story) {
+            (Sighting::Calm(_), None) => self.told.is_empty(),
+            (Sighting::Held { since }, Some(story)) => story.calm_since == Some(since),
+            (Sighting::Wrong { severity, window_began }, Some(story)) => {
+                (severity, window_began, None) == (story.severity, story.window_began, story.calm_since)
+                    && self.told.values().all(|told| at.duration_since(told.at) < repeat_every)
+            }
+            _ => false,
+        }
     }
 
     /// What `person` is owed, if anything; `audience` says whether they are to hear of the open story.
@@ -299,15 +325,37 @@ impl Record {
     }
 }
 
-/// The level of a limit's alert: it rises at a threshold, and falls only where use is below the threshold by the margin.
+/// The level of a limit's alert: it rises at a threshold or with the forecast, and falls only where use is below the threshold by the margin.
 /// `open` is how bad the alert is so far; `None` where there is none.
-pub fn settled(limit: &Limit, used: Bytes, open: Option<Severity>) -> Option<Severity> {
-    [Severity::Exhausted, Severity::Critical, Severity::Warn].into_iter().find(|severity| {
-        let threshold = limit.threshold(severity.level());
+pub fn settled(limit: &Limit, reading: Reading, open: Option<Severity>) -> Option<Severity> {
+    let by_use = [Severity::Exhausted, Severity::Critical, Severity::Warn].into_iter().find(|severity| {
+        let threshold = limit.threshold_when(severity.level(), reading.foresight);
         let held = open.is_some_and(|open| open >= *severity);
-        let needed = if held { threshold.saturating_sub(limit.hysteresis) } else { threshold };
-        needed.reached(used, limit.bytes)
-    })
+        let needed = match severity {
+            _ if !held => threshold,
+            Severity::Warn => limit.resolves_below(),
+            _ => threshold.saturating_sub(limit.hysteresis),
+        };
+        needed.reached(reading.used, limit.bytes)
+    });
+    by_use.or((reading.foresight == Foresight::RunsOut).then_some(Severity::Warn))
+}
+
+/// What a reading of a limit at `at` means for the story that is open about it, if one is.
+pub fn sighting(limit: &Limit, reading: Reading, story: Option<Story>, at: Timestamp) -> Sighting {
+    let window_began = limit.window.began(at);
+    // A story about an earlier calendar window says nothing about this one.
+    let current = story.filter(|story| story.window_began == window_began);
+    match (settled(limit, reading, current.map(|story| story.severity)), current) {
+        (Some(severity), _) => Sighting::Wrong { severity, window_began },
+        (None, Some(story)) => {
+            let since = story.calm_since.unwrap_or(at);
+            let long_enough = at.duration_since(since) >= limit.hold;
+            if long_enough { Sighting::Calm(Ending::Over) } else { Sighting::Held { since } }
+        }
+        (None, None) if story.is_some() => Sighting::Calm(Ending::WindowEnded),
+        (None, None) => Sighting::Calm(Ending::Over),
+    }
 }
 
 impl Severity {

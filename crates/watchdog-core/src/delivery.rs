@@ -9,15 +9,19 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use self::submitting::Submitting;
-use crate::alert::{Ending, Reason, Record, Severity, Sighting, Story, Subject, settled};
+use crate::alert::{Ending, Reason, Record, Severity, Sighting, Story, Subject, sighting};
 use crate::bytes::{Bytes, Units};
 use crate::event::Tick;
+use crate::forecast::Outlook;
 use crate::people::{Party, Shares};
 use crate::percent::Percent;
 use crate::policy::{Address, MailRules, Origin, Policy, Problems, Who, WorkgroupRule};
-use crate::usage::Unknown;
-use crate::verdict::{Finding, Findings, Verdict};
+use crate::usage::{InFlight, Unknown};
+use crate::verdict::{Finding, Findings, Foresight, Level, Reading, Verdict};
 use crate::window::Span;
+
+/// Running queries that a notice names. The largest is what somebody can do something about; a list of all is a console.
+const MOST_QUERIES: usize = 3;
 
 /// Everything that is remembered of alerts, by subject.
 pub type Records = BTreeMap<Subject, Record>;
@@ -100,6 +104,7 @@ pub struct Own {
 
 /// What a notice says beside its reason.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all facts are about a limit, and there are few at a time")]
 pub enum Facts {
     /// A limit and its use.
     Limit(LimitFacts),
@@ -140,12 +145,20 @@ pub struct LimitFacts {
     pub units: Units,
     /// Where the number comes from.
     pub origin: Origin,
+    /// What the forecast says.
+    pub foresight: Foresight,
+    /// When it runs out, where that can be guessed.
+    pub outlook: Option<Outlook>,
+    /// The largest of the queries that are running, with bytes that are not in `used` yet.
+    pub in_flight: Vec<InFlight>,
     /// Where `warn` begins.
     pub warn: Percent,
     /// Where `critical` begins.
     pub critical: Percent,
     /// Where the alert resolves: below this share.
     pub resolves_below: Percent,
+    /// For how long use must have been below it.
+    pub hold: SignedDuration,
 }
 
 /// Whether the policy that is in force is the current one.
@@ -243,49 +256,15 @@ fn carry(
     records: &Records,
     found: &People,
 ) -> Plan {
-    let mail = &policy.mail;
     let mut people: BTreeMap<Address, Vec<Notice>> = BTreeMap::new();
     let mut after = Records::new();
     let mut wants = Vec::new();
     for (subject, case) in cases {
         let before = records.get(&subject).cloned().unwrap_or_default();
-        let mut record = before.after(case.sighting, at);
-        // Somebody whose domain is no longer allowed is told nothing more, not even the end.
-        record.told.retain(|person, _| mail.allowed_domains.iter().any(|d| d == person.domain()));
-        let submitting = Submitting::new(&case, found.get(&subject), &policy.submitters);
-        if case.sighting != Sighting::Unseen {
-            submitting.remember(&mut record, &case, at);
-            wants.extend(submitting.wanted(&subject, &record, &case));
-            let rule = case.limit.map(|(rule, ..)| rule);
-            let mut audience = case.audience.clone();
-            audience.extend(submitting.stand_ins(rule, mail));
-            let concerned = audience.iter().copied().chain(record.told.keys()).chain(submitting.people(&record));
-            let concerned: BTreeSet<&Address> = concerned.collect();
-            for person in concerned {
-                let reason = if audience.contains(person) {
-                    record.owed(person, true, case.repeat_every, at)
-                } else {
-                    submitting.owed(&record, person, at)
-                };
-                let Some(reason) = reason else { continue };
-                let last = record.told.get(person);
-                let ended = matches!(reason, Reason::Resolved(_));
-                let (severity, opened) = match (record.story, last) {
-                    (Some(story), _) if !ended => (story.severity, story.opened),
-                    (_, Some(told)) => (told.severity, told.story),
-                    (Some(story), None) => (story.severity, story.opened),
-                    // Somebody who was waited for, and hears of it only now.
-                    (None, None) => record.waiting.as_ref().map_or((Severity::Warn, at), |w| (w.severity, w.opened)),
-                };
-                let facts = match &case.facts {
-                    // A newer story is somebody else's: this person hears no more than the end of the old one.
-                    Facts::Unseen { .. } | Facts::Policy { .. } if ended => Facts::Over,
-                    facts => facts.clone(),
-                };
-                let shown = submitting.shown(person, reason, rule, mail);
-                let notice = Notice { subject: subject.clone(), reason, severity, opened, facts, people: shown };
-                people.entry(person.clone()).or_default().push(notice);
-            }
+        let (record, notices, wanted) = told_of(&subject, &case, &before, at, policy, found.get(&subject));
+        wants.extend(wanted);
+        for (person, notice) in notices {
+            people.entry(person).or_default().push(notice);
         }
         after.insert(subject, record);
     }
@@ -300,10 +279,76 @@ fn carry(
     Plan { messages, records: after, wants }
 }
 
+/// What everybody is told of one subject, by address; its record before anybody is; and the search for submitters that is still to be
+/// made. `shares` are its submitters, where they have been looked for.
+fn told_of(
+    subject: &Subject,
+    case: &Case<'_>,
+    before: &Record,
+    at: Timestamp,
+    policy: &Policy,
+    shares: Option<&Arc<Shares>>,
+) -> (Record, Vec<(Address, Notice)>, Option<Wanted>) {
+    let mail = &policy.mail;
+    let mut record = before.after(case.sighting, at);
+    let mut notices = Vec::new();
+    // Somebody whose domain is no longer allowed is told nothing more, not even the end.
+    record.told.retain(|person, _| mail.allowed_domains.iter().any(|d| d == person.domain()));
+    if case.sighting == Sighting::Unseen {
+        return (record, notices, None);
+    }
+    let submitting = Submitting::new(case, shares, &policy.submitters);
+    submitting.remember(&mut record, case, at);
+    let wanted = submitting.wanted(subject, &record, case);
+    let rule = case.limit.map(|(rule, ..)| rule);
+    let mut audience = case.audience.clone();
+    audience.extend(submitting.stand_ins(rule, mail));
+    let concerned = audience.iter().copied().chain(record.told.keys()).chain(submitting.people(&record));
+    let concerned: BTreeSet<&Address> = concerned.collect();
+    for person in concerned {
+        let reason = if audience.contains(person) {
+            record.owed(person, true, case.repeat_every, at)
+        } else {
+            submitting.owed(&record, person, at)
+        };
+        let Some(reason) = reason else { continue };
+        let last = record.told.get(person);
+        let ended = matches!(reason, Reason::Resolved(_));
+        let (severity, opened) = match (record.story, last) {
+            (Some(story), _) if !ended => (story.severity, story.opened),
+            (_, Some(told)) => (told.severity, told.story),
+            (Some(story), None) => (story.severity, story.opened),
+            // Somebody who was waited for, and hears of it only now.
+            (None, None) => record.waiting.as_ref().map_or((Severity::Warn, at), |w| (w.severity, w.opened)),
+        };
+        let facts = match &case.facts {
+            // A newer story is somebody else's: this person hears no more than the end of the old one.
+            Facts::Unseen { .. } | Facts::Policy { .. } if ended => Facts::Over,
+            facts => facts.clone(),
+        };
+        let shown = submitting.shown(person, reason, rule, mail);
+        let notice = Notice { subject: subject.clone(), reason, severity, opened, facts, people: shown };
+        notices.push((person.clone(), notice));
+    }
+    (record, notices, wanted)
+}
+
+/// What everybody is told of one limit, and its record before anybody is: the part of [`plan`] that a back-test is about. It knows of
+/// no submitters, so that those who stand in for them are told.
+pub fn plan_limit(
+    verdict: &Verdict<'_>,
+    subject: &Subject,
+    before: &Record,
+    policy: &Policy,
+) -> (Record, Vec<(Address, Notice)>) {
+    let case = limit_case(verdict, before.story, &policy.mail);
+    let (record, notices, _) = told_of(subject, &case, before, verdict.as_of, policy, None);
+    (record, notices)
+}
+
 fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRules) -> Case<'p> {
     let limit = verdict.limit;
-    let window_began = limit.window.began(verdict.as_of);
-    let Finding::Seen { used, .. } = verdict.finding else {
+    let Finding::Seen { used, foresight, outlook, .. } = verdict.finding else {
         return Case {
             sighting: Sighting::Unseen,
             facts: Facts::Over,
@@ -313,20 +358,15 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
             limit: None,
         };
     };
-    // A story about an earlier calendar window says nothing about this one.
-    let current = story.filter(|story| story.window_began == window_began);
-    let severity = settled(limit, used, current.map(|story| story.severity));
-    let ending = if story.is_some() && current.is_none() { Ending::WindowEnded } else { Ending::Over };
-    let sighting = match severity {
-        Some(severity) => Sighting::Wrong { severity, window_began },
-        None => Sighting::Calm(ending),
+    let sighting = sighting(limit, Reading { used, foresight }, story, verdict.as_of);
+    let who: &'p [Who] = match sighting {
+        // While it is held nobody new hears of it, and nobody is reminded.
+        Sighting::Calm(_) | Sighting::Held { .. } | Sighting::Unseen => &[],
+        Sighting::Wrong { severity: Severity::Warn | Severity::CannotSee, .. } => &limit.audience.warn,
+        Sighting::Wrong { severity: Severity::Critical, .. } => &limit.audience.critical,
+        Sighting::Wrong { severity: Severity::Exhausted, .. } => &limit.audience.exhausted,
     };
-    let who: &'p [Who] = match severity {
-        None => &[],
-        Some(Severity::Warn | Severity::CannotSee) => &limit.audience.warn,
-        Some(Severity::Critical) => &limit.audience.critical,
-        Some(Severity::Exhausted) => &limit.audience.exhausted,
-    };
+    let warn = limit.threshold_when(Level::Warn, foresight);
     let facts = LimitFacts {
         workgroup: verdict.workgroup.clone(),
         window: limit.window.id(),
@@ -336,9 +376,19 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
         limit: limit.bytes,
         units: limit.units,
         origin: limit.origin,
-        warn: limit.warn,
+        foresight,
+        outlook,
+        in_flight: verdict
+            .in_flight
+            .iter()
+            .filter(|query| query.scanned.is_some())
+            .take(MOST_QUERIES)
+            .cloned()
+            .collect(),
+        warn,
         critical: limit.critical,
-        resolves_below: limit.warn.saturating_sub(limit.hysteresis),
+        resolves_below: limit.resolves_below(),
+        hold: limit.hold,
     };
     Case {
         sighting,

@@ -22,6 +22,10 @@ pub mod stack;
 
 pub mod usage;
 
+pub mod meter;
+
+pub mod forecast;
+
 pub mod identity;
 pub mod queries;
 pub mod submitter;
@@ -41,5 +45,9 @@ pub mod mail;
 pub mod ledger;
 
 pub mod report;
+
+pub mod score;
+
+pub mod backtest;
 
 pub mod checkup;

@@ -118,6 +118,13 @@ pub struct Limit {
     pub origin: Origin,
     /// Share of the limit at which the level is `warn`; below `critical`.
     pub warn: Percent,
+    /// The same where the forecast has nothing to say, for it is off or there is too little history. Not above `warn`, and the same
+    /// where the policy states `warn`.
+    pub warn_unforeseen: Percent,
+    /// Whether the level is also `warn` where the forecast says that the limit will run out.
+    pub forecast: bool,
+    /// How long use must have been below by `hysteresis`, and the forecast calm, before the alert resolves.
+    pub hold: SignedDuration,
     /// Share of the limit at which the level is `critical`; below 100 %.
     pub critical: Percent,
     /// How far below a threshold use must fall before the level falls; less than `warn`.
@@ -206,6 +213,15 @@ impl Policy {
     /// The rule for a workgroup: that of its exact name, or of the most specific pattern that matches.
     pub fn rule_for(&self, workgroup: &str) -> Option<&WorkgroupRule> {
         self.rules.iter().find(|rule| rule.pattern.matches(workgroup))
+    }
+
+    /// The same policy with each limit replaced.
+    pub fn with_limits(&self, replace: impl Fn(&Limit) -> Limit) -> Self {
+        let mut policy = self.clone();
+        for limit in policy.rules.iter_mut().flat_map(|rule| &mut rule.limits) {
+            *limit = replace(limit);
+        }
+        policy
     }
 
     /// All rules, the most specific first.

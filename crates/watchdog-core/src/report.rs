@@ -86,6 +86,8 @@ pub struct LimitReport {
     pub used_bytes: Option<u64>,
     /// The limit in bytes.
     pub limit_bytes: u64,
+    /// When it runs out at the present pace; `null` where that is not known, or not within the hour.
+    pub exhausts_at: Option<Timestamp>,
     /// The instant that was judged.
     pub as_of: Timestamp,
 }
@@ -253,6 +255,7 @@ impl From<&Verdict<'_>> for LimitReport {
             reason: verdict.reason(),
             used_bytes: verdict.used().map(crate::bytes::Bytes::get),
             limit_bytes: verdict.limit.bytes.get(),
+            exhausts_at: verdict.outlook().and_then(|outlook| outlook.about),
             as_of: verdict.as_of,
         }
     }

@@ -20,9 +20,22 @@ const MOST_PER_BUCKET: f64 = 1e18;
 pub struct Usage {
     /// What is known of each workgroup that was looked at, by name.
     pub workgroups: BTreeMap<String, Seen>,
+    /// The queries that are running, by workgroup, where they were asked for. An absent workgroup says nothing.
+    pub in_flight: BTreeMap<String, Vec<InFlight>>,
     /// Why the list of workgroups is not complete, where it is not. Then nothing may be concluded from a
     /// workgroup's absence.
     pub incomplete: Option<Unknown>,
+}
+
+/// A query that is running: bytes that will show in the metric when it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InFlight {
+    /// Athena's id of the execution.
+    pub id: String,
+    /// When it began to run.
+    pub started: Timestamp,
+    /// What it has scanned so far; `None` where Athena does not say, which is not zero.
+    pub scanned: Option<Bytes>,
 }
 
 /// A workgroup's use, or why it is not known.
@@ -298,6 +311,11 @@ impl Series {
     /// A series from its buckets, the first of which starts at `first`.
     pub fn from_buckets(first: Timestamp, buckets: Vec<Bytes>) -> Self {
         Self { first: floor(first), buckets }
+    }
+
+    /// The start of the first bucket, and the buckets.
+    pub fn buckets(&self) -> (Timestamp, &[Bytes]) {
+        (self.first, &self.buckets)
     }
 
     /// The bytes in the buckets that start inside `span`.

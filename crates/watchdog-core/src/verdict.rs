@@ -1,5 +1,6 @@
 //! One limit's level, with its numbers, its "as of" time and its reason.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -7,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
 use crate::event::Tick;
+use crate::forecast::{HISTORY, Inflow, Memo, Outlook, View};
+use crate::meter::Meter;
 use crate::percent::{Percent, whole_percent};
 use crate::policy::{Limit, Policy, WorkgroupRule};
-use crate::usage::{Unknown, Usage};
-use crate::window::Span;
+use crate::usage::{InFlight, Unknown, Usage};
+use crate::window::{BUCKET, Span, floor};
 
 /// How near a limit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,7 +21,7 @@ use crate::window::Span;
 pub enum Level {
     /// Below every threshold.
     Ok,
-    /// At or above `warn`.
+    /// At or above `warn`, or about to run out.
     Warn,
     /// At or above `critical`.
     Critical,
@@ -41,6 +44,8 @@ pub struct Verdict<'p> {
     pub as_of: Timestamp,
     /// The finding.
     pub finding: Finding,
+    /// The queries that are running, as far as they are known; the one that has scanned the most first.
+    pub in_flight: Vec<InFlight>,
 }
 
 /// Seen, or not.
@@ -50,11 +55,35 @@ pub enum Finding {
     Seen {
         /// Bytes scanned in the window.
         used: Bytes,
-        /// The level that follows.
+        /// What the forecast says.
+        foresight: Foresight,
+        /// The level that follows from both.
         level: Level,
+        /// When it runs out, as far as that can be guessed; only looked at where the level is not `ok`.
+        outlook: Option<Outlook>,
     },
     /// It is not, and nothing may be concluded.
     Unknown(Unknown),
+}
+
+/// What the forecast says of a limit at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Foresight {
+    /// Nothing: it is off, or there is too little history.
+    Silent,
+    /// The limit lasts for the next hour.
+    Lasts,
+    /// It is about to run out.
+    RunsOut,
+}
+
+/// All of a look at one limit that decides about its alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// Bytes scanned in the window.
+    pub used: Bytes,
+    /// What the forecast says.
+    pub foresight: Foresight,
 }
 
 /// Everything one run found.
@@ -88,17 +117,26 @@ pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p>
             continue;
         };
         let mut unseen = seen.as_ref().err().cloned();
+        let meter = seen.as_ref().map(Meter::from).map_err(Clone::clone);
+        let in_flight = usage.in_flight.get(name).map_or(&[][..], Vec::as_slice);
+        let foreseen = || rule.limits.iter().filter(|limit| limit.forecast).map(|limit| &limit.window);
+        let inflow = meter.as_ref().ok().filter(|_| foreseen().next().is_some());
+        let inflow = inflow.and_then(|meter| Inflow::guess(meter, tick.at, &mut Memo::for_windows(foreseen())));
         for limit in &rule.limits {
-            let span = limit.window.span(tick.at);
-            let finding = match seen.as_ref().map_err(Clone::clone).and_then(|series| series.sum(span)) {
-                Ok(used) => Finding::Seen { used, level: limit.level(used) },
+            let look = |meter: &Meter| limit.look(meter, tick.at, inflow.as_ref(), in_flight);
+            let finding = match meter.as_ref().map_err(Clone::clone).and_then(look) {
+                Ok(finding) => finding,
                 Err(why) => {
                     // One limit that cannot be judged is reason enough to tell somebody.
                     unseen.get_or_insert_with(|| why.clone());
                     Finding::Unknown(why)
                 }
             };
-            findings.verdicts.push(Verdict { workgroup: name.to_owned(), rule, limit, span, as_of: tick.at, finding });
+            let span = limit.window.span(tick.at);
+            let (workgroup, as_of) = (name.to_owned(), tick.at);
+            let mut in_flight = in_flight.to_vec();
+            in_flight.sort_by_key(|query| (Reverse(query.scanned), query.started));
+            findings.verdicts.push(Verdict { workgroup, rule, limit, span, as_of, finding, in_flight });
         }
         match unseen {
             None => findings.seen.push(name.to_owned()),
@@ -109,15 +147,76 @@ pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p>
 }
 
 impl Limit {
-    /// The level that `used` bytes mean, without memory.
-    pub fn level(&self, used: Bytes) -> Level {
-        [Level::Exhausted, Level::Critical, Level::Warn]
-            .into_iter()
-            .find(|level| self.threshold(*level).reached(used, self.bytes))
-            .unwrap_or(Level::Ok)
+    /// Reads a workgroup's meter for this limit at `at`. This is the whole of a look in a back-test, so that it costs little.
+    ///
+    /// # Errors
+    /// [`Unknown`] where the meter does not hold the whole window.
+    pub fn read(
+        &self,
+        meter: &Meter,
+        at: Timestamp,
+        inflow: Option<&Inflow>,
+        in_flight: &[InFlight],
+    ) -> Result<Reading, Unknown> {
+        let used = meter.sum(self.window.span(at))?;
+        let view = View { meter, window: &self.window, limit: self.bytes, at, in_flight };
+        let foresight = match self.forecast.then(|| view.will_exhaust(inflow)).flatten() {
+            None => Foresight::Silent,
+            Some(false) => Foresight::Lasts,
+            Some(true) => Foresight::RunsOut,
+        };
+        Ok(Reading { used, foresight })
     }
 
-    /// The share of the limit at which a level begins.
+    /// [`Limit::read`], with all that people are told of it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn look(
+        &self,
+        meter: &Meter,
+        at: Timestamp,
+        inflow: Option<&Inflow>,
+        in_flight: &[InFlight],
+    ) -> Result<Finding, Unknown> {
+        let reading = self.read(meter, at, inflow, in_flight)?;
+        let level = self.level(reading);
+        let view = View { meter, window: &self.window, limit: self.bytes, at, in_flight };
+        let tell = self.forecast && level != Level::Ok && level != Level::Exhausted;
+        let outlook = tell.then(|| view.outlook(inflow)).flatten();
+        Ok(Finding::Seen { used: reading.used, foresight: reading.foresight, level, outlook })
+    }
+
+    /// The level that a reading means, without memory.
+    pub fn level(&self, reading: Reading) -> Level {
+        [Level::Exhausted, Level::Critical, Level::Warn]
+            .into_iter()
+            .find(|level| self.threshold_when(*level, reading.foresight).reached(reading.used, self.bytes))
+            .unwrap_or(if reading.foresight == Foresight::RunsOut { Level::Warn } else { Level::Ok })
+    }
+
+    /// How far back a look at `at` reads: to the window's start, or further where the forecast asks for it.
+    pub fn reads_from(&self, at: Timestamp) -> Timestamp {
+        let history = i64::try_from(HISTORY).unwrap_or(0) * BUCKET;
+        let history = Timestamp::from_second(floor(at).as_second() - history).unwrap_or(Timestamp::MIN);
+        let start = self.window.span(at).start;
+        if self.forecast { start.min(history) } else { start }
+    }
+
+    /// The share of the limit below which an alert resolves.
+    pub fn resolves_below(&self) -> Percent {
+        self.warn.saturating_sub(self.hysteresis).min(self.warn_unforeseen)
+    }
+
+    /// The share of the limit at which a level begins, given what the forecast says.
+    pub fn threshold_when(&self, level: Level, foresight: Foresight) -> Percent {
+        match (level, foresight) {
+            (Level::Warn, Foresight::Silent) => self.warn_unforeseen,
+            _ => self.threshold(level),
+        }
+    }
+
+    /// The share of the limit at which a level begins, where the forecast says something.
     pub fn threshold(&self, level: Level) -> Percent {
         match level {
             Level::Ok => Percent::whole(0),
@@ -137,6 +236,14 @@ impl Verdict<'_> {
         }
     }
 
+    /// When it runs out, where that can be guessed and matters.
+    pub fn outlook(&self) -> Option<Outlook> {
+        match self.finding {
+            Finding::Seen { outlook, .. } => outlook,
+            Finding::Unknown(_) => None,
+        }
+    }
+
     /// The level as a word, `unknown` among them.
     pub fn level_word(&self) -> &'static str {
         match self.finding {
@@ -149,13 +256,22 @@ impl Verdict<'_> {
     pub fn reason(&self) -> String {
         match &self.finding {
             Finding::Unknown(why) => why.to_string(),
-            Finding::Seen { used, level } => {
+            Finding::Seen { used, foresight, level, .. } => {
                 let percent = whole_percent(*used, self.limit.bytes);
                 let words = self.limit.window.words();
+                let threshold = self.limit.threshold_when(*level, *foresight);
                 match level {
-                    Level::Ok => format!("{percent} % used {words}, below {}", self.limit.warn),
+                    Level::Ok => {
+                        format!(
+                            "{percent} % used {words}, below {}",
+                            self.limit.threshold_when(Level::Warn, *foresight)
+                        )
+                    }
                     Level::Exhausted => format!("{percent} % used {words}, the limit is gone"),
-                    level => format!("{percent} % used {words}, at or above {}", self.limit.threshold(*level)),
+                    Level::Warn if !threshold.reached(*used, self.limit.bytes) => {
+                        format!("{percent} % used {words}, and it will run out soon")
+                    }
+                    _ => format!("{percent} % used {words}, at or above {threshold}"),
                 }
             }
         }

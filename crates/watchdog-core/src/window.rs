@@ -111,6 +111,24 @@ impl Window {
         }
     }
 
+    /// The instant at which this window ends and the next one begins from nothing: calendar windows have one, rolling ones none.
+    pub fn ends(&self, at: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Rolling { .. } => None,
+            Self::Calendar { unit: CalendarUnit::Hour, zone } => {
+                let start = calendar_start(CalendarUnit::Hour, zone, at);
+                let full = start.saturating_add(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MAX);
+                // A change of the clock within it ends it: on Lord Howe Island after half an hour.
+                let change = zone.following(start).next().map(|change| change.timestamp());
+                Some(change.map_or(full, |change| change.min(full)))
+            }
+            Self::Calendar { unit: CalendarUnit::Day, zone } => {
+                let tomorrow = at.to_zoned_datetime(zone.clone()).start_of_day().and_then(|day| day.tomorrow());
+                Some(tomorrow.and_then(|day| day.start_of_day()).map_or(Timestamp::MAX, |day| day.timestamp()))
+            }
+        }
+    }
+
     /// For people, to follow a number: `in the last hour`, `today, Europe/Berlin time`.
     pub fn words(&self) -> String {
         match self {

@@ -78,7 +78,7 @@ async fn giving_back_twice_is_fine_and_losing_the_lease_is_not() {
 }
 
 fn open_record() -> Record {
-    let story = Story { opened: at(NOW), severity: Severity::Warn, window_began: None };
+    let story = Story { opened: at(NOW), severity: Severity::Warn, window_began: None, calm_since: None };
     Record { story: Some(story), ..Record::default() }
 }
 

@@ -59,6 +59,13 @@ struct LimitMeaning {
     computed: String,
     thresholds: Vec<ThresholdMeaning>,
     hysteresis: String,
+    /// The share below which an alert resolves, and for how long use must be there.
+    resolves_below: String,
+    hold: String,
+    /// Whether the forecast opens a warning too.
+    forecast: bool,
+    /// Where `warn` begins while the forecast has nothing to say.
+    warn_without_forecast: String,
     repeat_every: String,
 }
 
@@ -118,6 +125,10 @@ impl WorkgroupMeaning {
             computed: computed(limit),
             thresholds: LEVELS.map(|level| threshold(limit, level)).into(),
             hysteresis: limit.hysteresis.to_string(),
+            resolves_below: limit.resolves_below().to_string(),
+            hold: format!("{:#}", limit.hold),
+            forecast: limit.forecast,
+            warn_without_forecast: limit.warn_unforeseen.to_string(),
             repeat_every: format!("{:#}", limit.repeat_every),
         };
         Self {
@@ -226,10 +237,22 @@ fn write_limit(out: &mut String, limit: &Limit, rule: &WorkgroupRule) -> std::fm
             "    {style}{level}{style:#}{gap}  {share:>share_width$}  from {bytes:<bytes_width$}  tells {who}"
         )?;
     }
+    let instead = if limit.warn_unforeseen < limit.warn {
+        format!("; while there is too little history for it, at {}", limit.warn_unforeseen)
+    } else {
+        String::new()
+    };
+    match limit.forecast {
+        true => writeln!(out, "    warns sooner where the forecast says that it runs out{instead}")?,
+        false => writeln!(out, "    without the forecast")?,
+    }
+    let hold = if limit.hold.is_zero() { String::new() } else { format!(" for {:#}", limit.hold) };
     writeln!(
         out,
-        "    a level ends {} of the limit below its threshold; reminders every {:#}",
-        limit.hysteresis, limit.repeat_every
+        "    a level ends {} of the limit below its threshold; resolves below {}{hold}; reminders every {:#}",
+        limit.hysteresis,
+        limit.resolves_below(),
+        limit.repeat_every
     )
 }
 

@@ -70,7 +70,7 @@ fn rows<'a>(verdicts: &'a [Verdict<'a>]) -> Vec<Row<'a>> {
     // By level, then by share; nothing is marked where all is well.
     let rank = |verdict: &Verdict<'_>| match verdict.finding {
         Finding::Seen { level: Level::Ok, .. } | Finding::Unknown(_) => None,
-        Finding::Seen { used, level } => Some((level, whole_percent(used, verdict.limit.bytes))),
+        Finding::Seen { used, level, .. } => Some((level, whole_percent(used, verdict.limit.bytes))),
     };
     let worst = verdicts.iter().filter_map(rank).max();
     let worst = worst.and_then(|worst| verdicts.iter().position(|verdict| rank(verdict) == Some(worst)));

@@ -64,51 +64,51 @@ fn problems_as_json_are_data() {
     check(
         watchdog(&["check", "--json", &name]),
         &expect![[r#"
-        exit 2
-        --- stdout
-        {
-          "valid": false,
-          "documents": [
+            exit 2
+            --- stdout
             {
-              "name": "json-bad.toml",
-              "bytes": 36
+              "valid": false,
+              "documents": [
+                {
+                  "name": "json-bad.toml",
+                  "bytes": 36
+                }
+              ],
+              "problems": [
+                {
+                  "document": null,
+                  "line": null,
+                  "column": null,
+                  "message": "`[mail]` has no `admins`: somebody must hear of it; write `admins = [\"ops@example.com\"]`"
+                },
+                {
+                  "document": null,
+                  "line": null,
+                  "column": null,
+                  "message": "`[mail]` has no `allowed_domains`: write `allowed_domains = [\"example.com\"]`; mail goes nowhere else"
+                },
+                {
+                  "document": null,
+                  "line": null,
+                  "column": null,
+                  "message": "`[mail]` has no `sender`: write an address that SES has verified, `sender = \"watchdog@example.com\"`"
+                },
+                {
+                  "document": "json-bad.toml",
+                  "line": 1,
+                  "column": 1,
+                  "message": "workgroup `a` has neither a `[[workgroup.limit]]` nor a `per_query_cutoff`: give it one"
+                },
+                {
+                  "document": "json-bad.toml",
+                  "line": 3,
+                  "column": 1,
+                  "message": "unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`"
+                }
+              ],
+              "policy": null
             }
-          ],
-          "problems": [
-            {
-              "document": null,
-              "line": null,
-              "column": null,
-              "message": "`[mail]` has no `admins`: somebody must hear of it; write `admins = [\"ops@example.com\"]`"
-            },
-            {
-              "document": null,
-              "line": null,
-              "column": null,
-              "message": "`[mail]` has no `allowed_domains`: write `allowed_domains = [\"example.com\"]`; mail goes nowhere else"
-            },
-            {
-              "document": null,
-              "line": null,
-              "column": null,
-              "message": "`[mail]` has no `sender`: write an address that SES has verified, `sender = \"watchdog@example.com\"`"
-            },
-            {
-              "document": "json-bad.toml",
-              "line": 1,
-              "column": 1,
-              "message": "workgroup `a` has neither a `[[workgroup.limit]]` nor a `per_query_cutoff`: give it one"
-            },
-            {
-              "document": "json-bad.toml",
-              "line": 3,
-              "column": 1,
-              "message": "unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`, `limit`"
-            }
-          ],
-          "policy": null
-        }
-    "#]],
+        "#]],
     );
 }
 

@@ -28,30 +28,34 @@ fn a_valid_policy_is_explained() {
                 warn       66.67 %  from 466,690,000,000 bytes (466.7 GB)  tells the owner lead@example.com
                 critical      95 %  from 665,000,000,000 bytes (665 GB)    tells the owner lead@example.com, the admins
                 exhausted    100 %  from 700,000,000,000 bytes (700 GB)    tells the admins
-                a level ends 5 % of the limit below its threshold; reminders every 2h
+                warns sooner where the forecast says that it runs out
+                a level ends 5 % of the limit below its threshold; resolves below 61.67 % for 30m; reminders every 2h
               calendar-day@Europe/Berlin: 4 TiB
-                warn        80 %  from 3,518,437,208,884 bytes (3.2 TiB)  tells analysts@example.com
+                warn        90 %  from 3,958,241,859,994 bytes (3.6 TiB)  tells analysts@example.com
                 critical    95 %  from 4,178,144,185,549 bytes (3.8 TiB)  tells analysts@example.com
                 exhausted  100 %  from 4,398,046,511,104 bytes (4 TiB)    tells analysts@example.com
-                a level ends 5 % of the limit below its threshold; reminders every 2h
+                warns sooner where the forecast says that it runs out; while there is too little history for it, at 80 %
+                a level ends 15 % of the limit below its threshold; resolves below 75 % for 30m; reminders every 2h
 
             predictable
               one query: 500 GB (500,000,000,000 bytes), stated here to be shown; set in Athena, which enforces it
               1h: 1.1 TB = 1 TB + 10 %
-                warn        80 %  from 880,000,000,000 bytes (880 GB)    tells the admins
+                warn        90 %  from 990,000,000,000 bytes (990 GB)    tells the admins
                 critical    95 %  from 1,045,000,000,000 bytes (1 TB)    tells the admins
                 exhausted  100 %  from 1,100,000,000,000 bytes (1.1 TB)  tells the admins
-                a level ends 5 % of the limit below its threshold; reminders every 2h
+                warns sooner where the forecast says that it runs out; while there is too little history for it, at 80 %
+                a level ends 15 % of the limit below its threshold; resolves below 75 % for 30m; reminders every 2h
 
             fast-query
               one query: 50 GB (50,000,000,000 bytes), stated here to be shown; set in Athena, which enforces it
 
             team-* (pattern)
               24h: 999 B
-                warn        80 %  from 800 bytes  tells the owner, for want of one the admins
+                warn        90 %  from 900 bytes  tells the owner, for want of one the admins
                 critical    95 %  from 950 bytes  tells the owner, for want of one the admins
                 exhausted  100 %  from 999 bytes  tells the owner, for want of one the admins
-                a level ends 5 % of the limit below its threshold; reminders every 2h
+                warns sooner where the forecast says that it runs out; while there is too little history for it, at 80 %
+                a level ends 15 % of the limit below its threshold; resolves below 75 % for 30m; reminders every 2h
         "#]],
     );
 }
@@ -62,217 +66,224 @@ fn a_valid_policy_as_json() {
     check(
         watchdog(&["check", "--json", &name]),
         &expect![[r#"
-        exit 0
-        --- stdout
-        {
-          "valid": true,
-          "documents": [
+            exit 0
+            --- stdout
             {
-              "name": "json.toml",
-              "bytes": 909
-            }
-          ],
-          "problems": [],
-          "policy": {
-            "mail": {
-              "sender": "watchdog@example.com",
-              "reply_to": "data-platform@example.com",
-              "admins": [
-                "dba@example.com",
-                "ops@example.com"
+              "valid": true,
+              "documents": [
+                {
+                  "name": "json.toml",
+                  "bytes": 909
+                }
               ],
-              "allowed_domains": [
-                "example.com"
-              ],
-              "time_zone": "Europe/Berlin",
-              "repeat_cannot_see_every": "24h"
-            },
-            "submitters": {
-              "people": {},
-              "trusted_roles": [],
-              "trusted_source_identity": [],
-              "share_floor": "2 %",
-              "bytes_floor_bytes": 1000000000,
-              "repeat_every": "1h",
-              "show_sql": false
-            },
-            "workgroups": [
-              {
-                "name": "exploratory",
-                "is_pattern": false,
-                "owner": "lead@example.com",
-                "per_query_cutoff_bytes": null,
-                "limits": [
+              "problems": [],
+              "policy": {
+                "mail": {
+                  "sender": "watchdog@example.com",
+                  "reply_to": "data-platform@example.com",
+                  "admins": [
+                    "dba@example.com",
+                    "ops@example.com"
+                  ],
+                  "allowed_domains": [
+                    "example.com"
+                  ],
+                  "time_zone": "Europe/Berlin",
+                  "repeat_cannot_see_every": "24h"
+                },
+                "workgroups": [
                   {
-                    "window": "1h",
-                    "limit_bytes": 700000000000,
-                    "computed": "700 GB = 70 % of 1 TB",
-                    "thresholds": [
+                    "name": "exploratory",
+                    "is_pattern": false,
+                    "owner": "lead@example.com",
+                    "per_query_cutoff_bytes": null,
+                    "limits": [
                       {
-                        "level": "warn",
-                        "from_bytes": 466690000000,
-                        "share": "66.67 %",
-                        "told": [
-                          "lead@example.com"
-                        ]
+                        "window": "1h",
+                        "limit_bytes": 700000000000,
+                        "computed": "700 GB = 70 % of 1 TB",
+                        "thresholds": [
+                          {
+                            "level": "warn",
+                            "from_bytes": 466690000000,
+                            "share": "66.67 %",
+                            "told": [
+                              "lead@example.com"
+                            ]
+                          },
+                          {
+                            "level": "critical",
+                            "from_bytes": 665000000000,
+                            "share": "95 %",
+                            "told": [
+                              "dba@example.com",
+                              "lead@example.com",
+                              "ops@example.com"
+                            ]
+                          },
+                          {
+                            "level": "exhausted",
+                            "from_bytes": 700000000000,
+                            "share": "100 %",
+                            "told": [
+                              "dba@example.com",
+                              "ops@example.com"
+                            ]
+                          }
+                        ],
+                        "hysteresis": "5 %",
+                        "resolves_below": "61.67 %",
+                        "hold": "30m",
+                        "forecast": true,
+                        "warn_without_forecast": "66.67 %",
+                        "repeat_every": "2h"
                       },
                       {
-                        "level": "critical",
-                        "from_bytes": 665000000000,
-                        "share": "95 %",
-                        "told": [
-                          "dba@example.com",
-                          "lead@example.com",
-                          "ops@example.com"
-                        ]
-                      },
-                      {
-                        "level": "exhausted",
-                        "from_bytes": 700000000000,
-                        "share": "100 %",
-                        "told": [
-                          "dba@example.com",
-                          "ops@example.com"
-                        ]
+                        "window": "calendar-day@Europe/Berlin",
+                        "limit_bytes": 4398046511104,
+                        "computed": "4 TiB",
+                        "thresholds": [
+                          {
+                            "level": "warn",
+                            "from_bytes": 3958241859994,
+                            "share": "90 %",
+                            "told": [
+                              "analysts@example.com"
+                            ]
+                          },
+                          {
+                            "level": "critical",
+                            "from_bytes": 4178144185549,
+                            "share": "95 %",
+                            "told": [
+                              "analysts@example.com"
+                            ]
+                          },
+                          {
+                            "level": "exhausted",
+                            "from_bytes": 4398046511104,
+                            "share": "100 %",
+                            "told": [
+                              "analysts@example.com"
+                            ]
+                          }
+                        ],
+                        "hysteresis": "15 %",
+                        "resolves_below": "75 %",
+                        "hold": "30m",
+                        "forecast": true,
+                        "warn_without_forecast": "80 %",
+                        "repeat_every": "2h"
                       }
-                    ],
-                    "hysteresis": "5 %",
-                    "repeat_every": "2h"
+                    ]
                   },
                   {
-                    "window": "calendar-day@Europe/Berlin",
-                    "limit_bytes": 4398046511104,
-                    "computed": "4 TiB",
-                    "thresholds": [
+                    "name": "predictable",
+                    "is_pattern": false,
+                    "owner": null,
+                    "per_query_cutoff_bytes": 500000000000,
+                    "limits": [
                       {
-                        "level": "warn",
-                        "from_bytes": 3518437208884,
-                        "share": "80 %",
-                        "told": [
-                          "analysts@example.com"
-                        ]
-                      },
-                      {
-                        "level": "critical",
-                        "from_bytes": 4178144185549,
-                        "share": "95 %",
-                        "told": [
-                          "analysts@example.com"
-                        ]
-                      },
-                      {
-                        "level": "exhausted",
-                        "from_bytes": 4398046511104,
-                        "share": "100 %",
-                        "told": [
-                          "analysts@example.com"
-                        ]
+                        "window": "1h",
+                        "limit_bytes": 1100000000000,
+                        "computed": "1.1 TB = 1 TB + 10 %",
+                        "thresholds": [
+                          {
+                            "level": "warn",
+                            "from_bytes": 990000000000,
+                            "share": "90 %",
+                            "told": [
+                              "dba@example.com",
+                              "ops@example.com"
+                            ]
+                          },
+                          {
+                            "level": "critical",
+                            "from_bytes": 1045000000000,
+                            "share": "95 %",
+                            "told": [
+                              "dba@example.com",
+                              "ops@example.com"
+                            ]
+                          },
+                          {
+                            "level": "exhausted",
+                            "from_bytes": 1100000000000,
+                            "share": "100 %",
+                            "told": [
+                              "dba@example.com",
+                              "ops@example.com"
+                            ]
+                          }
+                        ],
+                        "hysteresis": "15 %",
+                        "resolves_below": "75 %",
+                        "hold": "30m",
+                        "forecast": true,
+                        "warn_without_forecast": "80 %",
+                        "repeat_every": "2h"
                       }
-                    ],
-                    "hysteresis": "5 %",
-                    "repeat_every": "2h"
-                  }
-                ]
-              },
-              {
-                "name": "predictable",
-                "is_pattern": false,
-                "owner": null,
-                "per_query_cutoff_bytes": 500000000000,
-                "limits": [
+                    ]
+                  },
                   {
-                    "window": "1h",
-                    "limit_bytes": 1100000000000,
-                    "computed": "1.1 TB = 1 TB + 10 %",
-                    "thresholds": [
-                      {
-                        "level": "warn",
-                        "from_bytes": 880000000000,
-                        "share": "80 %",
-                        "told": [
-                          "dba@example.com",
-                          "ops@example.com"
-                        ]
-                      },
-                      {
-                        "level": "critical",
-                        "from_bytes": 1045000000000,
-                        "share": "95 %",
-                        "told": [
-                          "dba@example.com",
-                          "ops@example.com"
-                        ]
-                      },
-                      {
-                        "level": "exhausted",
-                        "from_bytes": 1100000000000,
-                        "share": "100 %",
-                        "told": [
-                          "dba@example.com",
-                          "ops@example.com"
-                        ]
-                      }
-                    ],
-                    "hysteresis": "5 %",
-                    "repeat_every": "2h"
-                  }
-                ]
-              },
-              {
-                "name": "fast-query",
-                "is_pattern": false,
-                "owner": null,
-                "per_query_cutoff_bytes": 50000000000,
-                "limits": []
-              },
-              {
-                "name": "team-*",
-                "is_pattern": true,
-                "owner": null,
-                "per_query_cutoff_bytes": null,
-                "limits": [
+                    "name": "fast-query",
+                    "is_pattern": false,
+                    "owner": null,
+                    "per_query_cutoff_bytes": 50000000000,
+                    "limits": []
+                  },
                   {
-                    "window": "24h",
-                    "limit_bytes": 999,
-                    "computed": "999 B",
-                    "thresholds": [
+                    "name": "team-*",
+                    "is_pattern": true,
+                    "owner": null,
+                    "per_query_cutoff_bytes": null,
+                    "limits": [
                       {
-                        "level": "warn",
-                        "from_bytes": 800,
-                        "share": "80 %",
-                        "told": [
-                          "dba@example.com",
-                          "ops@example.com"
-                        ]
-                      },
-                      {
-                        "level": "critical",
-                        "from_bytes": 950,
-                        "share": "95 %",
-                        "told": [
-                          "dba@example.com",
-                          "ops@example.com"
-                        ]
-                      },
-                      {
-                        "level": "exhausted",
-                        "from_bytes": 999,
-                        "share": "100 %",
-                        "told": [
-                          "dba@example.com",
-                          "ops@example.com"
-                        ]
+                        "window": "24h",
+                        "limit_bytes": 999,
+                        "computed": "999 B",
+                        "thresholds": [
+                          {
+                            "level": "warn",
+                            "from_bytes": 900,
+                            "share": "90 %",
+                            "told": [
+                              "dba@example.com",
+                              "ops@example.com"
+                            ]
+                          },
+                          {
+                            "level": "critical",
+                            "from_bytes": 950,
+                            "share": "95 %",
+                            "told": [
+                              "dba@example.com",
+                              "ops@example.com"
+                            ]
+                          },
+                          {
+                            "level": "exhausted",
+                            "from_bytes": 999,
+                            "share": "100 %",
+                            "told": [
+                              "dba@example.com",
+                              "ops@example.com"
+                            ]
+                          }
+                        ],
+                        "hysteresis": "15 %",
+                        "resolves_below": "75 %",
+                        "hold": "30m",
+                        "forecast": true,
+                        "warn_without_forecast": "80 %",
+                        "repeat_every": "2h"
                       }
-                    ],
-                    "hysteresis": "5 %",
-                    "repeat_every": "2h"
+                    ]
                   }
                 ]
               }
-            ]
-          }
-        }
-    "#]],
+            }
+        "#]],
     );
 }
 
@@ -283,15 +294,15 @@ fn standard_input_is_a_document() {
         watchdog(&["check", "-"]),
         text,
         &expect![[r#"
-        exit 2
-        --- stderr
-        `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
-        `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
-        `[mail]` has no `sender`: write an address that SES has verified, `sender = "watchdog@example.com"`
-        <stdin>:1:1: workgroup `x` has neither a `[[workgroup.limit]]` nor a `per_query_cutoff`: give it one
-        <stdin>:3:1: unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`, `limit`
-        5 problems
-    "#]],
+            exit 2
+            --- stderr
+            `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
+            `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
+            `[mail]` has no `sender`: write an address that SES has verified, `sender = "watchdog@example.com"`
+            <stdin>:1:1: workgroup `x` has neither a `[[workgroup.limit]]` nor a `per_query_cutoff`: give it one
+            <stdin>:3:1: unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
+            5 problems
+        "#]],
     );
 }
 

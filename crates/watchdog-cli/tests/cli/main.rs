@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says where it failed")]
 
+mod backtest;
 mod bad_policies;
 mod check;
 mod doctor;

@@ -10,6 +10,7 @@ fn help_has_examples() {
         (&["--help"][..], expect_file!["help/watchdog.txt"]),
         (&["check", "--help"], expect_file!["help/check.txt"]),
         (&["status", "--help"], expect_file!["help/status.txt"]),
+        (&["backtest", "--help"], expect_file!["help/backtest.txt"]),
         (&["run", "--help"], expect_file!["help/run.txt"]),
         (&["doctor", "--help"], expect_file!["help/doctor.txt"]),
         (&["who", "--help"], expect_file!["help/who.txt"]),

@@ -8,11 +8,14 @@ use jiff::tz::TimeZone;
 
 use super::people::People;
 use crate::alert::{Ending, Reason, Severity, Subject};
+use crate::bytes::Units;
 use crate::delivery::{Facts, LimitFacts, Notice};
+use crate::forecast::Outlook;
 use crate::percent::whole_percent;
 use crate::policy::{Origin, Pattern};
 use crate::untrusted;
-use crate::usage::Unknown;
+use crate::usage::{InFlight, Unknown};
+use crate::verdict::Foresight;
 use crate::window::zone_name;
 
 /// Notices spelled out in one mail. A person reads a handful; the rest are counted, and the whole stays below the size at
@@ -221,7 +224,11 @@ impl Words<'_> {
         let (used, limit) = (facts.used.human(facts.units), facts.limit.human(facts.units));
         let workgroup = name(&facts.workgroup);
         let window = &facts.window_words;
-        let mut case = self.frame(notice, format!("{workgroup}: {percent} % of {limit} used {window}"));
+        let ended = matches!(notice.reason, Reason::Resolved(_));
+        let outlook = facts.outlook.filter(|_| !ended && facts.used < facts.limit);
+        let out = outlook.and_then(|outlook| outlook.about);
+        let out = out.map_or(String::new(), |at| format!(", out at about {}", at.strftime("%H:%M UTC")));
+        let mut case = self.frame(notice, format!("{workgroup}: {percent} % of {limit} used {window}{out}"));
         case.sentence =
             format!("{workgroup} has used {percent} % of its {limit} {window} (as of {}).", self.time(self.as_of));
         let left = facts.limit.saturating_sub(facts.used).human(facts.units);
@@ -234,7 +241,12 @@ impl Words<'_> {
             (Reason::Resolved(_), _) if facts.resolves_below.reached(facts.used, facts.limit) => {
                 "The alert that you were told of is over. A newer one has been told to others.".to_owned()
             }
-            (Reason::Resolved(_), _) => format!("That is below {}: the alert is over.", facts.resolves_below),
+            (Reason::Resolved(_), _) if facts.hold.is_zero() => {
+                format!("That is below {}: the alert is over.", facts.resolves_below)
+            }
+            (Reason::Resolved(_), _) => {
+                format!("It has been below {} for {:#}: the alert is over.", facts.resolves_below, facts.hold)
+            }
             (_, Severity::Exhausted) if facts.used >= facts.limit => {
                 let by = if facts.used > facts.limit { format!("passed by {over}") } else { "reached".to_owned() };
                 format!("The limit is {by}. Athena stops nothing at this limit by itself: queries go on.")
@@ -244,6 +256,9 @@ impl Words<'_> {
             }
             _ => format!("{left} are left."),
         };
+        if let Some(coming) = outlook.and_then(|outlook| self.coming(outlook)) {
+            case.consequence = format!("{} {coming}", case.consequence);
+        }
         case.bar = Some(Bar {
             percent,
             filled: percent.min(100),
@@ -269,9 +284,21 @@ impl Words<'_> {
             ("Window", format!("{}, since {}", facts.window, self.day_and_time(facts.span.start))),
             (
                 "Warns at",
-                format!("{}; critical at {}; resolves below {}", facts.warn, facts.critical, facts.resolves_below),
+                format!(
+                    "{}{}; critical at {}; resolves below {}{}",
+                    facts.warn,
+                    if facts.foresight == Foresight::Silent { "" } else { ", or sooner by the forecast" },
+                    facts.critical,
+                    facts.resolves_below,
+                    if facts.hold.is_zero() { String::new() } else { format!(" for {:#}", facts.hold) }
+                ),
             ),
         ];
+        if !ended {
+            case.rows.extend(
+                facts.in_flight.iter().filter_map(|query| Some(("Running", self.running(query, facts.units)?))),
+            );
+        }
         if !matches!(notice.reason, Reason::Resolved(_)) && is_a_name(&facts.workgroup) {
             let region = self.region;
             case.steps = vec![
@@ -283,15 +310,56 @@ impl Words<'_> {
                     ),
                     kind: StepKind::Command,
                 },
-                Step {
-                    words: "Stop one",
-                    command: format!("aws athena stop-query-execution --region {region} --query-execution-id ID"),
-                    kind: StepKind::Command,
+                match facts.in_flight.first().map(|query| query.id.as_str()).filter(|id| is_an_id(id)) {
+                    Some(id) => Step {
+                        words: "Stop the largest one that is running",
+                        command: format!("aws athena stop-query-execution --region {region} --query-execution-id {id}"),
+                        kind: StepKind::Command,
+                    },
+                    None => Step {
+                        words: "Stop one",
+                        command: format!("aws athena stop-query-execution --region {region} --query-execution-id ID"),
+                        kind: StepKind::Command,
+                    },
                 },
             ];
         }
         self.people(&mut case, notice, facts);
         case
+    }
+
+    /// When it runs out, and how sure that is.
+    fn coming(&self, outlook: Outlook) -> Option<String> {
+        let clock = |at: Timestamp| {
+            self.local(at, "%H:%M").map_or_else(
+                || at.strftime("%H:%M").to_string(),
+                |local| local.split(' ').next().unwrap_or_default().to_owned(),
+            )
+        };
+        let Some(about) = outlook.about else {
+            let earliest = outlook.earliest.map(|at| {
+                format!(
+                    "At this pace it lasts for the next hour; one time in ten it would run out by {}.",
+                    self.time(at)
+                )
+            });
+            return earliest.filter(|_| outlook.will_exhaust);
+        };
+        let range = match (outlook.earliest, outlook.latest) {
+            (Some(earliest), Some(latest)) if earliest < latest => {
+                format!(", between {} and {}", clock(earliest), clock(latest))
+            }
+            (Some(earliest), None) if earliest < about => format!(", at {} at the earliest", clock(earliest)),
+            _ => String::new(),
+        };
+        Some(format!("At this pace it runs out at about {}{range}.", self.time(about)))
+    }
+
+    /// A query that is running, and what it has scanned so far.
+    fn running(&self, query: &InFlight, units: Units) -> Option<String> {
+        let minutes = self.as_of.duration_since(query.started).as_mins().max(0);
+        let (scanned, rate) = (query.scanned?.human(units), query.rate(self.as_of)?.human(units));
+        Some(format!("{} for {minutes} min: {scanned} so far, {rate} a second, not counted above", plain(&query.id)))
     }
 
     fn unseen(&self, notice: &Notice, why: &Unknown, names: &[&str]) -> Case {
@@ -340,7 +408,12 @@ impl Words<'_> {
             Reason::Opened if notice.opened < self.as_of => {
                 format!("the alert is open since {opened} and you have not been told yet")
             }
-            Reason::Opened => "the alert has just opened".to_owned(),
+            Reason::Opened => match &notice.facts {
+                Facts::Limit(facts) if is_foreseen(notice, facts) => {
+                    "the alert has just opened, because the forecast says that the limit will run out".to_owned()
+                }
+                _ => "the alert has just opened".to_owned(),
+            },
             Reason::Escalated { from } => {
                 format!("it is worse than what you were last told, `{}`; open since {opened}", from.words())
             }
@@ -366,6 +439,13 @@ impl Words<'_> {
     }
 }
 
+/// Whether it is the forecast and not the use that asks for a warning.
+fn is_foreseen(notice: &Notice, facts: &LimitFacts) -> bool {
+    notice.severity == Severity::Warn
+        && facts.foresight == Foresight::RunsOut
+        && !facts.warn.reached(facts.used, facts.limit)
+}
+
 /// A workgroup's name for people. Athena's longest has 128 characters; what is longer is somebody's joke.
 fn name(workgroup: &str) -> String {
     clip(workgroup, 128)
@@ -374,6 +454,11 @@ fn name(workgroup: &str) -> String {
 /// Whether a workgroup in Athena can have this name.
 fn is_a_name(workgroup: &str) -> bool {
     Pattern::parse(workgroup).is_ok_and(|name| name.is_exact())
+}
+
+/// Whether Athena gives ids of this form; anything else is never put into a command.
+fn is_an_id(id: &str) -> bool {
+    id.len() <= 128 && !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 /// For a title: one name, or how many there are.

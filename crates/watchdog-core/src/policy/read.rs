@@ -67,6 +67,8 @@ fn read_rules(f: &mut Fields<'_, '_>) -> TypedRules {
         warn: f.text("warn"),
         critical: f.text("critical"),
         hysteresis: f.text("hysteresis"),
+        forecast: f.text("forecast"),
+        hold: f.text("hold"),
         repeat_every: f.text("repeat_every"),
         audience: f.audience("audience"),
     }
@@ -305,6 +307,8 @@ fn example(key: &str) -> &'static str {
         "share" => "70 %",
         "buffer" | "hysteresis" => "10 %",
         "window" => "1h",
+        "forecast" => "on",
+        "hold" => "30 min",
         "repeat_every" | "repeat_cannot_see_every" => "4h",
         "time_zone" => "Europe/Berlin",
         "allowed_domains" => "example.com",

@@ -123,15 +123,23 @@ pub(super) struct TypedMail {
 #[derive(Debug, Default, Clone, JsonSchema)]
 #[schemars(deny_unknown_fields, rename = "Rules")]
 pub(super) struct TypedRules {
-    /// Share of the limit at which the level is `warn`; `80 %` when absent.
+    /// Share of the limit at which the level is `warn`. When absent: `90 %`, or sooner by the forecast; `80 %` where the forecast is off or
+    /// has too little history.
     #[schemars(example = &"80 %", regex(pattern = PERCENT))]
     pub warn: Option<At<String>>,
     /// Share of the limit at which the level is `critical`; `95 %` when absent.
     #[schemars(example = &"95 %", regex(pattern = PERCENT))]
     pub critical: Option<At<String>>,
-    /// How far below a threshold use must fall before the level falls, in points; `5 %` when absent.
+    /// How far below a threshold use must fall before the level falls, in points. When absent: `5 %`, or as much as it takes for the
+    /// alert to resolve below 75 % of the limit.
     #[schemars(example = &"5 %", regex(pattern = PERCENT))]
     pub hysteresis: Option<At<String>>,
+    /// Whether a forecast that the limit will run out within the hour opens a warning too: `on` or `off`; `on` when absent.
+    #[schemars(example = &"on", regex(pattern = "^(on|off)$"))]
+    pub forecast: Option<At<String>>,
+    /// How long use must stay low, and the forecast calm, before an alert resolves; `30 min` when absent, `0 min` for at once.
+    #[schemars(example = &"30 min")]
+    pub hold: Option<At<String>>,
     /// How often an open alert is repeated; `4h` when absent.
     #[schemars(example = &"4h")]
     pub repeat_every: Option<At<String>>,

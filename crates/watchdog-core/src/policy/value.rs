@@ -14,6 +14,8 @@ use crate::window::duration;
 
 /// Reminders closer than the bucket of usage say nothing new.
 const SHORTEST_REPEAT: SignedDuration = SignedDuration::from_mins(5);
+/// An alert that is held for longer than a day says nothing about the day any more.
+const LONGEST_HOLD: SignedDuration = SignedDuration::from_hours(24);
 /// The ledger forgets what it told after this long, so a longer interval could not be kept.
 const LONGEST_REPEAT: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// People in one list. A mail goes to each on its own; a distribution list does it better from here on.
@@ -78,6 +80,8 @@ pub(super) fn later_rules(later: &TypedRules, earlier: &TypedRules) -> TypedRule
         warn: pick(&later.warn, &earlier.warn),
         critical: pick(&later.critical, &earlier.critical),
         hysteresis: pick(&later.hysteresis, &earlier.hysteresis),
+        forecast: pick(&later.forecast, &earlier.forecast),
+        hold: pick(&later.hold, &earlier.hold),
         repeat_every: pick(&later.repeat_every, &earlier.repeat_every),
         audience,
     }
@@ -99,6 +103,30 @@ pub(super) fn interval(key: &str, text: &At<String>, problems: &mut Problems<'_>
                     text.value
                 ),
             );
+            None
+        }
+    }
+}
+
+/// How long to hold an alert. Unlike an interval, none at all is a fair wish.
+pub(super) fn hold(text: &At<String>, problems: &mut Problems<'_>) -> Option<SignedDuration> {
+    match duration(&text.value) {
+        Some(length) if (SignedDuration::ZERO..=LONGEST_HOLD).contains(&length) => Some(length),
+        _ => {
+            let message = "write a time from 0 minutes to 24 hours with its unit, such as `30 min` or `2h`";
+            problems.at(&text.place, format!("`hold` is `{}`: {message}", text.value));
+            None
+        }
+    }
+}
+
+/// `on` or `off`.
+pub(super) fn switch(key: &str, text: &At<String>, problems: &mut Problems<'_>) -> Option<bool> {
+    match text.value.as_str() {
+        "on" => Some(true),
+        "off" => Some(false),
+        other => {
+            problems.at(&text.place, format!("`{key}` is `{other}`: write `on` or `off`"));
             None
         }
     }

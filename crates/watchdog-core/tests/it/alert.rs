@@ -10,7 +10,7 @@ use watchdog_core::delivery::{Notice, People, Plan, Records, Standing, plan};
 use watchdog_core::event::{Tick, Timing};
 use watchdog_core::policy::{Address, Limit, Policy};
 use watchdog_core::usage::{Series, Unknown, Usage};
-use watchdog_core::verdict::{Level, judge};
+use watchdog_core::verdict::{Foresight, Level, Reading, judge};
 
 use crate::support::{at, cases, policy};
 
@@ -29,6 +29,8 @@ fn watched(window: &str, audience: [u8; 3]) -> Policy {
 warn = "80 %"
 critical = "95 %"
 hysteresis = "5 %"
+forecast = "off"
+hold = "0 min"
 repeat_every = "1h"
 [[workgroup]]
 name = "w"
@@ -50,6 +52,11 @@ fn only_limit(policy: &Policy) -> &Limit {
     &policy.rules()[0].limits[0]
 }
 
+/// A look that the forecast says nothing of.
+fn reading(used: u64) -> Reading {
+    Reading { used: Bytes::new(used), foresight: Foresight::Silent }
+}
+
 fn tick(at: Timestamp) -> Tick {
     Tick { at, timing: Timing::Now }
 }
@@ -66,7 +73,7 @@ fn pass(policy: &Policy, now: Timestamp, used: Option<u64>, records: &Records) -
             Ok(Series::from_buckets(span.start, buckets))
         }
     };
-    let usage = Usage { workgroups: BTreeMap::from([("w".to_owned(), seen)]), incomplete: None };
+    let usage = Usage { workgroups: BTreeMap::from([("w".to_owned(), seen)]), ..Usage::default() };
     let tick = tick(now);
     plan(policy, &Standing::Current, &tick, &judge(policy, &tick, &usage), None, records, &People::new())
 }
@@ -277,8 +284,8 @@ proptest! {
                 expected = level;
             }
         }
-        prop_assert_eq!(only_limit(&policy).level(Bytes::new(used)), expected);
-        let from_nothing = settled(only_limit(&policy), Bytes::new(used), None).map_or(Level::Ok, |s| s.level());
+        prop_assert_eq!(only_limit(&policy).level(reading(used)), expected);
+        let from_nothing = settled(only_limit(&policy), reading(used), None).map_or(Level::Ok, |s| s.level());
         prop_assert_eq!(from_nothing, expected);
     }
 }

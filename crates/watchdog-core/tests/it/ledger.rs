@@ -20,7 +20,7 @@ fn instant() -> impl Strategy<Value = Timestamp> {
 
 fn record() -> impl Strategy<Value = Record> {
     let story = (instant(), severity(), prop::option::of(instant()))
-        .prop_map(|(opened, severity, window_began)| Story { opened, severity, window_began });
+        .prop_map(|(opened, severity, window_began)| Story { opened, severity, window_began, calm_since: None });
     let told = (instant(), severity(), instant()).prop_map(|(story, severity, at)| Told { story, severity, at });
     let person =
         "[a-z!#$%&'*+=?^_`{|}~-]{1,20}".prop_map(|local| Address::parse(&format!("{local}@example.com")).unwrap());
@@ -63,6 +63,7 @@ fn the_form_is_stable() {
             opened: at("2026-03-01T14:05:00Z"),
             severity: Severity::CannotSee,
             window_began: Some(at("2026-03-01T00:00:00Z")),
+            calm_since: None,
         }),
         ended: Some(Ending::NotWatched),
         told: [(

@@ -11,10 +11,12 @@ use proptest::prelude::*;
 use watchdog_core::alert::{Ending, Reason, Severity, Subject};
 use watchdog_core::bytes::{Bytes, Size, Units};
 use watchdog_core::delivery::{Facts, LimitFacts, Message, Notice};
+use watchdog_core::forecast::Outlook;
 use watchdog_core::mail::{Mail, Origins, compose};
 use watchdog_core::percent::Percent;
 use watchdog_core::policy::{Address, MailRules, Origin, Policy, Problems};
-use watchdog_core::usage::Unknown;
+use watchdog_core::usage::{InFlight, Unknown};
+use watchdog_core::verdict::Foresight;
 use watchdog_core::window::{Span, Window};
 
 use crate::support::{at, cases, document, whole_policy};
@@ -65,9 +67,13 @@ fn limit(workgroup: &str, used: &str, limit: &str) -> LimitFacts {
         limit: size(limit).bytes,
         units: size(limit).units,
         origin: Origin::ShareOfQuota { quota: size("1 TB"), share: Percent::whole(70) },
+        foresight: Foresight::Silent,
+        outlook: None,
+        in_flight: Vec::new(),
         warn: Percent::whole(80),
         critical: Percent::whole(95),
         resolves_below: Percent::whole(75),
+        hold: SignedDuration::ZERO,
     }
 }
 
@@ -1115,4 +1121,119 @@ fn a_subject_never_becomes_a_second_header() {
     let wire = wire(&mail);
     let subject = wire.headers.iter().find(|(name, _)| name == "Subject").unwrap();
     assert_eq!((subject.1.as_str(), wire.headers.len()), ("a  Bcc: evil@example.com    body", 10));
+}
+
+/// What a mail says of the time to come, given when it runs out at the earliest, about, and at the latest.
+#[track_caller]
+fn check_coming(zone: &str, earliest: Option<&str>, about: Option<&str>, latest: Option<&str>, expected: Expect) {
+    let time = |text: Option<&str>| text.map(|text| at(&format!("2026-03-01T{text}:00Z")));
+    let mut facts = limit("exploratory", "574 GB", "700 GB");
+    facts.foresight = Foresight::RunsOut;
+    facts.warn = Percent::whole(90);
+    facts.outlook =
+        Some(Outlook { will_exhaust: true, about: time(about), earliest: time(earliest), latest: time(latest) });
+    let notice = notice("limit/exploratory/1h", Reason::Opened, Severity::Warn, Facts::Limit(facts));
+    let mail = mail_in(zone, vec![notice]);
+    let coming: Vec<&str> =
+        mail.text.lines().filter(|line| line.contains("are left") || line.contains("Why now")).collect();
+    expected.assert_eq(&format!("{}\n{}", mail.subject, coming.join("\n")));
+}
+
+#[test]
+fn a_mail_says_when_it_runs_out_and_how_sure_that_is() {
+    check_coming(
+        "UTC",
+        Some("14:10"),
+        Some("14:20"),
+        Some("14:50"),
+        expect![[r#"
+        [warn] exploratory: 82 % of 700 GB used in the last hour, out at about 14:20 UTC
+        126 GB are left. At this pace it runs out at about 14:20 UTC, between 14:10 and 14:50.
+        Why now: the alert has just opened, because the forecast says that the limit will run out."#]],
+    );
+    check_coming(
+        "Europe/Berlin",
+        Some("14:10"),
+        Some("14:20"),
+        Some("14:50"),
+        expect![[r#"
+        [warn] exploratory: 82 % of 700 GB used in the last hour, out at about 14:20 UTC
+        126 GB are left. At this pace it runs out at about 15:20 Europe/Berlin, 14:20 UTC, between 15:10 and 15:50.
+        Why now: the alert has just opened, because the forecast says that the limit will run out."#]],
+    );
+    check_coming(
+        "UTC",
+        Some("14:10"),
+        Some("14:20"),
+        None,
+        expect![[r#"
+        [warn] exploratory: 82 % of 700 GB used in the last hour, out at about 14:20 UTC
+        126 GB are left. At this pace it runs out at about 14:20 UTC, at 14:10 at the earliest.
+        Why now: the alert has just opened, because the forecast says that the limit will run out."#]],
+    );
+    check_coming(
+        "UTC",
+        Some("14:20"),
+        Some("14:20"),
+        None,
+        expect![[r#"
+        [warn] exploratory: 82 % of 700 GB used in the last hour, out at about 14:20 UTC
+        126 GB are left. At this pace it runs out at about 14:20 UTC.
+        Why now: the alert has just opened, because the forecast says that the limit will run out."#]],
+    );
+    check_coming(
+        "UTC",
+        None,
+        Some("14:20"),
+        None,
+        expect![[r#"
+        [warn] exploratory: 82 % of 700 GB used in the last hour, out at about 14:20 UTC
+        126 GB are left. At this pace it runs out at about 14:20 UTC.
+        Why now: the alert has just opened, because the forecast says that the limit will run out."#]],
+    );
+    check_coming(
+        "UTC",
+        Some("14:40"),
+        None,
+        None,
+        expect![[r#"
+        [warn] exploratory: 82 % of 700 GB used in the last hour
+        126 GB are left. At this pace it lasts for the next hour; one time in ten it would run out by 14:40 UTC.
+        Why now: the alert has just opened, because the forecast says that the limit will run out."#]],
+    );
+    check_coming(
+        "UTC",
+        None,
+        None,
+        None,
+        expect![[r#"
+        [warn] exploratory: 82 % of 700 GB used in the last hour
+        126 GB are left.
+        Why now: the alert has just opened, because the forecast says that the limit will run out."#]],
+    );
+}
+
+#[test]
+fn a_running_query_is_named_with_the_command_that_stops_it() {
+    let query = |id: &str, scanned| InFlight {
+        id: id.to_owned(),
+        started: at("2026-03-01T13:35:00Z"),
+        scanned: Some(size(scanned).bytes),
+    };
+    let lines = |queries: Vec<InFlight>| {
+        let mut facts = limit("exploratory", "300 GB", "700 GB");
+        facts.in_flight = queries;
+        let notice = notice("limit/exploratory/1h", Reason::Opened, Severity::Warn, Facts::Limit(facts));
+        let mail = mail(vec![notice]);
+        let lines = mail.text.lines().filter(|line| line.contains("Running") || line.contains("stop-query"));
+        lines.map(str::to_owned).collect::<Vec<_>>().join("\n")
+    };
+    expect![[r#"
+            aws athena stop-query-execution --region eu-central-1 --query-execution-id 11111111-2222-3333-4444-555555555555
+          Running       11111111-2222-3333-4444-555555555555 for 30 min: 360 GB so far, 200 MB a second, not counted above"#]].assert_eq(&lines(vec![query("11111111-2222-3333-4444-555555555555", "360 GB")]));
+    // An id that is none is never put into a command.
+    expect![[r#"
+            aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
+          Running       $(reboot)  for 30 min: 360 GB so far, 200 MB a second, not counted above"#]]
+    .assert_eq(&lines(vec![query("$(reboot)\n", "360 GB")]));
 }

@@ -8,10 +8,13 @@
 mod support;
 
 mod alert;
+mod backtest;
 mod checkup;
 mod event;
+mod forecast;
 mod ledger;
 mod mail;
+mod meter;
 mod people;
 mod plan;
 mod policy;

@@ -33,10 +33,17 @@ fn denied() -> Unknown {
 }
 
 fn usage<const N: usize>(workgroups: [(&str, Seen); N]) -> Usage {
-    Usage { workgroups: workgroups.into_iter().map(|(name, seen)| (name.to_owned(), seen)).collect(), incomplete: None }
+    Usage {
+        workgroups: workgroups.into_iter().map(|(name, seen)| (name.to_owned(), seen)).collect(),
+        incomplete: None,
+        ..Usage::default()
+    }
 }
 
 const FIVE: &str = r#"
+[defaults]
+hold = "0 min"
+
 [[workgroup]]
 name = "etl"
 owner = "etl@example.com"
@@ -194,7 +201,7 @@ fn record(severity: Severity, told: &[&str]) -> Record {
     let opened = at(NOW) - SignedDuration::from_hours(1);
     let one = |person: &&str| (Address::parse(person).unwrap(), Told { story: opened, severity, at: opened });
     Record {
-        story: Some(Story { opened, severity, window_began: None }),
+        story: Some(Story { opened, severity, window_began: None, calm_since: None }),
         ended: None,
         told: told.iter().map(one).collect(),
         ..Record::default()
@@ -492,6 +499,7 @@ fn the_run_report_keeps_its_form() {
               "reason": "80 % used in the last hour, at or above 80 %",
               "used_bytes": 800,
               "limit_bytes": 1000,
+              "exhausts_at": null,
               "as_of": "2026-03-01T14:05:00Z"
             },
             {
@@ -501,6 +509,7 @@ fn the_run_report_keeps_its_form() {
               "reason": "the workgroup publishes no metrics to CloudWatch",
               "used_bytes": null,
               "limit_bytes": 1000000000000,
+              "exhausts_at": null,
               "as_of": "2026-03-01T14:05:00Z"
             }
           ],
@@ -530,6 +539,7 @@ fn the_run_report_keeps_its_form() {
 fn many_workgroups_are_one_message() {
     let policy = policy("[[workgroup]]\nname = \"*\"\n[[workgroup.limit]]\nwindow = \"1h\"\nlimit = \"1000 B\"\n");
     let workgroups = (0..10_000).map(|n| (format!("team-{n:05}"), seen(1, 1000))).collect();
-    let plan = make(&policy, &Usage { workgroups, incomplete: None }, &Standing::Current, &Records::new());
+    let plan =
+        make(&policy, &Usage { workgroups, incomplete: None, ..Usage::default() }, &Standing::Current, &Records::new());
     assert_eq!((plan.messages.len(), plan.messages[0].notices.len()), (1, 10_000));
 }

@@ -512,11 +512,11 @@ fn bad_unknown_key() {
     check_bad(
         "unknown-key",
         expect![[r#"
-        unknown-key.toml:2:1: unknown key `smtp_host`: `[mail]` knows `sender`, `reply_to`, `admins`, `allowed_domains`, `time_zone`, `repeat_cannot_see_every`
-        unknown-key.toml:8:1: unknown key `warning`: `[defaults]` knows `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`
-        unknown-key.toml:12:1: unknown key `onwer`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`, `limit`
-        unknown-key.toml:16:1: unknown key `limits`: `[[workgroup.limit]]` knows `window`, `time_zone`, `limit`, `quota`, `buffer`, `share`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`
-        unknown-key.toml:18:2: unknown key `workgroups`: a policy knows `mail`, `defaults`, `submitters`, `workgroup`"#]],
+            unknown-key.toml:2:1: unknown key `smtp_host`: `[mail]` knows `sender`, `reply_to`, `admins`, `allowed_domains`, `time_zone`, `repeat_cannot_see_every`
+            unknown-key.toml:8:1: unknown key `warning`: `[defaults]` knows `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`
+            unknown-key.toml:12:1: unknown key `onwer`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
+            unknown-key.toml:16:1: unknown key `limits`: `[[workgroup.limit]]` knows `window`, `time_zone`, `limit`, `quota`, `buffer`, `share`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`
+            unknown-key.toml:18:2: unknown key `workgroups`: a policy knows `mail`, `defaults`, `submitters`, `workgroup`"#]],
     );
 }
 
@@ -627,7 +627,7 @@ warn = "96 %"
             `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
             10-mail.toml:2:10: `sender`: `watchdog` is not a mail address: write it as `name@example.com`
             10-mail.toml:4:2: unknown key `mial`: a policy knows `mail`, `defaults`, `submitters`, `workgroup`
-            20-etl.toml:4:1: unknown key `colour`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`, `limit`
+            20-etl.toml:4:1: unknown key `colour`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
             20-etl.toml:7:9: `limit`: `700` has no unit: write for example `700 GB` (10^9 bytes) or `700 GiB` (2^30 bytes)
             20-etl.toml:9:10: `window`: `1 fortnight` is not a window: write a rolling one as a multiple of 5 minutes from 15 minutes to 7 days, such as `1h` or `24h`, or `calendar hour` or `calendar day`
             20-etl.toml:11:8: `warn` is 96 % and `critical` 95 %: `warn` must be below `critical`"#]],
@@ -766,7 +766,7 @@ fn the_smallest_policy_and_its_defaults() {
     let policy = policy("[[workgroup]]\nname = \"etl\"\n[[workgroup.limit]]\nwindow = \"1h\"\nlimit = \"700 GB\"\n");
     expect![[r#"
         etl
-          1h: 700000000000 Decimal, 80 %/95 %-5 %, every 4h, admins | admins | admins"#]]
+          1h: 700000000000 Decimal, 90 %/95 %-15 %, every 4h, admins | admins | admins"#]]
     .assert_eq(&show(&policy));
     expect![[r#"
         MailRules {
@@ -824,12 +824,12 @@ limit = "1.5 TB"
 "#,
         expect![[r#"
             predictable
-              1h: 1209462790553 Binary, 80 %/95 %-5 %, every 4h, admins | admins | admins
-              24h: 20000000000000 Decimal, 80 %/95 %-5 %, every 4h, admins | admins | admins
-              calendar-day@Europe/Berlin: 700000000000 Decimal, 80 %/95 %-5 %, every 4h, admins | admins | admins
-              calendar-hour@UTC: 1 Decimal, 80 %/95 %-5 %, every 4h, admins | admins | admins
-              2h: 1000000000000 Decimal, 80 %/95 %-5 %, every 4h, admins | admins | admins
-              calendar-day@UTC: 1500000000000 Decimal, 80 %/95 %-5 %, every 4h, admins | admins | admins"#]],
+              1h: 1209462790553 Binary, 90 %/95 %-15 %, every 4h, admins | admins | admins
+              24h: 20000000000000 Decimal, 90 %/95 %-15 %, every 4h, admins | admins | admins
+              calendar-day@Europe/Berlin: 700000000000 Decimal, 90 %/95 %-15 %, every 4h, admins | admins | admins
+              calendar-hour@UTC: 1 Decimal, 90 %/95 %-15 %, every 4h, admins | admins | admins
+              2h: 1000000000000 Decimal, 90 %/95 %-15 %, every 4h, admins | admins | admins
+              calendar-day@UTC: 1500000000000 Decimal, 90 %/95 %-15 %, every 4h, admins | admins | admins"#]],
     );
 }
 

@@ -1,0 +1,368 @@
+//! The rows of a file through the replays of their workgroups.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use watchdog_core::backtest::{Notification, Pace, Query, Replay};
+use watchdog_core::bytes::Bytes;
+use watchdog_core::policy::Policy;
+use watchdog_core::score::Tally;
+use watchdog_core::window::BUCKET;
+
+use super::rows::{Queries, Rows};
+use crate::exit::Failure;
+
+/// Rows from whose gaps the step of the data is learnt.
+const SAMPLE: usize = 20_000;
+
+/// The longest stretch between the first row and the last. It is there for slips of the pen: with the year 2206 for 2026 the
+/// watchdog would run for two centuries.
+const LONGEST: i64 = 20 * 366 * 86_400;
+
+/// What a back-test found.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Every notification under the policy, in the order of time, then of workgroup and window.
+    pub notifications: Vec<Notification>,
+    /// Counts by window and policy, the windows in the order of their length.
+    pub tallies: BTreeMap<(i64, String), Vec<Tally>>,
+    /// Mails under each policy: one per person and run.
+    pub mails: Vec<usize>,
+    /// Workgroups that were looked at.
+    pub workgroups: usize,
+    /// Those that no rule covers.
+    pub uncovered: BTreeSet<String>,
+    /// Rows that were read.
+    pub rows: u64,
+    /// Rows with the same stamp as the one before them; they were added up.
+    pub repeated: u64,
+    /// Whether the rows had to be sorted.
+    pub sorted: bool,
+    /// First stamp and end of the last row.
+    pub span: Option<(Timestamp, Timestamp)>,
+    /// How time went by.
+    pub step: i64,
+    /// Seconds between two runs.
+    pub every: i64,
+}
+
+/// How time passes, as far as it was said.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// Seconds that a row stands for.
+    pub step: Option<i64>,
+    /// Seconds between two runs.
+    pub every: Option<i64>,
+    /// From when on it is scored.
+    pub score_from: Option<Timestamp>,
+}
+
+/// Why reading row by row came to an end.
+enum Stop {
+    /// A row is older than one of its workgroup before it.
+    Unordered(Failure),
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// One row, apart from its file.
+#[derive(Debug, Clone, Copy)]
+struct Plain {
+    at: i64,
+    workgroup: u32,
+    bytes: u64,
+}
+
+/// All workgroups of a file, at their place in it.
+struct Crowd<'p> {
+    policies: &'p [&'p Policy],
+    pace: Pace,
+    names: HashMap<String, u32>,
+    replays: Vec<Option<Replay<'p>>>,
+    /// The newest stamp of each.
+    newest: Vec<i64>,
+    latest: u32,
+    latest_name: String,
+    first: i64,
+    last: i64,
+    outcome: Outcome,
+}
+
+/// Goes through a file. The first of `policies` is the one that is tested, the others are compared with it.
+///
+/// # Errors
+/// [`Failure`] where the file cannot be read or understood.
+pub fn run(path: &Path, policies: &[&Policy], wanted: Wanted) -> Result<Outcome, Failure> {
+    match stream(path, policies, wanted) {
+        Ok(outcome) => Ok(outcome),
+        Err(Stop::Failed(failure)) => Err(failure),
+        // What has been read from standard input is gone.
+        Err(Stop::Unordered(failure)) if path.as_os_str() == "-" => Err(failure),
+        Err(Stop::Unordered(_)) => sorted(path, policies, wanted),
+    }
+}
+
+fn stream(path: &Path, policies: &[&Policy], wanted: Wanted) -> Result<Outcome, Stop> {
+    let mut rows = Rows::open(path)?;
+    let mut sample: Vec<(u64, i64, String, Bytes)> = Vec::new();
+    while sample.len() < SAMPLE
+        && let Some(row) = rows.next()?
+    {
+        sample.push((row.line, row.at.as_second(), row.workgroup.to_owned(), row.bytes));
+    }
+    let stamps = sample.iter().map(|(_, at, workgroup, _)| (*at, workgroup.as_str()));
+    let pace = pace(&learnt(stamps, rows.name(), wanted)?, policies, wanted)?;
+    let mut crowd = Crowd::new(policies, pace);
+    let name = rows.name().to_owned();
+    for (line, at, workgroup, bytes) in sample.drain(..) {
+        crowd.push(&name, line, at, &workgroup, bytes)?;
+    }
+    while let Some(row) = rows.next()? {
+        crowd.push(&name, row.line, row.at.as_second(), row.workgroup, row.bytes)?;
+    }
+    Ok(crowd.finish())
+}
+
+/// The whole file in memory, at 24 bytes a row.
+fn sorted(path: &Path, policies: &[&Policy], wanted: Wanted) -> Result<Outcome, Failure> {
+    let mut rows = Rows::open(path)?;
+    let file = rows.name().to_owned();
+    let mut ids: HashMap<String, u32> = HashMap::new();
+    let mut names: Vec<String> = Vec::new();
+    let mut all: Vec<Plain> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let workgroup = match ids.get(row.workgroup) {
+            Some(id) => *id,
+            None => {
+                let id = u32::try_from(names.len()).unwrap_or(u32::MAX);
+                ids.insert(row.workgroup.to_owned(), id);
+                names.push(row.workgroup.to_owned());
+                id
+            }
+        };
+        all.push(Plain { at: row.at.as_second(), workgroup, bytes: row.bytes.get() });
+    }
+    all.sort_by_key(|row| (row.workgroup, row.at));
+    let name = |id: u32| names.get(usize::try_from(id).unwrap_or(usize::MAX)).map_or("", String::as_str);
+    let pace = pace(&learnt(all.iter().map(|row| (row.at, name(row.workgroup))), &file, wanted)?, policies, wanted)?;
+    let mut crowd = Crowd::new(policies, pace);
+    crowd.outcome.sorted = true;
+    for row in &all {
+        match crowd.push(&file, 0, row.at, name(row.workgroup), Bytes::new(row.bytes)) {
+            Ok(()) => {}
+            Err(Stop::Failed(failure) | Stop::Unordered(failure)) => return Err(failure),
+        }
+    }
+    Ok(crowd.finish())
+}
+
+/// Goes through a log of queries; `grows` says whether it is known while a query runs what it has scanned.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_queries(path: &Path, policies: &[&Policy], wanted: Wanted, grows: bool) -> Result<Outcome, Failure> {
+    let mut file = Queries::open(path)?;
+    let every = wanted.every.unwrap_or(BUCKET);
+    let mut by_workgroup: BTreeMap<String, Vec<Query>> = BTreeMap::new();
+    let mut outcome = Outcome { every, ..Outcome::default() };
+    let (mut first, mut last) = (i64::MAX, i64::MIN);
+    while let Some(row) = file.next()? {
+        outcome.rows += 1;
+        (first, last) = (first.min(row.submitted.as_second()), last.max(row.completed.as_second()));
+        if last - first > LONGEST {
+            let (file, line, at) = (file.name(), row.line, row.completed);
+            return Err(Failure::usage(format!(
+                "`{file}`, line {line}: `completed` is `{at}`: more than 20 years from another query; is the year right?"
+            )));
+        }
+        let id = format!("line-{}", row.line);
+        let query = Query { id, submitted: row.submitted, completed: row.completed, bytes: row.bytes };
+        by_workgroup.entry(row.workgroup).or_default().push(query);
+    }
+    if outcome.rows == 0 {
+        let name = file.name();
+        return Err(Failure::usage(format!("`{name}` has no rows below its header: there is nothing to look at")));
+    }
+    let end = Timestamp::from_second(last + every).unwrap_or(Timestamp::MAX);
+    let mut replays = Vec::new();
+    for (workgroup, queries) in by_workgroup {
+        let out = &mut outcome.notifications;
+        let replay = Replay::through_queries(policies, &workgroup, queries, grows, every, wanted.score_from, out);
+        if replay.is_none() {
+            outcome.uncovered.insert(workgroup);
+        }
+        replays.extend(replay);
+    }
+    outcome.collect(replays, policies.len(), end);
+    outcome.span = Timestamp::from_second(first).ok().map(|first| (first, end));
+    Ok(outcome)
+}
+
+/// The step of the data: what was said, or the smallest gap between two rows of a workgroup.
+fn learnt<'r>(rows: impl Iterator<Item = (i64, &'r str)>, file: &str, wanted: Wanted) -> Result<i64, Failure> {
+    let mut newest: HashMap<&str, i64> = HashMap::new();
+    let mut least: Option<i64> = None;
+    let mut any = false;
+    for (at, workgroup) in rows {
+        any = true;
+        if let Some(before) = newest.insert(workgroup, at)
+            && at > before
+        {
+            least = Some(least.map_or(at - before, |least| least.min(at - before)));
+        }
+    }
+    if !any {
+        return Err(Failure::usage(format!("`{file}` has no rows below its header: there is nothing to look at")));
+    }
+    // Rows a day and more apart are pauses, or slips of the pen, and no step.
+    let step = wanted.step.or(least.filter(|least| *least <= 86_400)).unwrap_or(BUCKET);
+    if (step < BUCKET && BUCKET % step != 0) || (step > BUCKET && step % BUCKET != 0) {
+        let from = if wanted.step.is_some() { "was given" } else { "is the smallest gap between two rows" };
+        return Err(Failure::usage(format!(
+            "`{file}`: the step of {step} s, which {from}, does not fit buckets of five minutes: it must divide 300 s or be a \
+             multiple of it; give `--step`, such as `--step 5min`"
+        )));
+    }
+    Ok(step)
+}
+
+fn pace(step: &i64, policies: &[&Policy], wanted: Wanted) -> Result<Pace, Failure> {
+    let every = wanted.every.unwrap_or(*step);
+    for limit in policies.iter().flat_map(|policy| policy.rules()).flat_map(|rule| &rule.limits) {
+        let length = watchdog_core::backtest::length(&limit.window);
+        if length < *step {
+            return Err(Failure::usage(format!(
+                "the window `{}` is shorter than the {step} s that a row stands for: take finer data, or a policy without it",
+                limit.window
+            )));
+        }
+    }
+    Ok(Pace { step: *step, every, score_from: wanted.score_from })
+}
+
+impl<'p> Crowd<'p> {
+    fn new(policies: &'p [&'p Policy], pace: Pace) -> Self {
+        Self {
+            policies,
+            pace,
+            names: HashMap::new(),
+            replays: Vec::new(),
+            newest: Vec::new(),
+            latest: u32::MAX,
+            latest_name: String::new(),
+            first: i64::MAX,
+            last: i64::MIN,
+            outcome: Outcome { step: pace.step, every: pace.every, ..Outcome::default() },
+        }
+    }
+
+    fn push(&mut self, file: &str, line: u64, at: i64, workgroup: &str, bytes: Bytes) -> Result<(), Stop> {
+        let place = || if line > 0 { format!("`{file}`, line {line}") } else { format!("`{file}`") };
+        let stamp = || Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.to_string());
+        self.outcome.rows += 1;
+        (self.first, self.last) = (self.first.min(at), self.last.max(at));
+        if self.last - self.first > LONGEST {
+            return Err(Stop::Failed(Failure::usage(format!(
+                "{}: `timestamp` is `{}`: more than 20 years from another row; is the year right?",
+                place(),
+                stamp()
+            ))));
+        }
+        if self.latest_name != workgroup || self.latest == u32::MAX {
+            self.latest = match self.names.get(workgroup) {
+                Some(id) => *id,
+                None => {
+                    let id = u32::try_from(self.replays.len()).unwrap_or(u32::MAX);
+                    let first = Timestamp::from_second(at).unwrap_or(Timestamp::MIN);
+                    let replay = Replay::new(self.policies, workgroup, first, self.pace);
+                    if replay.is_none() {
+                        self.outcome.uncovered.insert(workgroup.to_owned());
+                    }
+                    self.names.insert(workgroup.to_owned(), id);
+                    self.replays.push(replay);
+                    self.newest.push(at);
+                    // The first is no repetition of itself.
+                    self.outcome.repeated = self.outcome.repeated.wrapping_sub(1);
+                    id
+                }
+            };
+            self.latest_name.clear();
+            self.latest_name.push_str(workgroup);
+        }
+        let index = usize::try_from(self.latest).unwrap_or(usize::MAX);
+        let (Some(newest), Some(replay)) = (self.newest.get_mut(index), self.replays.get_mut(index)) else {
+            return Ok(());
+        };
+        if at < *newest {
+            return Err(Stop::Unordered(Failure::usage(format!(
+                "{}: `timestamp` is `{}`, which is before that of an earlier row of the same workgroup: sort the rows by time",
+                place(),
+                stamp()
+            ))));
+        }
+        if (at - *newest) % self.pace.step != 0 {
+            return Err(Stop::Failed(Failure::usage(format!(
+                "{}: `timestamp` is `{}`, which is not a multiple of the step of {} s after the row before it of the same \
+                 workgroup: give the step with `--step`, such as `--step 5min`",
+                place(),
+                stamp(),
+                self.pace.step
+            ))));
+        }
+        self.outcome.repeated = self.outcome.repeated.wrapping_add(u64::from(at == *newest));
+        *newest = at;
+        if let (Some(replay), Ok(at)) = (replay, Timestamp::from_second(at)) {
+            replay.push(at, bytes, &mut self.outcome.notifications);
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Outcome {
+        let end = Timestamp::from_second(self.last + self.pace.step).unwrap_or(Timestamp::MAX);
+        let mut outcome = self.outcome;
+        outcome.collect(self.replays.into_iter().flatten(), self.policies.len(), end);
+        outcome.span = Timestamp::from_second(self.first).ok().map(|first| (first, end));
+        outcome
+    }
+}
+
+impl Outcome {
+    /// Takes what the replays have come to.
+    fn collect<'p>(&mut self, replays: impl IntoIterator<Item = Replay<'p>>, policies: usize, end: Timestamp) {
+        for mut replay in replays {
+            self.workgroups += 1;
+            replay.finish(end, &mut self.notifications);
+            for scored in replay.scored() {
+                let tallies = self.tallies.entry((scored.seconds, scored.window)).or_default();
+                tallies.resize(tallies.len().max(scored.policy + 1), Tally::default());
+                if let Some(tally) = tallies.get_mut(scored.policy) {
+                    tally.add(scored.tally);
+                }
+            }
+        }
+        let mut mails: Vec<BTreeSet<(Timestamp, &str)>> = vec![BTreeSet::new(); policies];
+        for notification in &self.notifications {
+            if let Some(mails) = mails.get_mut(notification.policy) {
+                mails.extend(notification.told.iter().map(|person| (notification.time, person.as_str())));
+            }
+        }
+        self.mails = mails.iter().map(BTreeSet::len).collect();
+        self.notifications.retain(|notification| notification.policy == 0);
+        self.notifications.sort_by(|a, b| (a.time, &a.workgroup, &a.window).cmp(&(b.time, &b.workgroup, &b.window)));
+    }
+}
+
+/// A length of time on the command line, in whole seconds.
+pub fn seconds(text: &str) -> Result<i64, String> {
+    let length = watchdog_core::window::duration(text).filter(|length| *length >= SignedDuration::from_mins(1));
+    let length = length.filter(|length| length.subsec_nanos() == 0 && *length <= SignedDuration::from_hours(24));
+    length
+        .map(|length| length.as_secs())
+        .ok_or_else(|| "write a time from 1 minute to 24 hours, such as `5min` or `1h`".to_owned())
+}

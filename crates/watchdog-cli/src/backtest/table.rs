@@ -1,0 +1,142 @@
+//! The figures of a back-test, for people and for scripts.
+
+use std::fmt::{self, Write};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use watchdog_core::score::Score;
+
+use super::replays::Outcome;
+use crate::out::{count, moment};
+
+/// The rules that are compared, in the order of the policies.
+const RULES: [&str; 2] = ["policy", "static 80 %"];
+
+/// The answer of `backtest --json`.
+#[derive(Debug, Serialize)]
+pub struct Answer<'a> {
+    rows: u64,
+    workgroups: usize,
+    uncovered: Vec<&'a str>,
+    from: Option<Timestamp>,
+    until: Option<Timestamp>,
+    /// `null` for a log of queries.
+    step_seconds: Option<i64>,
+    every_seconds: i64,
+    notifications: usize,
+    windows: Vec<WindowAnswer<'a>>,
+    mails: Vec<MailsAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+struct WindowAnswer<'a> {
+    window: &'a str,
+    rule: &'static str,
+    #[serde(flatten)]
+    score: Score,
+}
+
+#[derive(Debug, Serialize)]
+struct MailsAnswer {
+    rule: &'static str,
+    mails: usize,
+    mails_per_day: f64,
+}
+
+/// The answer as JSON.
+pub fn answer(outcome: &Outcome) -> Answer<'_> {
+    Answer {
+        rows: outcome.rows,
+        workgroups: outcome.workgroups,
+        uncovered: outcome.uncovered.iter().map(String::as_str).collect(),
+        from: outcome.span.map(|(from, _)| from),
+        until: outcome.span.map(|(_, until)| until),
+        step_seconds: Some(outcome.step).filter(|step| *step > 0),
+        every_seconds: outcome.every,
+        notifications: outcome.notifications.len(),
+        windows: scores(outcome).map(|(window, rule, score)| WindowAnswer { window, rule, score }).collect(),
+        mails: RULES
+            .iter()
+            .zip(&outcome.mails)
+            .map(|(rule, mails)| MailsAnswer { rule, mails: *mails, mails_per_day: a_day(outcome, *mails) })
+            .collect(),
+    }
+}
+
+fn scores(outcome: &Outcome) -> impl Iterator<Item = (&str, &'static str, Score)> {
+    outcome.tallies.iter().flat_map(|((seconds, window), tallies)| {
+        RULES.iter().zip(tallies).map(move |(rule, tally)| (window.as_str(), *rule, tally.score(*seconds)))
+    })
+}
+
+fn a_day(outcome: &Outcome, n: usize) -> f64 {
+    let days = outcome.span.map_or(0.0, |(from, until)| until.duration_since(from).as_secs_f64() / 86_400.0);
+    if days > 0.0 { n as f64 / days } else { 0.0 }
+}
+
+/// The answer in words and figures.
+pub fn text(outcome: &Outcome) -> String {
+    let mut out = String::new();
+    // Writing to a string does not fail.
+    let _ = write(&mut out, outcome);
+    out
+}
+
+fn write(out: &mut String, outcome: &Outcome) -> fmt::Result {
+    let Some((from, until)) = outcome.span else { return Ok(()) };
+    let (from, until) = (moment(from, &TimeZone::UTC), moment(until, &TimeZone::UTC));
+    writeln!(out, "{} from {from} to {until}", count(outcome.workgroups, "workgroup"))?;
+    write!(out, "one run every {} min", outcome.every as f64 / 60.0)?;
+    match outcome.step {
+        0 => writeln!(out, "; bytes come in when a query ends\n")?,
+        step => writeln!(out, "; a row stands for {} min\n", step as f64 / 60.0)?,
+    }
+    let head = [
+        "window",
+        "rule",
+        "reached",
+        "recall 5",
+        "15",
+        "30",
+        "60 min",
+        "median lead",
+        "alerts",
+        "false/day",
+        "open",
+        "needless h/day",
+    ];
+    let mut rows = vec![head.map(str::to_owned)];
+    for (window, rule, score) in scores(outcome) {
+        let percent = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{:.1} %", share * 100.0));
+        let recall = |minutes| percent(score.recall.iter().find(|r| r.minutes == minutes).and_then(|r| r.recall));
+        let number = |n: Option<f64>| n.map_or("-".to_owned(), |n| format!("{n:.2}"));
+        rows.push([
+            window.to_owned(),
+            rule.to_owned(),
+            score.episodes.to_string(),
+            recall(5),
+            recall(15),
+            recall(30),
+            recall(60),
+            score.median_lead_minutes.map_or("-".to_owned(), |minutes| format!("{minutes:.0} min")),
+            score.alerts.to_string(),
+            number(score.false_alarms_per_day),
+            percent(score.open_share),
+            number(score.needless_hours_per_day),
+        ]);
+    }
+    for row in &rows {
+        let mut line = String::new();
+        for (n, cell) in row.iter().enumerate() {
+            let width = rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0);
+            if n < 2 { write!(line, "{cell:width$}  ")? } else { write!(line, "{cell:>width$}  ")? }
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    writeln!(out)?;
+    for (rule, mails) in RULES.iter().zip(&outcome.mails) {
+        writeln!(out, "{rule}: {}, {:.2} a day", count(*mails, "mail"), a_day(outcome, *mails))?;
+    }
+    Ok(())
+}
