@@ -12,6 +12,7 @@ use std::str::FromStr;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::bytes::Bytes;
 use crate::policy::{Address, Limit};
 use crate::queries::Execution;
 use crate::submitter::GIVE_UP;

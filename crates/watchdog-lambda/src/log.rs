@@ -150,6 +150,7 @@ mod tests {
             used_bytes,
             limit_bytes: 100,
             as_of: at,
+            exhausts_at: None,
         };
         report.limits = vec![limit("ok", Some(1)), limit("unknown", None)];
         report

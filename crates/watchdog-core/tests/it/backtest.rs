@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use watchdog_core::backtest::{Notification, Pace, Replay, fixed};
 use watchdog_core::bytes::Bytes;
-use watchdog_core::delivery::{Records, Standing, plan};
+use watchdog_core::delivery::{People, Records, Standing, plan};
 use watchdog_core::event::{Tick, Timing};
 use watchdog_core::policy::Policy;
 use watchdog_core::score::{Look, Scorer, Tally};
@@ -162,7 +162,7 @@ fn function(policy: &Policy, bytes: &[u64], every: usize) -> Vec<String> {
         let usage = Usage { workgroups: BTreeMap::from([("w".to_owned(), Ok(series))]), ..Usage::default() };
         let tick = Tick { at: now, timing: Timing::Now };
         let findings = judge(policy, &tick, &usage);
-        let plan = plan(policy, &Standing::Current, &tick, &findings, None, &records);
+        let plan = plan(policy, &Standing::Current, &tick, &findings, None, &records, &People::new());
         records = plan.records.clone();
         for message in &plan.messages {
             for notice in &message.notices {

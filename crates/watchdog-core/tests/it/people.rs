@@ -83,7 +83,8 @@ fn plan_at(policy: &Policy, at: Timestamp, gathered: &Gathered, records: &Record
         buckets[5] = used;
         buckets
     });
-    let usage = Usage { workgroups: [("exploratory".to_owned(), Ok(series))].into(), incomplete: None };
+    let usage =
+        Usage { workgroups: [("exploratory".to_owned(), Ok(series))].into(), incomplete: None, ..Usage::default() };
     let decide =
         |people: &People| plan(policy, &Standing::Current, &tick, &judge(policy, &tick, &usage), None, records, people);
     let first = decide(&People::new());

@@ -47,7 +47,7 @@ fn check(usage: Vec<(&str, Seen)>, problems: &str, table: Option<&str>, show_mai
     };
     let tick = Tick { at: noon(), timing: Timing::Now };
     let workgroups: BTreeMap<_, _> = usage.into_iter().map(|(name, seen)| (name.to_owned(), seen)).collect();
-    let findings = judge(&policy, &tick, &Usage { workgroups, incomplete: None });
+    let findings = judge(&policy, &tick, &Usage { workgroups, ..Usage::default() });
     let plan = plan(&policy, &standing, &tick, &findings, None, &Records::new(), &People::new());
     let origins = Origins { region: "eu-central-1".to_owned(), name: "athena-quota-watchdog".to_owned() };
     let mails: Vec<_> = plan.messages.iter().map(|m| compose(m, &policy.mail, &origins, tick.at)).collect();
