@@ -24,6 +24,9 @@ sender = "watchdog@example.com"
 admins = ["ann@example.com", "bob@example.com"]
 allowed_domains = ["example.com"]
 
+[defaults]
+hold = "0 min"
+
 [[workgroup]]
 name = "exploratory"
 [[workgroup.limit]]

@@ -89,7 +89,7 @@ fn show(policy: &str, usage: Vec<(&str, Seen)>, incomplete: Option<Unknown>, pag
     let text = format!("{MAIL}{policy}");
     let policy = Policy::parse(&[Document { name: "policy.toml".to_owned(), text }]).unwrap();
     let workgroups: BTreeMap<_, _> = usage.into_iter().map(|(name, seen)| (name.to_owned(), seen)).collect();
-    let usage = Usage { workgroups, incomplete };
+    let usage = Usage { workgroups, incomplete, ..Usage::default() };
     let findings = judge(&policy, &Tick { at: noon(), timing: Timing::Now }, &usage);
     // Athena enforces 50 GB everywhere: right for `fast-query`, and not what the policy says of `exploratory`.
     let mut catalogue = Catalogue::default();

@@ -277,11 +277,7 @@ fn a_log_of_queries_lands_at_its_end_and_is_seen_before() {
         &expect![[r#"
             exit 2
             --- stderr
-            error: the policy has 4 problems:
-            `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
-            `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
-            `[mail]` has no `sender`: write an address that SES has verified, `sender = "watchdog@example.com"`
-            the policy has no `[[workgroup]]`: nothing would be watched; add one, with `name = "*"` for all workgroups
+            error: `backtest-queries-bad.csv`, line 2: `completed` is `2026-03-01T00:59:59Z`, before `submitted`, `2026-03-01T01:00:00Z`
         "#]],
     );
 }
