@@ -24,6 +24,9 @@ sender = "watchdog@example.com"
 admins = ["ann@example.com", "bob@example.com"]
 allowed_domains = ["example.com"]
 
+[defaults]
+hold = "0 min"
+
 [[workgroup]]
 name = "exploratory"
 [[workgroup.limit]]
@@ -194,7 +197,7 @@ async fn a_broken_policy_leaves_the_last_valid_one_in_force() {
     let policy = report.policy.unwrap();
     assert_eq!(policy.standing, "last_valid");
     expect![[
-        r#"00-test:11:9: `limit`: `100` has no unit: write for example `100 GB` (10^9 bytes) or `100 GiB` (2^30 bytes)"#
+        r#"00-test:14:9: `limit`: `100` has no unit: write for example `100 GB` (10^9 bytes) or `100 GiB` (2^30 bytes)"#
     ]]
     .assert_eq(&policy.problems.join("\n"));
     assert!(report.sent.is_empty());

@@ -149,6 +149,7 @@ mod tests {
             reason: "because".to_owned(),
             used_bytes,
             limit_bytes: 100,
+            exhausts_at: None,
             as_of: at,
             exhausts_at: None,
         };

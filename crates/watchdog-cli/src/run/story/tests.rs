@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use expect_test::{Expect, expect};
 use jiff::Timestamp;
 use watchdog_core::bytes::Bytes;
-use watchdog_core::delivery::{People, Records, Standing, plan};
+use watchdog_core::delivery::{Records, Standing, plan};
 use watchdog_core::event::{Source, Tick, Timing};
 use watchdog_core::mail::{Origins, compose};
 use watchdog_core::policy::{Document, Policy};
@@ -48,7 +48,7 @@ fn check(usage: Vec<(&str, Seen)>, problems: &str, table: Option<&str>, show_mai
     let tick = Tick { at: noon(), timing: Timing::Now };
     let workgroups: BTreeMap<_, _> = usage.into_iter().map(|(name, seen)| (name.to_owned(), seen)).collect();
     let findings = judge(&policy, &tick, &Usage { workgroups, ..Usage::default() });
-    let plan = plan(&policy, &standing, &tick, &findings, None, &Records::new(), &People::new());
+    let plan = plan(&policy, &standing, &tick, &findings, None, &Records::new());
     let origins = Origins { region: "eu-central-1".to_owned(), name: "athena-quota-watchdog".to_owned() };
     let mails: Vec<_> = plan.messages.iter().map(|m| compose(m, &policy.mail, &origins, tick.at)).collect();
     let mut report = RunReport::new("cli-1".to_owned(), Source::Person, tick, true);
@@ -160,7 +160,7 @@ fn mails_can_be_read() {
               |   Limit         700 GB (700,000,000,000 bytes)
               |   The limit is  70 % of a quota of 1 TB
               |   Window        1h, since 2026-07-31 13:05 Europe/Berlin (11:05 UTC)
-              |   Warns at      80 %; critical at 95 %; resolves below 75 %
+              |   Warns at      90 %, or sooner by the forecast; critical at 95 %; resolves below 75 % for 30m
               |
               | Why now: the alert has just opened.
               |
@@ -185,7 +185,7 @@ fn an_older_policy_in_force_is_said() {
             memory  state: this is what the next run would send
             policy  policy.toml
                     the last valid one, because the current one has problems:
-                    policy.toml:17:1: unknown key `colour`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `repeat_every`, `audience`, `limit`
+                    policy.toml:17:1: unknown key `colour`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
 
             ok         exploratory  1h  0 % used in the last hour, below 80 %
 
