@@ -151,7 +151,6 @@ mod tests {
             limit_bytes: 100,
             exhausts_at: None,
             as_of: at,
-            exhausts_at: None,
         };
         report.limits = vec![limit("ok", Some(1)), limit("unknown", None)];
         report

@@ -53,6 +53,8 @@ const POLICY: &str = r#"
 sender = "w@example.com"
 admins = ["ops@example.com"]
 allowed_domains = ["example.com"]
+[defaults]
+hold = "0 min"
 [submitters]
 people = { "role/etl" = "etl@example.com" }
 [[workgroup]]

@@ -91,6 +91,15 @@ fn a_valid_policy_as_json() {
                   "time_zone": "Europe/Berlin",
                   "repeat_cannot_see_every": "24h"
                 },
+                "submitters": {
+                  "people": {},
+                  "trusted_roles": [],
+                  "trusted_source_identity": [],
+                  "share_floor": "2 %",
+                  "bytes_floor_bytes": 1000000000,
+                  "repeat_every": "1h",
+                  "show_sql": false
+                },
                 "workgroups": [
                   {
                     "name": "exploratory",

@@ -36,7 +36,7 @@ fn minutes(n: i64) -> SignedDuration {
 
 fn rules(more: &str, limit: &str) -> Policy {
     policy(&format!(
-        "[submitters]\n{more}\n[[workgroup]]\nname = \"exploratory\"\n{limit}\naudience = [\"submitters\"]\n\
+        "[defaults]\nhold = \"0 min\"\n[submitters]\n{more}\n[[workgroup]]\nname = \"exploratory\"\n{limit}\naudience = [\"submitters\"]\n\
          [[workgroup.limit]]\nwindow = \"1h\"\nlimit = \"100 GB\"\n"
     ))
 }
@@ -369,7 +369,7 @@ fn the_admins_read_of_everybody() {
           Limit         100 GB (100,000,000,000 bytes)
           The limit is  given directly in the policy
           Window        1h, since 2026-03-01 13:05 UTC
-          Warns at      80 %; critical at 95 %; resolves below 75 %
+          Warns at      80 %; critical at 95 %; resolves below 75 % for 30m
 
         Why now: the alert has just opened.
 

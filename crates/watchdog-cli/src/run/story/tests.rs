@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use expect_test::{Expect, expect};
 use jiff::Timestamp;
 use watchdog_core::bytes::Bytes;
-use watchdog_core::delivery::{Records, Standing, plan};
+use watchdog_core::delivery::{People, Records, Standing, plan};
 use watchdog_core::event::{Source, Tick, Timing};
 use watchdog_core::mail::{Origins, compose};
 use watchdog_core::policy::{Document, Policy};
@@ -48,7 +48,7 @@ fn check(usage: Vec<(&str, Seen)>, problems: &str, table: Option<&str>, show_mai
     let tick = Tick { at: noon(), timing: Timing::Now };
     let workgroups: BTreeMap<_, _> = usage.into_iter().map(|(name, seen)| (name.to_owned(), seen)).collect();
     let findings = judge(&policy, &tick, &Usage { workgroups, ..Usage::default() });
-    let plan = plan(&policy, &standing, &tick, &findings, None, &Records::new());
+    let plan = plan(&policy, &standing, &tick, &findings, None, &Records::new(), &People::new());
     let origins = Origins { region: "eu-central-1".to_owned(), name: "athena-quota-watchdog".to_owned() };
     let mails: Vec<_> = plan.messages.iter().map(|m| compose(m, &policy.mail, &origins, tick.at)).collect();
     let mut report = RunReport::new("cli-1".to_owned(), Source::Person, tick, true);
