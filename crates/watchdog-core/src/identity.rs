@@ -181,6 +181,24 @@ impl Step {
     }
 }
 
+impl Why {
+    /// The stable word, without other people's text: for reports and logs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::OrdinaryRole => "ordinary_role",
+            Self::SessionIsNoAddress => "session_is_no_address",
+            Self::SourceIdentityNotTrusted => "source_identity_not_trusted",
+            Self::SourceIdentityIsNoAddress => "source_identity_is_no_address",
+            Self::NoTag => "no_tag",
+            Self::TagIsNoAddress(_) => "tag_is_no_address",
+            Self::TagsUnread(_) => "tags_unread",
+            Self::OutsideDomains(_) => "outside_domains",
+            Self::OnlyMapping => "only_mapping",
+        }
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

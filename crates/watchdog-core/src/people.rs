@@ -258,6 +258,17 @@ impl Whose {
         }
     }
 
+    /// The stable word for why there is no person, without other people's text; `None` where there is one.
+    pub fn why_word(&self) -> Option<&'static str> {
+        match self {
+            Self::Person(_) => None,
+            Self::Unnamed { whys, .. } => Some(whys.first().map_or("only_mapping", Why::word)),
+            Self::Unrecorded(Missing::NotYet) => Some("no_record_yet"),
+            Self::Unrecorded(Missing::None) => Some("no_record"),
+            Self::Unrecorded(Missing::NotSeen(_)) => Some("not_looked_up"),
+        }
+    }
+
     /// The stable word for it, for scripts.
     pub fn word(&self) -> &'static str {
         match self {

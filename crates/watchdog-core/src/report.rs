@@ -123,8 +123,8 @@ pub struct SubmittersReport {
     /// Why there may be more queries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut: Option<String>,
-    /// Queries whose person is not known, by the reason.
-    pub unnamed: BTreeMap<String, usize>,
+    /// Queries whose person is not known, by the stable word for the reason.
+    pub unnamed: BTreeMap<&'static str, usize>,
 }
 
 impl From<(&Subject, &Arc<Shares>)> for SubmittersReport {
@@ -132,8 +132,10 @@ impl From<(&Subject, &Arc<Shares>)> for SubmittersReport {
         let (queries, named) = shares.counts();
         let people = shares.parties.iter().filter(|party| party.person().is_some());
         let mut unnamed = BTreeMap::new();
-        for party in shares.parties.iter().filter(|party| party.person().is_none()) {
-            *unnamed.entry(party.whose.explained()).or_insert(0) += party.landed.len() + party.in_flight.len();
+        for party in &shares.parties {
+            if let Some(why) = party.whose.why_word() {
+                *unnamed.entry(why).or_insert(0) += party.landed.len() + party.in_flight.len();
+            }
         }
         Self {
             alert: subject.to_string(),
