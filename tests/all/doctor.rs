@@ -168,6 +168,7 @@ impl Installation {
             table,
             run_id: "run".to_owned(),
             name: STACK.to_owned(),
+            feed: false,
             deadline: Timestamp::now() + SignedDuration::from_mins(5),
         }
     }

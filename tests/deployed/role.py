@@ -41,9 +41,12 @@ def calls(at, sender, domain):
         for action in ("BatchGetQueryExecution", "ListQueryExecutions"):
             may(f"athena:{action}", f"`{name}`", at.workgroup(name))
     must_not("athena:GetWorkGroup", "another Region", at.workgroup("primary").replace(at.region, "us-gov-west-1"))
+    for action in ("BatchGetQueryExecution", "ListQueryExecutions"):
+        must_not(f"athena:{action}", "another Region", at.workgroup("primary").replace(at.region, "us-gov-west-1"))
     may("ssm:GetParametersByPath", "the policy", policy)
     may("cloudtrail:LookupEvents", "the account", "*")
     may("iam:ListUserTags", "a user", f"arn:aws:iam::{at.account}:user/ann")
+    must_not("iam:ListUserTags", "a user of another partition", f"arn:aws-cn:iam::{at.account}:user/ann")
     for action in ("BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"):
         may(f"dynamodb:{action}", "the state table", table)
     for to, whom in ((f"ann@{domain}", "an allowed domain"), (f"Ann.O@{domain}", "an allowed domain, capitals before the @")):
