@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::remedy::quote;
 use super::state::{State, Verification};
-use super::{Check, Severity, count, names};
+use super::{Check, Severity, names};
 use crate::policy::{Address, Policy, Who};
 
 /// What SES grants an account in the sandbox.
@@ -151,8 +151,11 @@ pub(super) fn recipients(state: &State, policy: Option<&Policy>) -> Check {
     let mut check = Check::new("recipients", "");
     let Some(policy) = check.policy(policy) else { return check };
     let people = people(policy);
-    check.fine =
-        format!("SES takes mail to {} of the policy", count(people.len(), "address").replace("addresss", "addresses"));
+    check.fine = format!(
+        "SES takes mail to {} address{} of the policy",
+        people.len(),
+        if people.len() == 1 { "" } else { "es" }
+    );
     if check.seen(&state.quota).is_none() || is_sandbox(state) != Some(true) {
         return check;
     }
