@@ -1,5 +1,6 @@
 //! `watchdog backtest`: what a policy would have sent over a stretch of the past, and how good that would have been.
 
+mod landings;
 mod page;
 mod replays;
 mod rows;
@@ -41,7 +42,7 @@ pub fn backtest(args: &BacktestArgs) -> Result<Exit, Failure> {
         }
         (None, Some(queries), None) => {
             let policy = policy_in_files(args)?;
-            replays::run_queries(queries, &[&policy, &fixed(&policy)], wanted, args.growing)?
+            landings::run(queries, &[&policy, &fixed(&policy)], wanted, args.growing)?
         }
         (None, None, None) => return Err(Failure::usage("give `--usage FILE`, `--queries FILE` or `--since TIME`")),
     };

@@ -69,6 +69,8 @@ struct Bar {
     y: String,
     height: String,
     words: String,
+    /// Whether its level's word fits into it.
+    is_wide: bool,
 }
 
 /// An alert as its notifications tell it.
@@ -180,6 +182,7 @@ fn plot(scored: &Scored, traced: &Traced, alerts: &[Alert], (from, until): (Time
             width: format!("{:.1}", (right - left).max(1.5)),
             y: format!("{:.1}", BARS - height),
             height: format!("{height:.1}"),
+            is_wide: right - left >= 70.0 && height >= 16.0,
             words: format!("{}: opened {opened}, {resolved}", alert.level),
         }
     });

@@ -5,23 +5,23 @@ use std::path::Path;
 use std::thread::{self, Scope};
 
 use jiff::{SignedDuration, Timestamp};
-use watchdog_core::backtest::{Notification, Pace, Query, Replay, Scored, Traced};
+use watchdog_core::backtest::{Notification, Pace, Scored, Traced};
 use watchdog_core::bytes::Bytes;
 use watchdog_core::policy::Policy;
 use watchdog_core::score::Tally;
 use watchdog_core::usage::Series;
 use watchdog_core::window::BUCKET;
 
-use super::rows::{Queries, Rows};
+use super::rows::Rows;
 use super::shards::{Found, Home, Shards};
 use crate::exit::Failure;
 
 /// Rows from whose gaps the step of the data is learnt.
 const SAMPLE: usize = 20_000;
 
-/// The longest stretch between the first row and the last. It is there for slips of the pen: with the year 2206 for 2026 the
+/// The longest stretch between the first row and the last, in seconds. It is there for slips of the pen: with the year 2206 for 2026 the
 /// watchdog would run for two centuries.
-const LONGEST: i64 = 20 * 366 * 86_400;
+pub(super) const LONGEST: i64 = 20 * 366 * 86_400;
 
 /// What a back-test found.
 #[derive(Debug, Default)]
@@ -212,52 +212,6 @@ fn sorted(path: &Path, policies: &[&Policy], wanted: Wanted) -> Result<Outcome, 
     })
 }
 
-/// Goes through a log of queries; `grows` says whether it is known while a query runs what it has scanned.
-///
-/// # Errors
-/// As [`run`].
-pub fn run_queries(path: &Path, policies: &[&Policy], wanted: Wanted, grows: bool) -> Result<Outcome, Failure> {
-    let mut file = Queries::open(path)?;
-    let every = wanted.every.unwrap_or(BUCKET);
-    let mut by_workgroup: BTreeMap<String, Vec<Query>> = BTreeMap::new();
-    let mut outcome = Outcome { every, ..Outcome::default() };
-    let (mut first, mut last) = (i64::MAX, i64::MIN);
-    while let Some(row) = file.next()? {
-        outcome.rows += 1;
-        (first, last) = (first.min(row.submitted.as_second()), last.max(row.completed.as_second()));
-        if last - first > LONGEST {
-            let (file, line, at) = (file.name(), row.line, row.completed);
-            return Err(Failure::usage(format!(
-                "`{file}`, line {line}: `completed` is `{at}`: more than 20 years from another query; is the year right?"
-            )));
-        }
-        let id = format!("line-{}", row.line);
-        let query = Query { id, submitted: row.submitted, completed: row.completed, bytes: row.bytes };
-        by_workgroup.entry(row.workgroup).or_default().push(query);
-    }
-    if outcome.rows == 0 {
-        let name = file.name();
-        return Err(Failure::usage(format!("`{name}` has no rows below its header: there is nothing to look at")));
-    }
-    let end = Timestamp::from_second(last + every).unwrap_or(Timestamp::MAX);
-    let pace = Pace { step: 1, every, score_from: wanted.score_from, trace: wanted.trace };
-    let mut found = Vec::new();
-    for (workgroup, queries) in by_workgroup {
-        let mut notifications = Vec::new();
-        let out = &mut notifications;
-        match Replay::through_queries(policies, &workgroup, queries, grows, pace, out) {
-            None => _ = outcome.uncovered.insert(workgroup),
-            Some(mut replay) => {
-                replay.finish(end, &mut notifications);
-                found.push(Found { place: 0, notifications, scored: replay.scored() });
-            }
-        }
-    }
-    outcome.collect(found, policies.len());
-    outcome.span = Timestamp::from_second(first).ok().map(|first| (first, end));
-    Ok(outcome)
-}
-
 /// The step of the data: what was said, or the smallest gap between two rows of a workgroup.
 fn learnt<'r>(rows: impl Iterator<Item = (i64, &'r str)>, file: &str, wanted: Wanted) -> Result<i64, Failure> {
     let mut newest: HashMap<&str, i64> = HashMap::new();
@@ -389,7 +343,7 @@ impl<'s> Crowd<'s> {
 
 impl Outcome {
     /// Takes what the workgroups have come to.
-    fn collect(&mut self, found: Vec<Found>, policies: usize) {
+    pub(super) fn collect(&mut self, found: Vec<Found>, policies: usize) {
         for found in found {
             self.workgroups += 1;
             self.notifications.extend(found.notifications);
