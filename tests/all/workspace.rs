@@ -249,6 +249,8 @@ fn the_operators_permissions_are_for_what_the_code_calls_and_nothing_else() {
     let beside = ["dynamodb:", "cloudtrail:", "iam:", "athena:ListQueryExecutions", "athena:BatchGetQueryExecution"];
     let without_state = of_a_run.iter().filter(reads).filter(|action| !beside.iter().any(|b| action.starts_with(b)));
     assert_eq!(needed(Command::Status), without_state.cloned().collect());
+    // A back-test reads the use of weeks in the place of a day, and nothing else.
+    assert_eq!(needed(Command::Backtest), needed(Command::Status));
     assert!(needed(Command::Check).is_empty());
 }
 

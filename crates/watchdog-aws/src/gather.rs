@@ -1,6 +1,8 @@
 //! Reads the world: the policy's documents, the workgroups, their use. Decides nothing but what to ask.
 
 use std::collections::BTreeMap;
+#[cfg(feature = "operator")]
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -260,7 +262,29 @@ fn may_be_read(
     }
 }
 
-async fn read(clients: &Clients, catalogue: &Catalogue, span: Span, names: &[&str]) -> Vec<(String, Seen)> {
+/// The workgroups with limits in the policy, by name, and whether a missing datapoint of theirs would mean zero; for somebody who then
+/// asks [`read`] for a longer time than a run does.
+#[cfg(feature = "operator")]
+pub(crate) async fn covered(
+    clients: &Clients,
+    policy: &Policy,
+    now: Timestamp,
+    catalogue: &mut Catalogue,
+    notes: &mut Notes,
+) -> Vec<(String, Result<(), Unknown>)> {
+    let limited = |name: &str| policy.rule_for(name).is_some_and(|rule| !rule.limits.is_empty());
+    let named = policy.rules().iter().map(|rule| &rule.pattern).filter(|p| p.is_exact()).map(|p| p.as_str());
+    // Those that the policy names are asked for by name: one that is gone is told of.
+    let names: BTreeSet<String> = catalogue.names.keys().cloned().chain(named.map(str::to_owned)).collect();
+    let names: Vec<String> = names.into_iter().filter(|name| limited(name)).collect();
+    let watched: Vec<&str> = names.iter().map(String::as_str).collect();
+    let failed = examine(clients, catalogue, &watched, now, notes).await;
+    let readable = names.iter().map(|name| may_be_read(catalogue, name, now, &failed)).collect::<Vec<_>>();
+    names.into_iter().zip(readable).collect()
+}
+
+/// What the metrics say of these workgroups in `span`, in the order of `names`. The catalogue must know them.
+pub(crate) async fn read(clients: &Clients, catalogue: &Catalogue, span: Span, names: &[&str]) -> Vec<(String, Seen)> {
     let choices: Vec<_> = names.iter().map(|name| (*name, catalogue.listed.metrics_of(name))).collect();
     let wanted: Vec<Wanted> = choices
         .iter()

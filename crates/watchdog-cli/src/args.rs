@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand};
 use clap_complete::Shell;
 use jiff::{SignedDuration, Timestamp};
+use watchdog_aws::operator::past::LONGEST;
 use watchdog_core::policy::Pattern;
 use watchdog_core::window::{LONGEST_ROLLING_MINUTES, duration};
 
@@ -90,11 +91,15 @@ sorted in memory.
 Examples:
   watchdog backtest --policy policy.toml --usage use.csv
   watchdog backtest --policy policy.toml --usage use.csv --out sent.jsonl
+  watchdog backtest --policy policy.toml --usage use.csv --html page.html
   watchdog backtest --policy policy.toml --usage use.csv --every 15min
   watchdog backtest --policy policy.toml --queries queries.csv --growing
   zcat use.csv.gz | watchdog backtest --policy policy.toml --usage - --json
+  watchdog backtest --since 30d                        the stack's policy and workgroups
+  watchdog backtest --since 30d --policy policy.toml   as if this policy had been in force
 
-Exit codes: 0 done, whatever was found; 2 wrong usage, or a policy or use that cannot be read or understood.";
+Exit codes: 0 done, whatever was found; 2 wrong usage, or a policy or use that cannot be read or understood; 3 the use of a
+workgroup, or the list of them, could not be read: what could be is in the figures, and what could not is named.";
 
 /// Watches Athena workgroups' scanned bytes against their limits.
 ///
@@ -197,12 +202,12 @@ pub struct RunArgs {
 /// Of `backtest`.
 #[derive(Debug, clap::Args)]
 pub struct BacktestArgs {
-    /// The policy: files, directories (all their *.toml), or `-` for standard input
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
-    pub policy: Vec<PathBuf>,
     /// The use: a CSV file with the columns timestamp,workgroup,bytes, or `-` for standard input
-    #[arg(long, value_name = "FILE", required_unless_present = "queries")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["queries", "since"])]
     pub usage: Option<PathBuf>,
+    /// The use: what CloudWatch knows of the policy's workgroups since so long ago, up to 63 days
+    #[arg(long, value_name = "TIME", value_parser = past, conflicts_with_all = ["usage", "queries", "step"])]
+    pub since: Option<SignedDuration>,
     /// The use as a log of queries: a CSV file with the columns submitted,completed,workgroup,bytes. A query's bytes come in when it ends
     #[arg(long, value_name = "FILE", conflicts_with_all = ["usage", "step"])]
     pub queries: Option<PathBuf>,
@@ -212,6 +217,9 @@ pub struct BacktestArgs {
     /// Write every notification to this file, one JSON object a line; `-` for standard output, in the place of the figures
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Write a page with the figures and a plot of each limit to this file; of many limits the worst
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// How long a row stands for [default: the smallest gap between two rows of a workgroup]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub step: Option<i64>,
@@ -224,6 +232,10 @@ pub struct BacktestArgs {
     /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    #[command(flatten)]
+    pub aws: AwsArgs,
 }
 
 /// Of `doctor`.
@@ -281,6 +293,8 @@ pub enum CommandName {
     Who,
     /// The checkup
     Doctor,
+    /// The past, with `--since`
+    Backtest,
 }
 
 /// Where the policy is.
@@ -339,6 +353,12 @@ pub fn since(text: &str) -> Result<SignedDuration, String> {
     let longest = SignedDuration::from_mins(i64::from(LONGEST_ROLLING_MINUTES));
     let length = duration(text).filter(|length| (SignedDuration::from_mins(5)..=longest).contains(length));
     length.ok_or_else(|| "write a time from 5 minutes to 7 days with its unit, such as `1h` or `90 min`".to_owned())
+}
+
+/// How far back a back-test looks: as far as CloudWatch does.
+pub fn past(text: &str) -> Result<SignedDuration, String> {
+    let length = duration(text).filter(|length| (SignedDuration::from_hours(1)..=LONGEST).contains(length));
+    length.ok_or_else(|| "write a time from 1 hour to 63 days with its unit, such as `30d`".to_owned())
 }
 
 /// A path of SSM parameters.

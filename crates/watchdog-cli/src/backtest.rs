@@ -1,20 +1,26 @@
 //! `watchdog backtest`: what a policy would have sent over a stretch of the past, and how good that would have been.
 
+mod landings;
+mod page;
 mod replays;
 mod rows;
+mod shards;
 mod table;
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use jiff::{SignedDuration, Timestamp};
+use watchdog_aws::failure::AwsFailure;
+use watchdog_aws::gather;
+use watchdog_aws::operator::past::Past;
 use watchdog_core::backtest::{Notification, fixed};
-use watchdog_core::policy::Policy;
+use watchdog_core::policy::{Document, Policy};
 
-use self::replays::Wanted;
 pub use self::replays::seconds;
+use self::replays::{Outcome, Wanted};
 use crate::args::BacktestArgs;
 use crate::exit::{Exit, Failure};
+use crate::place::{self, Place};
 use crate::{documents, out};
 
 /// Runs the command.
@@ -22,14 +28,23 @@ use crate::{documents, out};
 /// # Errors
 /// [`Failure`] where the policy or the use cannot be read or understood, or the notifications cannot be written.
 pub fn backtest(args: &BacktestArgs) -> Result<Exit, Failure> {
-    let policy = read_policy(&args.policy)?;
-    let fixed = fixed(&policy);
-    let wanted = Wanted { step: args.step, every: args.every, score_from: args.score_from };
-    let policies = [&policy, &fixed];
-    let outcome = match (&args.usage, &args.queries) {
-        (Some(usage), _) => replays::run(usage, &policies, wanted)?,
-        (None, Some(queries)) => replays::run_queries(queries, &policies, wanted, args.growing)?,
-        (None, None) => return Err(Failure::usage("give `--usage FILE` or `--queries FILE`")),
+    let wanted = Wanted { step: args.step, every: args.every, score_from: args.score_from, trace: args.html.is_some() };
+    let mut exit = Exit::Fine;
+    let outcome = match (&args.usage, &args.queries, args.since) {
+        (_, _, Some(length)) => {
+            let (outcome, whole) = from_cloudwatch(args, length, wanted)?;
+            exit = if whole { Exit::Fine } else { Exit::Unseen };
+            outcome
+        }
+        (Some(usage), _, None) => {
+            let policy = policy_in_files(args)?;
+            replays::run(usage, &[&policy, &fixed(&policy)], wanted)?
+        }
+        (None, Some(queries), None) => {
+            let policy = policy_in_files(args)?;
+            landings::run(queries, &[&policy, &fixed(&policy)], wanted, args.growing)?
+        }
+        (None, None, None) => return Err(Failure::usage("give `--usage FILE`, `--queries FILE` or `--since TIME`")),
     };
     for name in outcome.uncovered.iter().take(10) {
         out::warning(&format!("no rule of the policy covers the workgroup `{name}`: its rows are left out"));
@@ -47,21 +62,74 @@ pub fn backtest(args: &BacktestArgs) -> Result<Exit, Failure> {
     if let Some(path) = &args.out {
         write_lines(path, &outcome.notifications)?;
     }
+    if let Some(path) = &args.html {
+        let page = page::page(&outcome)
+            .map_err(|error| Failure::usage(format!("the page cannot be put together: {error}")))?;
+        write_file(path, page.as_bytes())?;
+    }
     let on_stdout = args.out.as_ref().is_some_and(|path| path.as_os_str() == "-");
     match (args.json, on_stdout) {
         (true, false) => out::json(&table::answer(&outcome))?,
         (false, false) => out::data(&table::text(&outcome))?,
         (_, true) => {}
     }
-    Ok(Exit::Fine)
+    Ok(exit)
 }
 
-fn read_policy(paths: &[std::path::PathBuf]) -> Result<Policy, Failure> {
-    let documents = documents::read(paths)?;
-    Policy::parse(&documents).map_err(|problems| {
+/// The policy of a back-test over a file: that of the deployed stack is only taken where AWS is asked in any case.
+fn policy_in_files(args: &BacktestArgs) -> Result<Policy, Failure> {
+    if args.policy.policy.is_empty() {
+        return Err(Failure::usage("give the policy: `--policy FILE`; only with `--since` it is that of the stack"));
+    }
+    parsed(&documents::read(&args.policy.policy)?)
+}
+
+fn parsed(documents: &[Document]) -> Result<Policy, Failure> {
+    Policy::parse(documents).map_err(|problems| {
         let n = out::count(problems.0.len(), "problem");
         Failure::usage(format!("the policy has {n}:\n{problems}"))
     })
+}
+
+/// Goes through what CloudWatch knows; also returns whether all of it could be read. What could not is told of here.
+fn from_cloudwatch(args: &BacktestArgs, length: SignedDuration, wanted: Wanted) -> Result<(Outcome, bool), Failure> {
+    let place = Place::here(&args.policy)?;
+    let runtime = crate::runtime()?;
+    let (clients, documents) = runtime.block_on(async {
+        let clients = place::clients(&args.aws).await?;
+        let documents = gather::documents(&clients, &place.source).await;
+        let unread = |failure: AwsFailure| Failure::unseen(format!("the policy could not be read: {failure}"));
+        Ok::<_, Failure>((clients, documents.map_err(unread)?))
+    })?;
+    let policy = parsed(&documents)?;
+    let mut past = runtime.block_on(Past::open(&clients, &policy, length, Timestamp::now()));
+    let mut unseen = std::mem::take(&mut past.unseen);
+    for warning in &past.warnings {
+        out::warning(warning);
+    }
+    if let Some(why) = &past.incomplete {
+        out::warning(&format!("the list of workgroups could not be read: {why}"));
+    }
+    let mut next = || {
+        let mut known = Vec::new();
+        let group = runtime.block_on(past.next());
+        let is_last = group.is_empty();
+        for (name, seen) in group {
+            match seen {
+                Ok(series) => known.push((name, series)),
+                Err(why) => unseen.push((name, why)),
+            }
+        }
+        (!is_last).then_some(known)
+    };
+    let outcome = replays::run_series(&mut next, &[&policy, &fixed(&policy)], wanted)?;
+    for (name, why) in &unseen {
+        out::warning(&format!("the use of the workgroup `{name}` is not known and not in the figures: {why}"));
+    }
+    match outcome {
+        Some(outcome) => Ok((outcome, unseen.is_empty() && past.incomplete.is_none())),
+        None => Err(Failure::unseen("there is no workgroup under the policy whose use could be read")),
+    }
 }
 
 /// One JSON object a line.
@@ -75,9 +143,10 @@ fn write_lines(path: &Path, notifications: &[Notification]) -> Result<(), Failur
     if path.as_os_str() == "-" {
         return out::data(&String::from_utf8_lossy(&text));
     }
-    let written = File::create(path).map(BufWriter::new).and_then(|mut file| {
-        file.write_all(&text)?;
-        file.flush()
-    });
-    written.map_err(|error| Failure::usage(format!("`{}` cannot be written: {error}", path.display())))
+    write_file(path, &text)
+}
+
+fn write_file(path: &Path, text: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, text)
+        .map_err(|error| Failure::usage(format!("`{}` cannot be written: {error}", path.display())))
 }

@@ -80,6 +80,7 @@ impl From<CommandName> for Command {
             CommandName::Run => Self::Run,
             CommandName::Who => Self::Who,
             CommandName::Doctor => Self::Doctor,
+            CommandName::Backtest => Self::Backtest,
         }
     }
 }

@@ -58,10 +58,12 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
 
 /// One thread: the tool waits for AWS nearly all of its time. Only what asks AWS pays for the runtime.
 fn waiting(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    runtime()?.block_on(command)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|error| Failure { exit: Exit::Unseen, message: format!("cannot wait for AWS: {error}") })?;
-    runtime.block_on(command)
+    runtime.map_err(|error| Failure { exit: Exit::Unseen, message: format!("cannot wait for AWS: {error}") })
 }
 
 /// What the libraries have to say goes to standard error, and only where somebody asks: every failure that matters comes back

@@ -15,6 +15,7 @@ use crate::meter::Meter;
 use crate::percent::Percent;
 use crate::policy::{Address, Limit, Policy, WorkgroupRule};
 use crate::score::{Look, Scorer, Tally};
+use crate::trace::Trace;
 use crate::usage::InFlight;
 use crate::verdict::{Finding, Foresight, Reading, Verdict};
 use crate::window::{BUCKET, Window, floor};
@@ -32,6 +33,8 @@ pub struct Pace {
     pub every: i64,
     /// From when on alerts and episodes are counted in the score; the data's beginning where it is `None`.
     pub score_from: Option<Timestamp>,
+    /// Whether to keep how use went, for a plot.
+    pub trace: bool,
 }
 
 /// One thing that people would have been told of. Field names are part of the interface contract.
@@ -139,6 +142,8 @@ struct Watch<'p> {
     subject: Subject,
     record: Record,
     scorer: Scorer,
+    /// How use went: of the tested policy's limits, where it is wanted.
+    trace: Option<Trace>,
 }
 
 /// How the alerts about one limit scored.
@@ -152,6 +157,21 @@ pub struct Scored {
     pub seconds: i64,
     /// The counts.
     pub tally: Tally,
+    /// How use went, where that was wanted.
+    pub traced: Option<Traced>,
+}
+
+/// A limit and the use under it, for a plot.
+#[derive(Debug, Clone)]
+pub struct Traced {
+    /// The workgroup.
+    pub workgroup: String,
+    /// The limit.
+    pub limit: Bytes,
+    /// The share of it at which `warn` begins, where the forecast says something.
+    pub warn: Percent,
+    /// The use.
+    pub trace: Trace,
 }
 
 /// The same policy with the static rule in the place of its own thresholds and without the forecast.
@@ -187,6 +207,7 @@ impl<'p> Replay<'p> {
                 subject: Subject::Limit { workgroup: workgroup.to_owned(), window: limit.window.id() },
                 record: Record::default(),
                 scorer: Scorer::new(length(&limit.window), pace.every, pace.score_from),
+                trace: (pace.trace && n == 0).then(Trace::default),
             }));
         }
         let longest = watches.iter().map(|watch| length(&watch.limit.window)).max().unwrap_or(0) / BUCKET;
@@ -215,14 +236,13 @@ impl<'p> Replay<'p> {
     }
 
     /// Goes through a log of queries instead of rows: each one's bytes come in at its end. `grows` says whether it is known while it runs what
-    /// it has scanned so far. `every` is the time between two runs in seconds.
+    /// it has scanned so far. Of `pace` the step does not count.
     pub fn through_queries(
         policies: &[&'p Policy],
         workgroup: &str,
         mut queries: Vec<Query>,
         grows: bool,
-        every: i64,
-        score_from: Option<Timestamp>,
+        pace: Pace,
         out: &mut Vec<Notification>,
     ) -> Option<Self> {
         queries.sort_by_key(|query| query.submitted);
@@ -231,7 +251,7 @@ impl<'p> Replay<'p> {
             queries.iter().map(|query| (query.completed, query.bytes)).collect();
         landings.sort_unstable();
         // A landing is known a second after it: to the first run whose window ends later.
-        let mut replay = Self::new(policies, workgroup, first, Pace { step: 1, every, score_from })?;
+        let mut replay = Self::new(policies, workgroup, first, Pace { step: 1, ..pace })?;
         replay.log = Log { queries, grows, ..Log::default() };
         for (completed, bytes) in landings {
             replay.push(completed, bytes, out);
@@ -270,11 +290,17 @@ impl<'p> Replay<'p> {
 
     /// How its limits scored.
     pub fn scored(self) -> Vec<Scored> {
-        let scored = self.watches.into_iter().map(|watch| Scored {
-            policy: watch.policy,
-            window: watch.limit.window.id(),
-            seconds: length(&watch.limit.window),
-            tally: watch.scorer.finish(),
+        let workgroup = self.workgroup;
+        let scored = self.watches.into_iter().map(|watch| {
+            let limit = watch.limit;
+            let traced = |trace| Traced { workgroup: workgroup.clone(), limit: limit.bytes, warn: limit.warn, trace };
+            Scored {
+                policy: watch.policy,
+                window: limit.window.id(),
+                seconds: length(&limit.window),
+                tally: watch.scorer.finish(),
+                traced: watch.trace.map(traced),
+            }
         });
         scored.collect()
     }
@@ -355,6 +381,9 @@ impl Watch<'_> {
     fn count(&mut self, now: i64, used: Bytes, meter: &Meter) {
         let limit = self.limit;
         let over = used >= limit.bytes;
+        if let Some(trace) = &mut self.trace {
+            trace.add(now, used);
+        }
         let jumped = over && !self.scorer.is_over() && {
             let before = Timestamp::from_second(now - JUMP).ok();
             let then = before.and_then(|before| meter.sum(limit.window.span(before)).ok());

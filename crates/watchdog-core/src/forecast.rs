@@ -105,10 +105,13 @@ impl Inflow {
         let renewed = now.div_euclid(hour) * hour;
         if memo.renewed != Some(renewed) {
             let surprise = Past::until(meter, renewed).map(|past| {
-                let of = |part: (usize, usize)| LOOKS.map(|look| past.quantiles(look, [part])[0]);
-                let short = if memo.no_short { [0.0; 3] } else { of(SURPRISE_SHORT) };
-                let long = if memo.no_long { [0.0; 3] } else { of(SURPRISE_LONG) };
-                [short, long]
+                let both = LOOKS.map(|look| match (memo.no_short, memo.no_long) {
+                    (true, true) => [0.0; 2],
+                    (false, true) => [past.quantiles(look, [SURPRISE_SHORT])[0], 0.0],
+                    (true, false) => [0.0, past.quantiles(look, [SURPRISE_LONG])[0]],
+                    (false, false) => past.quantiles(look, [SURPRISE_SHORT, SURPRISE_LONG]),
+                });
+                [both.map(|[short, _]| short), both.map(|[_, long]| long)]
             });
             *memo = Memo { renewed: Some(renewed), surprise, ..*memo };
         }
@@ -130,42 +133,55 @@ impl Memo {
 
 /// Bytes a bucket before the border `now`.
 fn pace(meter: &Meter, now: i64) -> Option<f64> {
-    let mean = |span: usize| Some(float(meter.between(now - seconds(span), now)?) / span as f64);
-    let means = PACES.map(mean);
-    Some((means[0]? + means[1]? + means[2]?) / 3.0)
+    let came = |span: usize| Some(float(meter.between(now - seconds(span), now)?));
+    let came = PACES.map(came);
+    Some(weighed([came[0]?, came[1]?, came[2]?]) / WHOLE)
 }
+
+/// The mean of the means over [`PACES`] is this divided by [`WHOLE`]: without a division for each, and exact below 2^50 bytes.
+fn weighed(came: [f64; 3]) -> f64 {
+    const WEIGHTS: [f64; 3] = [(PACES[2] / PACES[0]) as f64, (PACES[2] / PACES[1]) as f64, 1.0];
+    came[0] * WEIGHTS[0] + came[1] * WEIGHTS[1] + came[2] * WEIGHTS[2]
+}
+
+/// See [`weighed`].
+const WHOLE: f64 = (PACES.len() * PACES[2]) as f64;
 
 impl Past {
     /// The day before the border `until`, with what the looks and the pace need beside it; `None` where too little is known.
     fn until(meter: &Meter, until: i64) -> Option<Self> {
         let oldest = (until - seconds(MEMORY + LOOKS[2] + PACES[2])).max(meter.since());
         // What is before the first use is no history: a workgroup that was idle or not there has shown nothing.
-        let mut totals = Vec::with_capacity(HISTORY);
-        let mut border = oldest;
-        while border <= until {
-            totals.push(float(meter.between(oldest, border)?));
-            border += BUCKET;
-        }
+        let mut totals: Vec<f64> = Vec::with_capacity(HISTORY);
+        totals.extend(meter.since_border(oldest, until)?.map(float));
         let unused = totals.iter().position(|total| *total > 0.0)?.saturating_sub(1);
         totals.drain(..unused);
         (totals.len() > FEWEST + LOOKS[2] + PACES[2]).then_some(Self { totals })
     }
 
-    /// Quantiles of how much more came in over `look` buckets than the pace said.
+    /// Quantiles of how much more came in over `look` buckets than the pace said; their parts ascend.
     fn quantiles<const N: usize>(&self, look: usize, at: [(usize, usize); N]) -> [f64; N] {
-        let totals = &self.totals;
-        let newest = totals.len() - 1;
+        let newest = self.totals.len() - 1;
         let (from, to) = (PACES[2].max((newest - look).saturating_sub(MEMORY - 1)), newest - look);
-        let mut beyond: Vec<f64> = (from..=to)
-            .map(|i| {
-                let mean = |span: usize| (totals[i] - totals[i - span]) / span as f64;
-                let pace = (mean(PACES[0]) + mean(PACES[1]) + mean(PACES[2])) / 3.0;
-                totals[i + look] - totals[i] - look as f64 * pace
-            })
-            .collect();
+        // What the borders from `from` to `to` had before them and after them, side by side.
+        let shifted = |by: usize| &self.totals[by..=by + to - from];
+        let (now, then) = (shifted(from), shifted(from + look));
+        let befores = PACES.map(|span| shifted(from - span));
+        let expected = look as f64 / WHOLE;
+        let mut beyond = [0.0; MEMORY];
+        let beyond = &mut beyond[..now.len()];
+        for (i, beyond) in beyond.iter_mut().enumerate() {
+            let came = [now[i] - befores[0][i], now[i] - befores[1][i], now[i] - befores[2][i]];
+            *beyond = then[i] - now[i] - weighed(came) * expected;
+        }
+        // What lies below one quantile need not be looked at for the next.
+        let (all, mut below) = (beyond.len(), 0);
         at.map(|(part, of)| {
-            let index = (beyond.len() * part / of).min(beyond.len() - 1);
-            *beyond.select_nth_unstable_by(index, f64::total_cmp).1
+            let index = (all * part / of).clamp(below, all - 1);
+            let rest = &mut beyond[below..];
+            let found = *rest.select_nth_unstable_by(index - below, f64::total_cmp).1;
+            below = index;
+            found
         })
     }
 }
@@ -257,7 +273,10 @@ fn is_long(window: &Window) -> bool {
 
 /// Nearly all counts fit 64 bits, for which this is one instruction.
 fn float(bytes: u128) -> f64 {
-    u64::try_from(bytes).map_or(bytes as f64, |bytes| bytes as f64)
+    match u64::try_from(bytes) {
+        Ok(bytes) => bytes as f64,
+        Err(_) => bytes as f64,
+    }
 }
 
 impl InFlight {

@@ -48,6 +48,8 @@ pub mod report;
 
 pub mod score;
 
+pub mod trace;
+
 pub mod backtest;
 
 pub mod checkup;

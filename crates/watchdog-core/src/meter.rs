@@ -90,6 +90,14 @@ impl Meter {
         after.checked_sub(*before)
     }
 
+    /// The bytes between the border `from` and each border from there to `to`, in seconds; `None` where they are not all known.
+    pub(crate) fn since_border(&self, from: i64, to: i64) -> Option<impl Iterator<Item = u128>> {
+        let index = |border: i64| usize::try_from((border - self.first).div_euclid(BUCKET)).ok();
+        let (from, to) = (index(from)?, index(to)?);
+        let before = *self.totals.get(from)?;
+        (from <= to && to < self.totals.len()).then(|| self.totals.range(from..=to).map(move |total| total - before))
+    }
+
     /// Start of the oldest bucket that is known, in seconds.
     pub(crate) fn since(&self) -> i64 {
         self.first

@@ -117,7 +117,10 @@ impl Window {
             Self::Rolling { .. } => None,
             Self::Calendar { unit: CalendarUnit::Hour, zone } => {
                 let start = calendar_start(CalendarUnit::Hour, zone, at);
-                let full = start.saturating_add(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MAX);
+                // Not an hour after the start: where the clock was set back by half an hour, one that began at half past ends with it.
+                let offset = i64::from(zone.to_offset(start).seconds());
+                let full = ((start.as_second() + offset).div_euclid(3600) + 1) * 3600 - offset;
+                let full = Timestamp::from_second(full).unwrap_or(Timestamp::MAX);
                 // A change of the clock within it ends it: on Lord Howe Island after half an hour.
                 let change = zone.following(start).next().map(|change| change.timestamp());
                 Some(change.map_or(full, |change| change.min(full)))

@@ -17,6 +17,8 @@ pub enum Command {
     Who,
     /// `doctor`.
     Doctor,
+    /// `backtest`, with `--since`.
+    Backtest,
 }
 
 /// Where a policy is for.
@@ -33,7 +35,7 @@ const CUT: usize = 24;
 
 impl Command {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Check, Self::Status, Self::Run, Self::Who, Self::Doctor];
+    pub const ALL: [Self; 6] = [Self::Check, Self::Status, Self::Run, Self::Who, Self::Doctor, Self::Backtest];
 
     /// As it is typed.
     pub fn word(self) -> &'static str {
@@ -43,6 +45,7 @@ impl Command {
             Self::Run => "run",
             Self::Who => "who",
             Self::Doctor => "doctor",
+            Self::Backtest => "backtest",
         }
     }
 
@@ -60,7 +63,7 @@ impl Command {
         }
         match self {
             Self::Check => {}
-            Self::Status | Self::Run | Self::Who => {
+            Self::Status | Self::Run | Self::Who | Self::Backtest => {
                 all.push(Statement::new("ReadMetrics", &["cloudwatch:GetMetricData", "cloudwatch:ListMetrics"], any()));
             }
             Self::Doctor => {
@@ -76,7 +79,7 @@ impl Command {
             all.push(Statement::new("ReadTheirAddress", &["iam:ListUserTags"], users));
         }
         let state: &[&str] = match self {
-            Self::Check | Self::Status => &[],
+            Self::Check | Self::Status | Self::Backtest => &[],
             Self::Run | Self::Who => &["dynamodb:BatchGetItem", "dynamodb:Query"],
             Self::Doctor => &["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:Query"],
         };

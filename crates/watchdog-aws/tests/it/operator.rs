@@ -2,4 +2,5 @@
 
 mod clock;
 mod iam;
+mod past;
 mod services;

@@ -2,23 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
+use std::thread::{self, Scope};
 
 use jiff::{SignedDuration, Timestamp};
-use watchdog_core::backtest::{Notification, Pace, Query, Replay};
+use watchdog_core::backtest::{Notification, Pace, Scored, Traced};
 use watchdog_core::bytes::Bytes;
 use watchdog_core::policy::Policy;
 use watchdog_core::score::Tally;
+use watchdog_core::usage::Series;
 use watchdog_core::window::BUCKET;
 
-use super::rows::{Queries, Rows};
+use super::rows::Rows;
+use super::shards::{Found, Home, Shards};
 use crate::exit::Failure;
 
 /// Rows from whose gaps the step of the data is learnt.
 const SAMPLE: usize = 20_000;
 
-/// The longest stretch between the first row and the last. It is there for slips of the pen: with the year 2206 for 2026 the
+/// The longest stretch between the first row and the last, in seconds. It is there for slips of the pen: with the year 2206 for 2026 the
 /// watchdog would run for two centuries.
-const LONGEST: i64 = 20 * 366 * 86_400;
+pub(super) const LONGEST: i64 = 20 * 366 * 86_400;
 
 /// What a back-test found.
 #[derive(Debug, Default)]
@@ -45,6 +48,8 @@ pub struct Outcome {
     pub step: i64,
     /// Seconds between two runs.
     pub every: i64,
+    /// How use went, limit by limit, where plots will be drawn.
+    pub traced: Vec<(Scored, Traced)>,
 }
 
 /// How time passes, as far as it was said.
@@ -56,6 +61,8 @@ pub struct Wanted {
     pub every: Option<i64>,
     /// From when on it is scored.
     pub score_from: Option<Timestamp>,
+    /// Whether plots will be drawn.
+    pub trace: bool,
 }
 
 /// Why reading row by row came to an end.
@@ -80,18 +87,25 @@ struct Plain {
 }
 
 /// All workgroups of a file, at their place in it.
-struct Crowd<'p> {
-    policies: &'p [&'p Policy],
+struct Crowd<'s> {
+    policies: &'s [&'s Policy],
     pace: Pace,
-    names: HashMap<String, u32>,
-    replays: Vec<Option<Replay<'p>>>,
-    /// The newest stamp of each.
-    newest: Vec<i64>,
-    latest: u32,
+    shards: Shards<'s>,
+    places: HashMap<String, usize>,
+    members: Vec<Member>,
+    latest: usize,
     latest_name: String,
     first: i64,
     last: i64,
     outcome: Outcome,
+}
+
+/// One workgroup.
+struct Member {
+    /// `None` where no rule covers it.
+    home: Option<Home>,
+    /// Its newest stamp.
+    newest: i64,
 }
 
 /// Goes through a file. The first of `policies` is the one that is tested, the others are compared with it.
@@ -118,15 +132,49 @@ fn stream(path: &Path, policies: &[&Policy], wanted: Wanted) -> Result<Outcome, 
     }
     let stamps = sample.iter().map(|(_, at, workgroup, _)| (*at, workgroup.as_str()));
     let pace = pace(&learnt(stamps, rows.name(), wanted)?, policies, wanted)?;
-    let mut crowd = Crowd::new(policies, pace);
     let name = rows.name().to_owned();
-    for (line, at, workgroup, bytes) in sample.drain(..) {
-        crowd.push(&name, line, at, &workgroup, bytes)?;
-    }
-    while let Some(row) = rows.next()? {
-        crowd.push(&name, row.line, row.at.as_second(), row.workgroup, row.bytes)?;
-    }
-    Ok(crowd.finish())
+    thread::scope(|scope| {
+        let mut crowd = Crowd::new(scope, policies, pace);
+        for (line, at, workgroup, bytes) in sample.drain(..) {
+            crowd.push(&name, line, at, &workgroup, bytes)?;
+        }
+        while let Some(row) = rows.next()? {
+            crowd.push(&name, row.line, row.at.as_second(), row.workgroup, row.bytes)?;
+        }
+        Ok(crowd.finish())
+    })
+}
+
+/// Goes through series of five-minute buckets, some workgroups at a time until `next` has no more; `None` where there was none at all.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_series(
+    next: &mut dyn FnMut() -> Option<Vec<(String, Series)>>,
+    policies: &[&Policy],
+    wanted: Wanted,
+) -> Result<Option<Outcome>, Failure> {
+    let pace = pace(&BUCKET, policies, wanted)?;
+    thread::scope(|scope| {
+        let mut crowd = Crowd::new(scope, policies, pace);
+        while let Some(group) = next() {
+            for (name, series) in group {
+                let (first, buckets) = series.buckets();
+                let stamps = (0..).map(|n| first.as_second() + n * BUCKET);
+                // What is missing is zero, but for the first, which says since when use is known, and the last, until when.
+                let last = buckets.len().saturating_sub(1);
+                for (n, (at, bytes)) in stamps.zip(buckets).enumerate() {
+                    if *bytes > Bytes::ZERO || n == 0 || n == last {
+                        match crowd.push("CloudWatch", 0, at, &name, *bytes) {
+                            Ok(()) => {}
+                            Err(Stop::Failed(failure) | Stop::Unordered(failure)) => return Err(failure),
+                        }
+                    }
+                }
+            }
+        }
+        Ok((!crowd.members.is_empty()).then(|| crowd.finish()))
+    })
 }
 
 /// The whole file in memory, at 24 bytes a row.
@@ -151,57 +199,17 @@ fn sorted(path: &Path, policies: &[&Policy], wanted: Wanted) -> Result<Outcome, 
     all.sort_by_key(|row| (row.workgroup, row.at));
     let name = |id: u32| names.get(usize::try_from(id).unwrap_or(usize::MAX)).map_or("", String::as_str);
     let pace = pace(&learnt(all.iter().map(|row| (row.at, name(row.workgroup))), &file, wanted)?, policies, wanted)?;
-    let mut crowd = Crowd::new(policies, pace);
-    crowd.outcome.sorted = true;
-    for row in &all {
-        match crowd.push(&file, 0, row.at, name(row.workgroup), Bytes::new(row.bytes)) {
-            Ok(()) => {}
-            Err(Stop::Failed(failure) | Stop::Unordered(failure)) => return Err(failure),
+    thread::scope(|scope| {
+        let mut crowd = Crowd::new(scope, policies, pace);
+        crowd.outcome.sorted = true;
+        for row in &all {
+            match crowd.push(&file, 0, row.at, name(row.workgroup), Bytes::new(row.bytes)) {
+                Ok(()) => {}
+                Err(Stop::Failed(failure) | Stop::Unordered(failure)) => return Err(failure),
+            }
         }
-    }
-    Ok(crowd.finish())
-}
-
-/// Goes through a log of queries; `grows` says whether it is known while a query runs what it has scanned.
-///
-/// # Errors
-/// As [`run`].
-pub fn run_queries(path: &Path, policies: &[&Policy], wanted: Wanted, grows: bool) -> Result<Outcome, Failure> {
-    let mut file = Queries::open(path)?;
-    let every = wanted.every.unwrap_or(BUCKET);
-    let mut by_workgroup: BTreeMap<String, Vec<Query>> = BTreeMap::new();
-    let mut outcome = Outcome { every, ..Outcome::default() };
-    let (mut first, mut last) = (i64::MAX, i64::MIN);
-    while let Some(row) = file.next()? {
-        outcome.rows += 1;
-        (first, last) = (first.min(row.submitted.as_second()), last.max(row.completed.as_second()));
-        if last - first > LONGEST {
-            let (file, line, at) = (file.name(), row.line, row.completed);
-            return Err(Failure::usage(format!(
-                "`{file}`, line {line}: `completed` is `{at}`: more than 20 years from another query; is the year right?"
-            )));
-        }
-        let id = format!("line-{}", row.line);
-        let query = Query { id, submitted: row.submitted, completed: row.completed, bytes: row.bytes };
-        by_workgroup.entry(row.workgroup).or_default().push(query);
-    }
-    if outcome.rows == 0 {
-        let name = file.name();
-        return Err(Failure::usage(format!("`{name}` has no rows below its header: there is nothing to look at")));
-    }
-    let end = Timestamp::from_second(last + every).unwrap_or(Timestamp::MAX);
-    let mut replays = Vec::new();
-    for (workgroup, queries) in by_workgroup {
-        let out = &mut outcome.notifications;
-        let replay = Replay::through_queries(policies, &workgroup, queries, grows, every, wanted.score_from, out);
-        if replay.is_none() {
-            outcome.uncovered.insert(workgroup);
-        }
-        replays.extend(replay);
-    }
-    outcome.collect(replays, policies.len(), end);
-    outcome.span = Timestamp::from_second(first).ok().map(|first| (first, end));
-    Ok(outcome)
+        Ok(crowd.finish())
+    })
 }
 
 /// The step of the data: what was said, or the smallest gap between two rows of a workgroup.
@@ -243,18 +251,18 @@ fn pace(step: &i64, policies: &[&Policy], wanted: Wanted) -> Result<Pace, Failur
             )));
         }
     }
-    Ok(Pace { step: *step, every, score_from: wanted.score_from })
+    Ok(Pace { step: *step, every, score_from: wanted.score_from, trace: wanted.trace })
 }
 
-impl<'p> Crowd<'p> {
-    fn new(policies: &'p [&'p Policy], pace: Pace) -> Self {
+impl<'s> Crowd<'s> {
+    fn new<'p: 's>(scope: &'s Scope<'s, 'p>, policies: &'p [&'p Policy], pace: Pace) -> Self {
         Self {
             policies,
             pace,
-            names: HashMap::new(),
-            replays: Vec::new(),
-            newest: Vec::new(),
-            latest: u32::MAX,
+            shards: Shards::start(scope, policies, pace),
+            places: HashMap::new(),
+            members: Vec::new(),
+            latest: usize::MAX,
             latest_name: String::new(),
             first: i64::MAX,
             last: i64::MIN,
@@ -274,31 +282,15 @@ impl<'p> Crowd<'p> {
                 stamp()
             ))));
         }
-        if self.latest_name != workgroup || self.latest == u32::MAX {
-            self.latest = match self.names.get(workgroup) {
-                Some(id) => *id,
-                None => {
-                    let id = u32::try_from(self.replays.len()).unwrap_or(u32::MAX);
-                    let first = Timestamp::from_second(at).unwrap_or(Timestamp::MIN);
-                    let replay = Replay::new(self.policies, workgroup, first, self.pace);
-                    if replay.is_none() {
-                        self.outcome.uncovered.insert(workgroup.to_owned());
-                    }
-                    self.names.insert(workgroup.to_owned(), id);
-                    self.replays.push(replay);
-                    self.newest.push(at);
-                    // The first is no repetition of itself.
-                    self.outcome.repeated = self.outcome.repeated.wrapping_sub(1);
-                    id
-                }
+        if self.latest_name != workgroup || self.latest == usize::MAX {
+            self.latest = match self.places.get(workgroup) {
+                Some(place) => *place,
+                None => self.join(workgroup, at),
             };
             self.latest_name.clear();
             self.latest_name.push_str(workgroup);
         }
-        let index = usize::try_from(self.latest).unwrap_or(usize::MAX);
-        let (Some(newest), Some(replay)) = (self.newest.get_mut(index), self.replays.get_mut(index)) else {
-            return Ok(());
-        };
+        let Some(Member { home, newest }) = self.members.get_mut(self.latest) else { return Ok(()) };
         if at < *newest {
             return Err(Stop::Unordered(Failure::usage(format!(
                 "{}: `timestamp` is `{}`, which is before that of an earlier row of the same workgroup: sort the rows by time",
@@ -317,28 +309,49 @@ impl<'p> Crowd<'p> {
         }
         self.outcome.repeated = self.outcome.repeated.wrapping_add(u64::from(at == *newest));
         *newest = at;
-        if let (Some(replay), Ok(at)) = (replay, Timestamp::from_second(at)) {
-            replay.push(at, bytes, &mut self.outcome.notifications);
+        if let Some(home) = *home {
+            self.shards.push(home, at, bytes);
         }
         Ok(())
+    }
+
+    /// Takes in a workgroup whose first row is stamped `at`.
+    fn join(&mut self, workgroup: &str, at: i64) -> usize {
+        let place = self.members.len();
+        let first = Timestamp::from_second(at).unwrap_or(Timestamp::MIN);
+        let home = if self.policies.iter().any(|policy| policy.rule_for(workgroup).is_some()) {
+            Some(self.shards.begins(u32::try_from(place).unwrap_or(u32::MAX), workgroup, first))
+        } else {
+            self.outcome.uncovered.insert(workgroup.to_owned());
+            None
+        };
+        self.places.insert(workgroup.to_owned(), place);
+        self.members.push(Member { home, newest: at });
+        // The first is no repetition of itself.
+        self.outcome.repeated = self.outcome.repeated.wrapping_sub(1);
+        place
     }
 
     fn finish(self) -> Outcome {
         let end = Timestamp::from_second(self.last + self.pace.step).unwrap_or(Timestamp::MAX);
         let mut outcome = self.outcome;
-        outcome.collect(self.replays.into_iter().flatten(), self.policies.len(), end);
+        outcome.collect(self.shards.finish(end), self.policies.len());
         outcome.span = Timestamp::from_second(self.first).ok().map(|first| (first, end));
         outcome
     }
 }
 
 impl Outcome {
-    /// Takes what the replays have come to.
-    fn collect<'p>(&mut self, replays: impl IntoIterator<Item = Replay<'p>>, policies: usize, end: Timestamp) {
-        for mut replay in replays {
+    /// Takes what the workgroups have come to.
+    pub(super) fn collect(&mut self, found: Vec<Found>, policies: usize) {
+        for found in found {
             self.workgroups += 1;
-            replay.finish(end, &mut self.notifications);
-            for scored in replay.scored() {
+            self.notifications.extend(found.notifications);
+            for scored in found.scored {
+                let mut scored = scored;
+                if let Some(traced) = scored.traced.take() {
+                    self.traced.push((scored.clone(), traced));
+                }
                 let tallies = self.tallies.entry((scored.seconds, scored.window)).or_default();
                 tallies.resize(tallies.len().max(scored.policy + 1), Tally::default());
                 if let Some(tally) = tallies.get_mut(scored.policy) {

@@ -92,6 +92,30 @@ fn write(out: &mut String, outcome: &Outcome) -> fmt::Result {
         0 => writeln!(out, "; bytes come in when a query ends\n")?,
         step => writeln!(out, "; a row stands for {} min\n", step as f64 / 60.0)?,
     }
+    let rows = rows(outcome);
+    for row in &rows {
+        let mut line = String::new();
+        for (n, cell) in row.iter().enumerate() {
+            let width = rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0);
+            if n < 2 { write!(line, "{cell:width$}  ")? } else { write!(line, "{cell:>width$}  ")? }
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    writeln!(out)?;
+    for line in mails(outcome) {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// Each rule's mails, in a line.
+pub fn mails(outcome: &Outcome) -> Vec<String> {
+    let lines = RULES.iter().zip(&outcome.mails);
+    lines.map(|(rule, n)| format!("{rule}: {}, {:.2} a day", count(*n, "mail"), a_day(outcome, *n))).collect()
+}
+
+/// The figures by window and rule, their heads first.
+pub fn rows(outcome: &Outcome) -> Vec<[String; 12]> {
     let head = [
         "window",
         "rule",
@@ -126,17 +150,5 @@ fn write(out: &mut String, outcome: &Outcome) -> fmt::Result {
             number(score.needless_hours_per_day),
         ]);
     }
-    for row in &rows {
-        let mut line = String::new();
-        for (n, cell) in row.iter().enumerate() {
-            let width = rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0);
-            if n < 2 { write!(line, "{cell:width$}  ")? } else { write!(line, "{cell:>width$}  ")? }
-        }
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    writeln!(out)?;
-    for (rule, mails) in RULES.iter().zip(&outcome.mails) {
-        writeln!(out, "{rule}: {}, {:.2} a day", count(*mails, "mail"), a_day(outcome, *mails))?;
-    }
-    Ok(())
+    rows
 }

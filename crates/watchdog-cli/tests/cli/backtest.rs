@@ -378,3 +378,69 @@ fn near(a: &Value, b: &Value, what: &str) {
     };
     assert!(same, "{what}: {a} here, {b} there");
 }
+
+/// The page has everything in it, and other people's text is text.
+#[test]
+fn the_page_is_whole_and_steers_nothing() {
+    let policy = file("backtest-page-policy.toml", &POLICY.replace("name = \"w\"", "name = \"*\""));
+    let name = "<script>alert(1)</script>&";
+    let mut rows = day().replace(",w,", &format!(",{name},"));
+    for n in 0..40 {
+        rows.push_str(&format!("2026-03-01T00:00:00Z,calm-{n:02},{n}\n"));
+    }
+    let usage = file("backtest-page.csv", &rows);
+    let page = std::env::temp_dir().join(format!("backtest-page-{}.html", std::process::id()));
+    let path = page.to_str().unwrap();
+    let output = output(watchdog(&["backtest", "--policy", &policy, "--usage", &usage, "--html", path]), "");
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    let html = std::fs::read_to_string(&page).unwrap();
+    std::fs::remove_file(&page).unwrap();
+    assert!(html.contains("&#60;script&#62;alert(1)&#60;/script&#62;&#38;, 1h"), "{html}");
+    for word in ["<script", "http://", "https://", "javascript:", "url(", "<img", "@import"] {
+        assert!(!html.contains(word), "`{word}`");
+    }
+    // The worst first, and what is not shown is said.
+    let titles: Vec<&str> = html.split("<h3>").skip(1).map(|rest| rest.split("</h3>").next().unwrap()).collect();
+    assert_eq!(titles.len(), 24);
+    assert!(titles[0].starts_with("&#60;script") && titles[1] == "calm-39, 1h", "{titles:?}");
+    assert!(html.contains("17 others are left out."), "{html}");
+    assert!(html.contains("reached once; the most was 1 kB"), "{html}");
+    assert!(html.contains("<li>exhausted: opened 2026-03-01 16:45 UTC, resolved 2026-03-01 18:"), "{html}");
+    assert!(html.contains("static 80 %"));
+    assert!(!html.contains("NaN") && !html.contains("inf\""));
+}
+
+#[test]
+fn the_stacks_policy_is_only_that_of_cloudwatchs_use() {
+    let usage = file("backtest-no-policy.csv", &day());
+    check(
+        watchdog(&["backtest", "--usage", &usage]),
+        &expect![[r#"
+            exit 2
+            --- stderr
+            error: give the policy: `--policy FILE`; only with `--since` it is that of the stack
+        "#]],
+    );
+    check(
+        watchdog(&["backtest", "--since", "64d"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value '64d' for '--since <TIME>': write a time from 1 hour to 63 days with its unit, such as `30d`
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check(
+        watchdog(&["backtest", "--since", "30d", "--usage", &usage]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: the argument '--since <TIME>' cannot be used with '--usage <FILE>'
+
+        Usage: watchdog backtest --since <TIME>
+
+        For more information, try '--help'.
+    "#]],
+    );
+}

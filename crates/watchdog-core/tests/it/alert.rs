@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use watchdog_core::alert::{Ending, Reason, Severity, Subject, settled};
+use watchdog_core::alert::{Ending, Reason, Record, Severity, Subject, settled, sighting};
 use watchdog_core::bytes::Bytes;
 use watchdog_core::delivery::{Notice, People, Plan, Records, Standing, plan};
 use watchdog_core::event::{Tick, Timing};
@@ -450,4 +450,31 @@ fn a_sight_that_stays_lost_is_repeated_at_its_own_interval() {
     expected[8] = admin("repeated");
     expected[9] = admin("resolved");
     assert_eq!(heard, expected);
+}
+
+/// What is remembered is of the limit as it was; what is seen is judged by the one that is in force.
+#[test]
+fn a_limit_that_was_changed_halfway_is_judged_by_its_new_number() {
+    let of = |bytes: u64| {
+        let text = format!(
+            "[[workgroup]]\nname = \"w\"\n[[workgroup.limit]]\nwindow = \"1h\"\nlimit = \"{bytes} B\"\nforecast = \"off\"\n"
+        );
+        policy(&text).rules()[0].limits[0].clone()
+    };
+    let (old, raised, lowered) = (of(1000), of(10_000), of(500));
+    let now = at("2026-03-01T12:00:00Z");
+    let admin = Address::parse("ops@example.com").unwrap();
+    let mut record = Record::default().after(sighting(&old, reading(960), None, now), now);
+    record.tell(&admin, Reason::Opened, now);
+    assert_eq!(record.story.unwrap().severity, Severity::Critical);
+    // Lowered: the same bytes are more than all of it, which is news to whoever heard of `critical`.
+    let worse = record.after(sighting(&lowered, reading(960), record.story, now), now);
+    let escalated = Some(Reason::Escalated { from: Severity::Critical });
+    assert_eq!(worse.owed(&admin, true, lowered.repeat_every, now), escalated);
+    // Raised: nothing is wrong any more, and after the hold that is told.
+    let held = record.after(sighting(&raised, reading(960), record.story, now), now);
+    assert_eq!(held.owed(&admin, true, raised.repeat_every, now), None);
+    let later = now + raised.hold;
+    let over = held.after(sighting(&raised, reading(960), held.story, later), later);
+    assert_eq!(over.owed(&admin, true, raised.repeat_every, later), Some(Reason::Resolved(Ending::Over)));
 }

@@ -18,7 +18,7 @@ use watchdog_core::window::{BUCKET, ceil};
 use crate::support::{at, cases, policy};
 
 const START: &str = "2026-03-01T00:00:00Z";
-const PACE: Pace = Pace { step: BUCKET, every: BUCKET, score_from: None };
+const PACE: Pace = Pace { step: BUCKET, every: BUCKET, score_from: None, trace: false };
 
 fn watched(limits: &str) -> Policy {
     policy(&format!("[[workgroup]]\nname = \"w\"\n{limits}"))
@@ -98,7 +98,7 @@ fn ticks_may_be_rarer_or_finer_than_rows() {
     // Rows of a minute are known a minute later, in a bucket that is not finished.
     check(
         &policy,
-        Pace { step: 60, every: 60, score_from: None },
+        Pace { step: 60, every: 60, score_from: None, trace: false },
         &[(0, 0), (420, 820), (4200, 0)],
         expect![[r#"
         00:08 1h opened warn threshold 820
@@ -107,7 +107,7 @@ fn ticks_may_be_rarer_or_finer_than_rows() {
     // Rows of an hour are spread over it.
     check(
         &policy,
-        Pace { step: 3600, every: 3600, score_from: None },
+        Pace { step: 3600, every: 3600, score_from: None, trace: false },
         &[(0, 0), (3600, 820), (7200, 1)],
         expect![[r#"
         02:00 1h opened warn threshold 820
@@ -311,4 +311,58 @@ fn episodes_close_to_each_other_are_one_and_one_from_before_the_data_is_none() {
 fn stamps_are_instants_whatever_the_zone() {
     let one: Timestamp = "2026-03-01T01:00:00+01:00".parse().unwrap();
     assert_eq!(one, at(START));
+}
+
+/// Nothing at all, one row, one spike, holes of hours and a workgroup of an hour: each is told of by what it is and by nothing more.
+#[test]
+fn thin_and_odd_use_opens_what_it_must_and_no_more() {
+    let policy = watched(&limit("1h", 1000, ""));
+    check(&policy, PACE, &rows(&[0; 600]), expect![""]);
+    check(&policy, PACE, &[(0, 0)], expect![""]);
+    let mut spike = vec![0; 600];
+    spike[400] = 5000;
+    check(
+        &policy,
+        PACE,
+        &rows(&spike),
+        expect![[r#"
+            09:25 1h opened exhausted threshold 5000
+            10:55 1h resolved exhausted over 0"#]],
+    );
+    // An hour of history and no more: only use itself speaks.
+    let fresh: Vec<u64> = (0..12).map(|n| n * 14).collect();
+    check(
+        &policy,
+        PACE,
+        &rows(&fresh),
+        expect![[r#"
+            01:00 1h opened warn threshold 924"#]],
+    );
+    // What is not there is zero, and holes end an alert as calm does.
+    check(
+        &policy,
+        PACE,
+        &[(0, 900), (6 * 3600, 1), (12 * 3600, 900)],
+        expect![[r#"
+        00:05 1h opened warn threshold 900
+        01:35 1h resolved warn over 0
+        12:05 1h opened warn threshold 900, out at 12:15"#]],
+    );
+}
+
+/// 5e16 bytes a day, which is more than a float can count: levels begin at their byte.
+#[test]
+fn the_most_that_anybody_scans_is_exact() {
+    let day = 50_000_000_000_000_000;
+    let policy = watched(&limit("24h", day, "forecast = \"off\""));
+    let each = day / 288;
+    let steady = vec![each; 288];
+    let mut most: Vec<u64> = steady.clone();
+    most[287] = day - 287 * each - 1;
+    let sent = replay(&policy, PACE, &rows(&most));
+    assert!(sent.iter().all(|n| n.level != "exhausted"), "{sent:?}");
+    most[287] += 1;
+    let sent = replay(&policy, PACE, &rows(&most));
+    let last = sent.iter().rfind(|n| n.event != "resolved").unwrap();
+    assert_eq!((last.event, last.level, last.used_bytes), ("escalated", "exhausted", day));
 }

@@ -1226,14 +1226,15 @@ fn a_running_query_is_named_with_the_command_that_stops_it() {
         let notice = notice("limit/exploratory/1h", Reason::Opened, Severity::Warn, Facts::Limit(facts));
         let mail = mail(vec![notice]);
         let lines = mail.text.lines().filter(|line| line.contains("Running") || line.contains("stop-query"));
-        lines.map(str::to_owned).collect::<Vec<_>>().join("\n")
+        // An expected text is moved to the margin, and so is this.
+        lines.map(str::trim_start).collect::<Vec<_>>().join("\n")
     };
     expect![[r#"
-            aws athena stop-query-execution --region eu-central-1 --query-execution-id 11111111-2222-3333-4444-555555555555
-          Running       11111111-2222-3333-4444-555555555555 for 30 min: 360 GB so far, 200 MB a second, not counted above"#]].assert_eq(&lines(vec![query("11111111-2222-3333-4444-555555555555", "360 GB")]));
+        aws athena stop-query-execution --region eu-central-1 --query-execution-id 11111111-2222-3333-4444-555555555555
+        Running       11111111-2222-3333-4444-555555555555 for 30 min: 360 GB so far, 200 MB a second, not counted above"#]].assert_eq(&lines(vec![query("11111111-2222-3333-4444-555555555555", "360 GB")]));
     // An id that is none is never put into a command.
     expect![[r#"
-            aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
-          Running       $(reboot)  for 30 min: 360 GB so far, 200 MB a second, not counted above"#]]
+        aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
+        Running       $(reboot)  for 30 min: 360 GB so far, 200 MB a second, not counted above"#]]
     .assert_eq(&lines(vec![query("$(reboot)\n", "360 GB")]));
 }

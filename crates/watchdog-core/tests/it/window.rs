@@ -147,3 +147,23 @@ fn a_late_datapoint_changes_the_bucket_it_belongs_to() {
     let with_late = [early[0], (at("2026-03-01T13:30:00Z"), 7)];
     assert_eq!((sum(&early), sum(&with_late)), (Bytes::new(5), Bytes::new(12)));
 }
+
+/// A calendar window ends where the next one begins, also on the day on which the clock changes, in whichever direction.
+#[test]
+fn a_calendar_window_ends_where_the_next_one_begins() {
+    for (name, change) in CHANGES {
+        for unit in ["calendar hour", "calendar day"] {
+            let window = Window::parse(unit, &zone(name)).unwrap();
+            let first = floor(at(change)) - SignedDuration::from_hours(30);
+            let looks: Vec<_> = (0..2 * 24 * 12 + 300).map(|n| first + seconds(n * BUCKET)).collect();
+            let began: Vec<_> = looks.iter().map(|look| window.began(*look).unwrap()).collect();
+            let mut checked = 0;
+            for (n, look) in looks.iter().enumerate() {
+                let Some(next) = (n..looks.len()).find(|later| began[*later] != began[n]) else { continue };
+                assert_eq!(window.ends(*look), Some(looks[next]), "{unit} in {name} at {look}");
+                checked += 1;
+            }
+            assert!(checked > 2 * 24 * 12, "{checked}");
+        }
+    }
+}
