@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use watchdog_core::alert::Subject;
-use watchdog_core::delivery::{Message, Plan, Records, Shown};
+use watchdog_core::delivery::{Message, Plan, Records};
 use watchdog_core::event::Tick;
 use watchdog_core::mail::Mail;
 use watchdog_core::report::{MailReport, RunReport};
@@ -95,10 +95,7 @@ async fn send(clients: &Clients, deadline: Timestamp, tick: &Tick, mail: &Mail) 
 fn told<'m>(records: &mut Records, message: &'m Message, at: Timestamp) -> BTreeSet<&'m Subject> {
     for notice in &message.notices {
         if let Some(record) = records.get_mut(&notice.subject) {
-            record.tell(&message.to, notice.reason, at);
-            if let Some(Shown::Own(own)) = &notice.people {
-                record.hear(&message.to, own.party.ids(), at);
-            }
+            notice.told(&message.to, record, at);
         }
     }
     message.notices.iter().map(|notice| &notice.subject).collect()

@@ -250,13 +250,22 @@ async fn judged(
     report.found(&findings);
     let incomplete = look.usage.incomplete.as_ref();
     report.incomplete = incomplete.map(ToString::to_string);
+    // Before the search, which may take long: a run that is cut off in it must not have learnt for nothing.
+    if let Some(table) = held {
+        remember_policy(table, &look, ledger.policy.as_ref(), tick.at, report).await;
+        if look.notes.catalogue_changed
+            && let Err(failure) = table.write_catalogue(catalogue, now).await
+        {
+            report.warnings.push(failure.to_string());
+        }
+    }
     let decide =
         |people: &People| plan(&look.policy, &look.standing, &tick, &findings, incomplete, &ledger.records, people);
     let mut plan = decide(&People::new());
     if !plan.wants.is_empty() {
         let known = &mut catalogue.submitters;
         let feed = table.filter(|_| settings.feed);
-        let until = patience(settings, now);
+        let until = patience(settings);
         let sought = submitters::people(clients, feed, known, &look.policy, &plan.wants, tick.at, until).await;
         report.warnings.extend(sought.warnings);
         report.submitters = sought.people.iter().map(SubmittersReport::from).collect();
@@ -268,12 +277,6 @@ async fn judged(
         report.would_send = plan.messages.iter().map(MailReport::new).collect();
         return Ok(mails);
     };
-    remember_policy(table, &look, ledger.policy.as_ref(), tick.at, report).await;
-    if look.notes.catalogue_changed
-        && let Err(failure) = table.write_catalogue(catalogue, now).await
-    {
-        report.warnings.push(failure.to_string());
-    }
     let delivered = deliver(clients, settings.deadline, table, &tick, &mut ledger, plan, &mails, report).await;
     let (word, message) = match delivered {
         Ok(()) => return Ok(mails),
@@ -366,8 +369,9 @@ async fn remember_policy(
 }
 
 /// Until when submitters may be looked for: whoever waits for the mail waits for this, and the mails need time, too.
-fn patience(settings: &Settings, now: Timestamp) -> Instant {
-    let left = Duration::try_from(settings.deadline.duration_since(now)).unwrap_or_default();
+fn patience(settings: &Settings) -> Instant {
+    // The clock, and not the run's start: gathering may have taken long, and a deadline is about real time.
+    let left = Duration::try_from(settings.deadline.duration_since(Timestamp::now())).unwrap_or_default();
     Instant::now() + submitters::PATIENCE.min(left.saturating_sub(FOR_MAILS))
 }
 

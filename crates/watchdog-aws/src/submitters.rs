@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use watchdog_core::bytes::Bytes;
 use watchdog_core::catalogue::KnownSubmitters;
 use watchdog_core::delivery::{People, Wanted};
@@ -136,9 +136,10 @@ async fn gather(
     let mut warnings = Vec::new();
     if let Some(table) = table {
         let unknown: BTreeSet<String> = ids.iter().filter(|id| is_unknown(known, id)).cloned().collect();
-        match table.submissions(&unknown).await {
-            Ok(found) => known.principals.extend(found),
-            Err(failure) => warnings.push(failure.to_string()),
+        match timeout_at(until, table.submissions(&unknown, &mut known.principals)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => warnings.push(failure.to_string()),
+            Err(_) => warnings.push("the feed's records could not all be read in time".to_owned()),
         }
     }
     let unknown: Vec<&Execution> =

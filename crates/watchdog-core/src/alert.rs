@@ -136,6 +136,10 @@ pub struct Waiting {
 /// (400 KB): fifty people times a hundred ids of eight letters are some 60 KB.
 const MOST_QUERIES: usize = 100;
 
+/// People whose queries are remembered. With [`MOST_QUERIES`] each they are 220 KB; the one told longest ago is forgotten first, and at
+/// worst hears of a query twice. A record too large for the table would keep everybody from being told.
+const MOST_PEOPLE: usize = 200;
+
 /// A query's id as it is remembered: eight of its 32 random hexadecimal digits, of which two in a window hardly ever meet.
 pub fn short(id: &str) -> String {
     id.chars().take(8).collect()
@@ -318,11 +322,16 @@ impl Record {
 impl Record {
     /// Notes that `person` has heard of these queries of theirs, the heaviest first.
     pub fn hear(&mut self, person: &Address, queries: impl Iterator<Item = String>, at: Timestamp) {
-        let new: BTreeSet<String> = queries.take(MOST_QUERIES).collect();
+        let all: Vec<String> = queries.collect();
         if let Some(waiting) = &mut self.waiting {
-            waiting.queries.retain(|id| !new.contains(id));
+            waiting.queries.retain(|id| !all.contains(id));
         }
-        self.heard.insert(person.clone(), Heard { at, queries: new });
+        let queries = all.into_iter().take(MOST_QUERIES).collect();
+        self.heard.insert(person.clone(), Heard { at, queries });
+        while self.heard.len() > MOST_PEOPLE {
+            let oldest = self.heard.iter().min_by_key(|(_, heard)| heard.at).map(|(person, _)| person.clone());
+            oldest.map(|person| self.heard.remove(&person));
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::event::Tick;
 use crate::forecast::Outlook;
 use crate::people::{Party, Shares};
 use crate::percent::Percent;
-use crate::policy::{Address, MailRules, Origin, Policy, Problems, Who, WorkgroupRule};
+use crate::policy::{Address, Limit, MailRules, Origin, Policy, Problems, Who, WorkgroupRule};
 use crate::usage::{InFlight, Unknown};
 use crate::verdict::{Finding, Findings, Foresight, Level, Reading, Verdict};
 use crate::window::Span;
@@ -249,6 +249,23 @@ pub fn plan<'p>(
     carry(cases, tick.at, policy, records, people)
 }
 
+impl Notice {
+    /// Notes in the record of its subject that `person` has been told this.
+    pub fn told(&self, person: &Address, record: &mut Record, at: Timestamp) {
+        record.tell(person, self.reason, at);
+        match &self.people {
+            Some(Shown::Own(own)) => record.hear(person, own.party.ids(), at),
+            // An admin or owner whose queries are among them has heard of those, too.
+            Some(Shown::Everyone(shares)) => {
+                if let Some(party) = shares.heavy_people().get(person) {
+                    record.hear(person, party.ids(), at);
+                }
+            }
+            None => {}
+        }
+    }
+}
+
 fn carry(
     cases: BTreeMap<Subject, Case<'_>>,
     at: Timestamp,
@@ -302,7 +319,7 @@ fn told_of(
     let wanted = submitting.wanted(subject, &record, case);
     let rule = case.limit.map(|(rule, ..)| rule);
     let mut audience = case.audience.clone();
-    audience.extend(submitting.stand_ins(rule, mail));
+    audience.extend(submitting.stand_ins(&record, rule, mail));
     let concerned = audience.iter().copied().chain(record.told.keys()).chain(submitting.people(&record));
     let concerned: BTreeSet<&Address> = concerned.collect();
     for person in concerned {
@@ -360,12 +377,12 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
     };
     let sighting = sighting(limit, Reading { used, foresight }, story, verdict.as_of);
     let who: &'p [Who] = match sighting {
-        // While it is held nobody new hears of it, and nobody is reminded.
-        Sighting::Calm(_) | Sighting::Held { .. } | Sighting::Unseen => &[],
-        Sighting::Wrong { severity: Severity::Warn | Severity::CannotSee, .. } => &limit.audience.warn,
-        Sighting::Wrong { severity: Severity::Critical, .. } => &limit.audience.critical,
-        Sighting::Wrong { severity: Severity::Exhausted, .. } => &limit.audience.exhausted,
+        Sighting::Calm(_) | Sighting::Unseen => &[],
+        Sighting::Wrong { severity, .. } => audience_of(limit, severity),
+        // Who was to be told and could not be is still owed it; there is nothing to remind anybody of.
+        Sighting::Held { .. } => story.map_or(&[], |story| audience_of(limit, story.severity)),
     };
+    let is_held = matches!(sighting, Sighting::Held { .. });
     let warn = limit.threshold_when(Level::Warn, foresight);
     let facts = LimitFacts {
         workgroup: verdict.workgroup.clone(),
@@ -394,9 +411,17 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
         sighting,
         facts: Facts::Limit(facts),
         audience: who.iter().flat_map(|who| addresses(who, verdict.rule, mail)).collect(),
-        repeat_every: limit.repeat_every,
-        submitters: who.contains(&Who::Submitters),
+        repeat_every: if is_held { SignedDuration::MAX } else { limit.repeat_every },
+        submitters: !is_held && who.contains(&Who::Submitters),
         limit: Some((verdict.rule, verdict.span, used)),
+    }
+}
+
+fn audience_of(limit: &Limit, severity: Severity) -> &[Who] {
+    match severity {
+        Severity::Warn | Severity::CannotSee => &limit.audience.warn,
+        Severity::Critical => &limit.audience.critical,
+        Severity::Exhausted => &limit.audience.exhausted,
     }
 }
 

@@ -11,8 +11,8 @@ use crate::untrusted::plain;
 
 /// How the roles that IAM Identity Center makes are called. Nobody else can make one below its path.
 const SSO_NAME: &str = "AWSReservedSSO_";
-/// The path of those roles, in an ARN.
-const SSO_PATH: &str = ":role/aws-reserved/sso.amazonaws.com";
+/// The path of those roles, where an ARN names its resource. AWS lets nobody else make one below it.
+const SSO_PATH: &str = "role/aws-reserved/sso.amazonaws.com/";
 /// Characters of a part of a key. IAM's names have at most 128; what is longer is not IAM's.
 const LONGEST_PART: usize = 256;
 
@@ -86,7 +86,7 @@ impl Principal {
         Self::Session {
             role: bounded(role),
             session: bounded(session),
-            by_identity_center: role.starts_with(SSO_NAME) && role_arn.is_none_or(|arn| arn.contains(SSO_PATH)),
+            by_identity_center: role.starts_with(SSO_NAME) && role_arn.is_some_and(is_of_identity_center),
             source_identity: source_identity.map(bounded),
         }
     }
@@ -191,4 +191,30 @@ impl fmt::Display for PrincipalKey {
 /// Other people's text as part of a key: one line, bounded.
 pub(crate) fn bounded(text: &str) -> String {
     plain(text).chars().take(LONGEST_PART).collect()
+}
+
+/// Whether a role's ARN says that IAM Identity Center made it. The start of the resource and nothing else counts: a path that somebody chose
+/// may hold any text, colons included.
+fn is_of_identity_center(arn: &str) -> bool {
+    arn.splitn(6, ':').nth(5).is_some_and(|resource| resource.starts_with(SSO_PATH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(arn: &str, expected: bool) {
+        assert_eq!(is_of_identity_center(arn), expected, "{arn}");
+    }
+
+    #[test]
+    fn only_the_path_that_aws_keeps_for_itself_is_identity_centers() {
+        check("arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_A_0", true);
+        check("arn:aws-cn:iam::123456789012:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_A_0", true);
+        check("arn:aws:iam::123456789012:role/AWSReservedSSO_A_0", false);
+        // A path of somebody's own may hold colons.
+        check("arn:aws:iam::123456789012:role/x:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_A_0", false);
+        check("arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com.example/AWSReservedSSO_A_0", false);
+    }
 }

@@ -1,6 +1,7 @@
 //! Who submitted which query, as the opt-in feed writes it down: one item per query, which ends by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use jiff::{SignedDuration, Timestamp};
@@ -16,7 +17,9 @@ const GET: &str = "dynamodb:BatchGetItem";
 /// Items in one request: DynamoDB's bound.
 const MOST_KEYS: usize = 100;
 /// How often keys are asked for again that DynamoDB did not get to.
-const TRIES: usize = 3;
+const TRIES: u32 = 3;
+/// Pause before the second of them, and twice that before the third.
+const PAUSE: Duration = Duration::from_millis(50);
 /// How long a record is kept: as long as the longest window, seven days, and a day more.
 const KEEP: SignedDuration = SignedDuration::from_hours(8 * 24);
 
@@ -38,19 +41,25 @@ impl Table {
         self.put(item).await
     }
 
-    /// Who submitted these queries, as far as it was written down. An item that cannot be read is none: CloudTrail is asked instead.
+    /// Adds to `found` who submitted these queries, as far as it was written down. An item that cannot be read is none: CloudTrail is asked
+    /// instead.
     ///
     /// # Errors
-    /// [`AwsFailure`]; what was read before is lost.
-    pub async fn submissions(&self, ids: &BTreeSet<String>) -> Result<BTreeMap<String, Principal>, AwsFailure> {
-        let mut found = BTreeMap::new();
+    /// [`AwsFailure`]; what was read before is in `found`.
+    pub async fn submissions(
+        &self,
+        ids: &BTreeSet<String>,
+        found: &mut BTreeMap<String, Principal>,
+    ) -> Result<(), AwsFailure> {
         let ids: Vec<&String> = ids.iter().collect();
         for chunk in ids.chunks(MOST_KEYS) {
             let mut left: Vec<Item> = chunk.iter().map(|id| key(&format!("{PREFIX}{id}"), SK)).collect();
-            for _ in 0..TRIES {
+            for turn in 0..TRIES {
                 if left.is_empty() {
                     break;
                 }
+                // What is left over was throttled: asked again at once it would be so again.
+                tokio::time::sleep(PAUSE * turn).await;
                 let keys = KeysAndAttributes::builder().set_keys(Some(left)).build();
                 let keys = keys.map_err(|error| AwsFailure::own(GET, "BadRequest", error.to_string()))?;
                 let answer = self.client.batch_get_item().request_items(&self.name, keys).send().await;
@@ -64,6 +73,6 @@ impl Table {
                 left = unprocessed.into_values().flat_map(|keys| keys.keys).collect();
             }
         }
-        Ok(found)
+        Ok(())
     }
 }

@@ -29,8 +29,13 @@ impl<'a> Submitting<'a> {
     /// Those who are told in the place of submitters that cannot be named, so that no alert is nobody's.
     ///
     /// The admins, for whom CloudTrail has no record of yet: they hear at once, and the person once it is there. The owner, and without one
-    /// the admins, for all others; and where nobody used enough to be told, or nobody has looked.
-    pub(super) fn stand_ins(&self, rule: Option<&'a WorkgroupRule>, mail: &'a MailRules) -> BTreeSet<&'a Address> {
+    /// the admins, for all others; and where nobody used enough to be told, nobody of those is told of this, or nobody has looked.
+    pub(super) fn stand_ins(
+        &self,
+        record: &Record,
+        rule: Option<&'a WorkgroupRule>,
+        mail: &'a MailRules,
+    ) -> BTreeSet<&'a Address> {
         if !self.is_audience {
             return BTreeSet::new();
         }
@@ -42,7 +47,8 @@ impl<'a> Submitting<'a> {
         let mut stand_ins = BTreeSet::new();
         let mut is_nobody = true;
         for party in shares.parties.iter().filter(|party| party.is_heavy) {
-            is_nobody = false;
+            // Who has heard of all their queries and not of this story, or not that it is so bad, is told nothing: it is others' doing.
+            is_nobody &= party.person().is_some_and(|person| !self.is_told(record, person, party, shares));
             match &party.whose {
                 Whose::Person(_) => {}
                 Whose::Unrecorded(Missing::NotYet) => stand_ins.extend(&mail.admins),
@@ -52,6 +58,13 @@ impl<'a> Submitting<'a> {
         // What could not be listed may be anybody's.
         let is_cut = shares.cut.is_some();
         if is_nobody || is_cut { stand_ins.into_iter().chain(owner()).collect() } else { stand_ins }
+    }
+
+    /// Whether a person has been told of the open story as it is, or is told now.
+    fn is_told(&self, record: &Record, person: &Address, party: &Party, shares: &Shares) -> bool {
+        let told = record.told.get(person).zip(record.story);
+        told.is_some_and(|(told, story)| told.story == story.opened && told.severity >= story.severity)
+            || party.has_news(record.heard.get(person), shares.floor)
     }
 
     /// Those who used enough, and are told if they have not heard of it.
@@ -69,9 +82,11 @@ impl<'a> Submitting<'a> {
         let heard = record.heard.get(person);
         let has_news = self.is_audience
             && party.zip(self.shares).is_some_and(|(party, shares)| party.has_news(heard, shares.floor));
-        let reason = record.owed(person, has_news, self.rules.repeat_every, at);
-        let is_waited_for = || is_late(record) && party.is_some_and(|party| waits_for(record, party));
-        reason.or_else(|| is_waited_for().then(|| Reason::Resolved(record.ended.unwrap_or(Ending::Over))))
+        let is_waited_for = is_late(record) && party.is_some_and(|party| waits_for(record, party));
+        let is_open = record.story.is_some();
+        let reason = record.owed(person, has_news || (is_open && is_waited_for), self.rules.repeat_every, at);
+        let is_late = is_waited_for && !is_open;
+        reason.or_else(|| is_late.then(|| Reason::Resolved(record.ended.unwrap_or(Ending::Over))))
     }
 
     /// What a person may know of whose queries they are.
@@ -84,9 +99,9 @@ impl<'a> Submitting<'a> {
     ) -> Option<Shown> {
         let shares = self.shares?;
         let owner = rule.and_then(|rule| rule.owner.as_ref());
-        if mail.admins.contains(person) || owner == Some(person) {
-            let is_over = matches!(reason, Reason::Resolved(_));
-            return (!is_over).then(|| Shown::Everyone(Arc::clone(shares)));
+        let is_over = matches!(reason, Reason::Resolved(_));
+        if !is_over && (mail.admins.contains(person) || owner == Some(person)) {
+            return Some(Shown::Everyone(Arc::clone(shares)));
         }
         let party = self.heavy.get(person)?;
         Some(Shown::Own(Box::new(Own {
@@ -99,9 +114,8 @@ impl<'a> Submitting<'a> {
 
     /// Brings what is remembered of submitters up to date: whom to wait for, and what may be forgotten.
     pub(super) fn remember(&self, record: &mut Record, case: &Case<'_>, at: Timestamp) {
-        let memory = case.limit.map_or(SignedDuration::ZERO, |(_, span, _)| {
-            span.end.duration_since(span.start).saturating_add(self.rules.repeat_every)
-        });
+        // What somebody has heard of has left every window after the length of one.
+        let memory = case.limit.map_or(SignedDuration::ZERO, |(_, span, _)| span.end.duration_since(span.start));
         record.forget(at, memory);
         let Some(shares) = self.shares else { return };
         let unknown = |party: &&Party| matches!(party.whose, Whose::Unrecorded(_));
@@ -131,9 +145,9 @@ impl<'a> Submitting<'a> {
     }
 }
 
-/// Whether the alert is over and submitters are still waited for.
+/// Whether submitters are still waited for though the alert is over, or is about to be and only held.
 fn is_late(record: &Record) -> bool {
-    record.story.is_none() && record.waiting.is_some()
+    record.waiting.is_some() && record.story.is_none_or(|story| story.calm_since.is_some())
 }
 
 fn waits_for(record: &Record, party: &Party) -> bool {

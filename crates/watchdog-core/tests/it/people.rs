@@ -35,8 +35,12 @@ fn minutes(n: i64) -> SignedDuration {
 }
 
 fn rules(more: &str, limit: &str) -> Policy {
+    rules_with_hold("0 min", more, limit)
+}
+
+fn rules_with_hold(hold: &str, more: &str, limit: &str) -> Policy {
     policy(&format!(
-        "[defaults]\nhold = \"0 min\"\n[submitters]\n{more}\n[[workgroup]]\nname = \"exploratory\"\n{limit}\naudience = [\"submitters\"]\n\
+        "[defaults]\nhold = \"{hold}\"\n[submitters]\n{more}\n[[workgroup]]\nname = \"exploratory\"\n{limit}\naudience = [\"submitters\"]\n\
          [[workgroup.limit]]\nwindow = \"1h\"\nlimit = \"100 GB\"\n"
     ))
 }
@@ -111,10 +115,7 @@ fn delivered(mut plan: Plan, at: Timestamp) -> Records {
     for message in &plan.messages {
         for notice in &message.notices {
             let record = plan.records.get_mut(&notice.subject).unwrap();
-            record.tell(&message.to, notice.reason, at);
-            if let Some(Shown::Own(own)) = &notice.people {
-                record.hear(&message.to, own.party.ids(), at);
-            }
+            notice.told(&message.to, record, at);
         }
     }
     plan.records.retain(|_, record| !record.is_over());
@@ -468,4 +469,107 @@ proptest! {
         }
         prop_assert!(!shares.reconciled(Units::Decimal).is_empty());
     }
+}
+
+/// What is told at each of these minutes after [`NOW`], where the queries' submitter is on record from `recorded` on.
+#[track_caller]
+fn check_late(policy: &Policy, who: &str, recorded: i64, at_minutes: &[i64], expected: Expect) {
+    let mut late = gathered(&[("-", "q", 20, 60), ("-", "r", 20, 30)]);
+    let mut records = Records::new();
+    let mut lines = Vec::new();
+    for minute in at_minutes {
+        if *minute >= recorded {
+            for id in ["q", "r"] {
+                late.principals.insert(id.to_owned(), Principal::User { name: who.to_owned() });
+            }
+            late.tags.insert(who.to_owned(), Tag::Value(format!("{who}@example.com")));
+        }
+        let at = now() + minutes(*minute);
+        let plan = plan_at(policy, at, &late, &records, true);
+        lines.push(format!("+{minute}: {}", told(&plan).replace('\n', "; ")));
+        records = delivered(plan, at);
+    }
+    expected.assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn an_admin_whose_own_queries_they_were_hears_of_the_end_once() {
+    check_late(
+        &rules("", ""),
+        "ops",
+        45,
+        &[0, 41, 45, 50, 55],
+        expect![[r#"
+        +0: ops@example.com: opened warn
+        +41: 
+        +45: ops@example.com: resolved warn
+        +50: 
+        +55: "#]],
+    );
+}
+
+#[test]
+fn a_submitter_hears_while_the_alert_is_held_and_not_only_at_its_end() {
+    check_late(
+        &rules_with_hold("30 min", "", ""),
+        "ann",
+        50,
+        &[0, 45, 50, 55, 75, 80],
+        expect![[r#"
+        +0: ops@example.com: opened warn
+        +45: 
+        +50: ann@example.com: opened warn
+        +55: 
+        +75: ann@example.com: resolved warn; ops@example.com: resolved warn
+        +80: "#]],
+    );
+    check_late(
+        &rules_with_hold("3 h", "", ""),
+        "ann",
+        50,
+        &[0, 45, 50, 55, 120],
+        expect![[r#"
+        +0: ops@example.com: opened warn
+        +45: 
+        +50: ann@example.com: opened warn
+        +55: 
+        +120: "#]],
+    );
+}
+
+#[test]
+fn what_others_bring_to_the_end_is_told_to_somebody_also_where_the_heavy_one_has_heard() {
+    let policy = rules("", "");
+    let mut all = gathered(&[("ann", "q", 50, 90)]);
+    let first = plan_at(&policy, now(), &all, &Records::new(), true);
+    assert_eq!(told(&first), "ann@example.com: opened warn");
+    let records = delivered(first, now());
+    let again = plan_at(&policy, now() + minutes(5), &all, &records, true);
+    assert_eq!(told(&again), "", "as it is, she has heard of it");
+    for i in 0..12 {
+        let small = query(&format!("s{i}"), 1, 1);
+        all.principals.insert(small.id.clone(), Principal::User { name: format!("u{i}") });
+        all.executions.push(small);
+    }
+    let worse = plan_at(&policy, now() + minutes(5), &all, &records, true);
+    assert_eq!(told(&worse), "ops@example.com: opened exhausted");
+}
+
+#[test]
+fn a_mail_that_was_not_delivered_is_still_owed_while_the_alert_is_held() {
+    let policy = rules_with_hold("30 min", "", "");
+    let queries = gathered(&[("ann", "q", 20, 90)]);
+    let undelivered = plan_at(&policy, now(), &queries, &Records::new(), false);
+    assert_eq!(told(&undelivered), "ops@example.com: opened warn");
+    let owners = rules_with_hold("30 min", "", "").with_limits(|limit| watchdog_core::policy::Limit {
+        audience: watchdog_core::policy::Audience {
+            warn: vec![watchdog_core::policy::Who::Admins],
+            ..limit.audience.clone()
+        },
+        ..limit.clone()
+    });
+    let held = plan_at(&owners, now() + minutes(45), &queries, &undelivered.records, false);
+    assert_eq!(told(&held), "ops@example.com: opened warn");
+    let later = now() + minutes(50);
+    assert_eq!(told(&plan_at(&owners, later, &queries, &delivered(held, later), false)), "", "and nobody is reminded");
 }
