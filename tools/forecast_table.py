@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Prints the table of docs/forecast.md: `watchdog backtest` on the public series of ../shared, pooled by window, rule by rule.
+"""Prints the table of docs/forecast.md: `watchdog backtest` on public series, pooled by window, rule by rule.
 
-  tools/forecast_table.py path/to/watchdog [--each]      (with --each, also series by series)
+  tools/forecast_table.py path/to/watchdog path/to/series [--each]      (with --each, also series by series)
+
+The folder holds series as `NAME.csv` (timestamp,workgroup,bytes) and `limits_*.json` with the limits of each.
 """
 import json, subprocess, sys, tempfile
 from pathlib import Path
 
-SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 MAIL = '[mail]\nsender = "w@example.com"\nadmins = ["ops@example.com"]\nallowed_domains = ["example.com"]\n'
 RULES = {
     "policy (defaults)": "",
@@ -17,11 +18,11 @@ RULES = {
 }
 
 
-def score(binary, folder, kind, workgroup, entry, rule):
+def score(binary, series, folder, workgroup, entry, rule):
     policy = folder / "policy.toml"
     limits = "".join(f'[[workgroup.limit]]\nwindow = "{w}"\nlimit = "{b} B"\n' for w, b in entry["limits"].items())
     policy.write_text(f'{MAIL}[defaults]\n{rule}\n[[workgroup]]\nname = "{workgroup}"\n{limits}')
-    usage = SHARED / "data/usage" / f"{workgroup}.csv"
+    usage = series / f"{workgroup}.csv"
     command = [binary, "backtest", "--policy", policy, "--usage", usage, "--score-from", entry["score_from"], "--json"]
     answer = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return [w for w in answer["windows"] if w["rule"] == "policy"]
@@ -39,13 +40,13 @@ def pooled(parts):
 
 
 def main():
-    binary, each = Path(sys.argv[1]).resolve(), "--each" in sys.argv
+    binary, series, each = Path(sys.argv[1]).resolve(), Path(sys.argv[2]), "--each" in sys.argv
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("p97", "p99", "max110"):
-            for workgroup, entry in json.loads((SHARED / f"data/usage/limits_{kind}.json").read_text()).items():
+            for workgroup, entry in json.loads((series / f"limits_{kind}.json").read_text()).items():
                 for name, rule in RULES.items():
-                    for part in score(binary, Path(folder), kind, workgroup, entry, rule):
+                    for part in score(binary, series, Path(folder), workgroup, entry, rule):
                         found.setdefault((part["window"], name), []).append(part)
                         if each:
                             found.setdefault((part["window"] + " " + workgroup, name), []).append(part)
