@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use watchdog_core::alert::Subject;
 use watchdog_core::bytes::{Bytes, Units};
-use watchdog_core::delivery::{People, Plan, Records, Shown, Standing, plan};
+use watchdog_core::delivery::{People, Plan, Records, Standing, plan};
 use watchdog_core::event::{Tick, Timing};
 use watchdog_core::identity::Tag;
 use watchdog_core::ledger::{decode_record, encode_record};
