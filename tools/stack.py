@@ -114,8 +114,8 @@ def mend(client, stack):
             athena.update_work_group(
                 WorkGroup=group["Name"], ConfigurationUpdates={"BytesScannedCutoffPerQuery": int(cutoff)}
             )
-    # It asks for GetParametersByPath on `*`, where AWS asks for it on the path, which is what the role grants; and it
-    # knows neither `ses:FromAddress` nor `ses:Recipients`, under which the role may send.
+    # It asks for GetParametersByPath and BatchGetQueryExecution on `*`, where AWS asks for them on the path and on the
+    # workgroups, which is what the role grants; and it knows neither `ses:FromAddress` nor `ses:Recipients`, under which the role may send.
     def physical(logical):
         resource = client("cloudformation").describe_stack_resource(StackName=stack, LogicalResourceId=logical)
         return resource["StackResourceDetail"]["PhysicalResourceId"]
@@ -126,7 +126,7 @@ def mend(client, stack):
         PolicyDocument=json.dumps({
             "Version": "2012-10-17",
             "Statement": [
-                {"Effect": "Allow", "Action": ["ssm:GetParametersByPath", "ses:SendRawEmail"], "Resource": "*"},
+                {"Effect": "Allow", "Action": ["ssm:GetParametersByPath", "athena:BatchGetQueryExecution", "ses:SendRawEmail"], "Resource": "*"},
             ],
         }),
     )

@@ -166,12 +166,12 @@ impl Past {
         // What the borders from `from` to `to` had before them and after them, side by side.
         let shifted = |by: usize| &self.totals[by..=by + to - from];
         let (now, then) = (shifted(from), shifted(from + look));
-        let befores = PACES.map(|span| shifted(from - span));
+        let sums_before = PACES.map(|span| shifted(from - span));
         let expected = look as f64 / WHOLE;
         let mut beyond = [0.0; MEMORY];
         let beyond = &mut beyond[..now.len()];
         for (i, beyond) in beyond.iter_mut().enumerate() {
-            let came = [now[i] - befores[0][i], now[i] - befores[1][i], now[i] - befores[2][i]];
+            let came = [now[i] - sums_before[0][i], now[i] - sums_before[1][i], now[i] - sums_before[2][i]];
             *beyond = then[i] - now[i] - weighed(came) * expected;
         }
         // What lies below one quantile need not be looked at for the next.
