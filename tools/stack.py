@@ -126,7 +126,10 @@ def mend(client, stack):
         PolicyDocument=json.dumps({
             "Version": "2012-10-17",
             "Statement": [
-                {"Effect": "Allow", "Action": ["ssm:GetParametersByPath", "athena:BatchGetQueryExecution", "ses:SendRawEmail"], "Resource": "*"},
+                {
+                    "Effect": "Allow", "Resource": "*",
+                    "Action": ["ssm:GetParametersByPath", "athena:BatchGetQueryExecution", "ses:SendRawEmail"],
+                },
             ],
         }),
     )
