@@ -46,6 +46,7 @@ fn alarm(alarm: &MetricAlarm) -> Option<Alarm> {
         dimensions: dimensions.collect(),
         statistic: statistic.unwrap_or_default().to_owned(),
         seconds: i64::from(alarm.period().unwrap_or(0)) * i64::from(alarm.evaluation_periods().unwrap_or(1)),
+        periods: i64::from(alarm.evaluation_periods().unwrap_or(1)),
         threshold,
         comparison: alarm.comparison_operator().map_or("", |c| c.as_str()).to_owned(),
         // Absent means on: so CloudWatch makes them.

@@ -27,6 +27,10 @@ const MOST_PAGES: usize = 60;
 const MOST_EVALUATED: usize = 300;
 /// Workgroups that each is evaluated for.
 const MOST_WORKGROUPS: usize = 60;
+/// Users and roles that are named in one sentence.
+const MOST_NAMED: usize = 12;
+/// The tags that the stack's policies ask for, in lower case as keys of conditions have none: whoever lacks them was given nothing by them.
+const OWN_TAGS: &str = "principaltag/athena-workgroup-";
 /// Simulations under way at once.
 const AT_ONCE: usize = 4;
 /// Roles of AWS's own services: nobody signs in with them.
@@ -68,10 +72,16 @@ pub async fn principals(client: &Client, place: &Place, workgroups: &[&str]) -> 
         let may = simulate(client, place, &who, workgroups).await;
         (who, may)
     });
+    let mut hanging: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut answers = stream::iter(calls).buffered(AT_ONCE);
     while let Some((who, may)) = answers.next().await {
         match may {
-            Ok(mut may) => principals.evaluated.push(Principal { who, any: may.remove(NO_WORKGROUP), may }),
+            Ok((mut may, missing)) => {
+                if !missing.is_empty() {
+                    hanging.entry(missing.join(", ")).or_default().push(format!("`{}`", who.name));
+                }
+                principals.evaluated.push(Principal { who, any: may.remove(NO_WORKGROUP), may });
+            }
             Err(failure) => {
                 let blind = blind(&failure);
                 if !principals.blind.contains(&blind) {
@@ -83,6 +93,14 @@ pub async fn principals(client: &Client, place: &Place, workgroups: &[&str]) -> 
                 }
             }
         }
+    }
+    for (keys, who) in hanging {
+        let more = who.len().saturating_sub(MOST_NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let who = who[..who.len().min(MOST_NAMED)].join(", ");
+        principals.blind.push(Blind::Bound(format!(
+            "what {who}{more} can use hangs on conditions of {keys}, which is not known here"
+        )));
     }
     Ok(principals)
 }
@@ -161,18 +179,20 @@ fn tags(tags: &[Tag]) -> BTreeMap<String, String> {
     tags.iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect()
 }
 
-/// The workgroups, [`NO_WORKGROUP`] among them, in which `who` may start queries.
+/// The workgroups, [`NO_WORKGROUP`] among them, in which `who` may start queries; and the keys of conditions, in backticks,
+/// whose values the simulator lacked where it did not allow it: with the right ones it might.
 async fn simulate(
     client: &Client,
     place: &Place,
     who: &Candidate,
     workgroups: &[&str],
-) -> Result<BTreeSet<String>, AwsFailure> {
+) -> Result<(BTreeSet<String>, Vec<String>), AwsFailure> {
     let arn =
         |name: &str| format!("arn:{}:athena:{}:{}:workgroup/{name}", place.partition, place.region, place.account);
     let mut open: BTreeMap<String, &str> =
         workgroups.iter().copied().chain([NO_WORKGROUP]).map(|name| (arn(name), name)).collect();
     let mut may = BTreeSet::new();
+    let mut missing = BTreeSet::new();
     // The simulator's answer may be cut, or be about a part of what was asked: the rest is asked again.
     while !open.is_empty() {
         let answer = client
@@ -189,12 +209,19 @@ async fn simulate(
         let before = open.len();
         for result in answer.evaluation_results() {
             let specific = result.resource_specific_results().iter();
-            let specific = specific.map(|one| (Some(one.eval_resource_name()), one.eval_resource_decision()));
-            let whole = [(result.eval_resource_name(), result.eval_decision())];
-            for (resource, decision) in specific.chain(whole) {
+            let specific = specific.map(|one| {
+                let lacks = [one.missing_context_values(), result.missing_context_values()];
+                (Some(one.eval_resource_name()), one.eval_resource_decision(), lacks)
+            });
+            let whole = [(result.eval_resource_name(), result.eval_decision(), [result.missing_context_values(), &[]])];
+            for (resource, decision, lacks) in specific.chain(whole) {
                 let Some(name) = resource.and_then(|resource| open.remove(resource)) else { continue };
                 if *decision == PolicyEvaluationDecisionType::Allowed {
                     may.insert(name.to_owned());
+                } else {
+                    let keys = lacks.into_iter().flatten();
+                    let keys = keys.filter(|key| !key.to_ascii_lowercase().contains(OWN_TAGS));
+                    missing.extend(keys.map(|key| format!("`{key}`")));
                 }
             }
         }
@@ -204,7 +231,7 @@ async fn simulate(
             return Err(AwsFailure::own(SIMULATE, "NoDecision", message));
         }
     }
-    Ok(may)
+    Ok((may, missing.into_iter().collect()))
 }
 
 /// What the simulator does not know by itself: the principal's tags, where it is, and that a second factor was given, so that the

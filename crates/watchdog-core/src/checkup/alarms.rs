@@ -63,7 +63,10 @@ pub(super) fn of_limits(state: &State, policy: Option<&Policy>) -> Check {
                 examine(&mut check, state, name, alarm, limit);
             }
             // Others beside one that is right are somebody's early warnings.
-            if !of_it.iter().any(|alarm| is_at(alarm, limit.bytes)) {
+            let blind =
+                |alarm: &Alarm| state.metrics.as_ref().is_ok_and(|listed| !may_exist(listed, name, &alarm.dimensions));
+            // One that sees nothing was named above.
+            if !of_it.iter().any(|alarm| is_at(alarm, limit.bytes)) && !blind(of_it[0]) {
                 differs(&mut check, state, name, of_it[0], limit, seconds);
             }
             if check.findings.len() == before {
@@ -130,7 +133,11 @@ fn examine(check: &mut Check, state: &State, workgroup: &str, alarm: &Alarm, lim
 fn differs(check: &mut Check, state: &State, workgroup: &str, alarm: &Alarm, limit: &Limit, seconds: i64) {
     let policy = limit.bytes.exact(limit.units);
     let at = alarm.threshold.map_or("no fixed threshold".to_owned(), |n| Bytes::new(n).exact(limit.units));
-    let what = if alarm.threshold.is_some_and(|threshold| same(threshold, limit.bytes)) {
+    let what = if alarm.dimensions.len() != 1 {
+        format!("alarm `{}` sees a part of the use in `{workgroup}` only", alarm.name)
+    } else if alarm.periods != 1 {
+        format!("alarm `{}` on `{workgroup}` compares {} periods one by one, not their sum", alarm.name, alarm.periods)
+    } else if alarm.threshold.is_some_and(|threshold| same(threshold, limit.bytes)) {
         format!(
             "alarm `{}` compares `{}` of the use in `{workgroup}` by `{}`",
             alarm.name, alarm.statistic, alarm.comparison
@@ -160,7 +167,10 @@ fn is_on(alarm: &Alarm, workgroup: &str) -> bool {
 /// Whether an alarm goes off exactly when the limit is gone: when use is at the limit or above.
 fn is_at(alarm: &Alarm, limit: Bytes) -> bool {
     let Some(threshold) = alarm.threshold else { return false };
-    alarm.statistic == "Sum"
+    // More dimensions leave queries out, such as failed ones; of several periods each is compared by itself.
+    alarm.dimensions.len() == 1
+        && alarm.periods == 1
+        && alarm.statistic == "Sum"
         && match alarm.comparison.as_str() {
             "GreaterThanOrEqualToThreshold" => same(threshold, limit),
             // Athena's own console makes these; a byte is no difference.

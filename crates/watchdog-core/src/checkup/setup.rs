@@ -25,6 +25,20 @@ pub(super) fn stack(state: &State) -> Check {
         );
         return check;
     };
+    if stack.resources.is_empty() {
+        check.find(
+            Severity::Critical,
+            format!("stack/{}", place.stack),
+            format!("the stack `{}` has no resources: its first deployment failed or was not finished", place.stack),
+            "Nothing is watched by it, and CloudFormation may refuse to update it: it has to be deleted first.",
+            vec![
+                place.aws(&format!("cloudformation delete-stack --stack-name {}", quote(&place.stack))),
+                place.aws(&format!("cloudformation wait stack-delete-complete --stack-name {}", quote(&place.stack))),
+                place.deploy(),
+            ],
+        );
+        return check;
+    }
     let broken: Vec<&str> = stack
         .resources
         .iter()

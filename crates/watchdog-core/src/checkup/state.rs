@@ -144,6 +144,8 @@ pub struct Alarm {
     pub statistic: String,
     /// Seconds of one period, times the periods that are evaluated.
     pub seconds: i64,
+    /// How many periods are evaluated. With more than one each has to reach the threshold by itself.
+    pub periods: i64,
     /// Rounded to whole numbers; `None` where it has none.
     pub threshold: Option<u64>,
     /// Such as `GreaterThanOrEqualToThreshold`.

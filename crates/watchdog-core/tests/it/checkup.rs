@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use watchdog_core::bytes::Bytes;
 use watchdog_core::checkup::{
     Alarm, Blind, Candidate, Check, Checkup, Function, Kind, Outcome, Place, Principal, Principals, Quota, Resource,
-    Schedule, Stack, State, Subscription, TableState, TimeToLive, Verification, Workgroup, checkup, identities,
-    policy_in_force,
+    Schedule, Severity, Stack, State, Subscription, TableState, TimeToLive, Verification, Workgroup, checkup,
+    identities, policy_in_force,
 };
 use watchdog_core::ledger::StoredPolicy;
 use watchdog_core::policy::{Document, Policy};
@@ -61,6 +61,7 @@ fn alarm(name: &str, namespace: &str, metric: &str, dimension: (&str, &str)) -> 
         dimensions: [(dimension.0.to_owned(), dimension.1.to_owned())].into(),
         statistic: "Sum".to_owned(),
         seconds: 3600,
+        periods: 1,
         threshold: Some(700_000_000_000),
         comparison: "GreaterThanOrEqualToThreshold".to_owned(),
         actions_enabled: true,
@@ -283,6 +284,15 @@ fn the_stack() {
               $ aws cloudformation describe-stack-events --stack-name prod --max-items 20 --region eu-central-1
         "#]],
     );
+}
+
+#[test]
+fn a_stack_whose_first_deployment_failed_is_not_fine() {
+    let mut state = healthy();
+    state.stack = Ok(Some(Stack::default()));
+    let stack = &checkup(&state).checks[0];
+    assert_eq!((stack.id, stack.outcome()), ("stack", Outcome::Critical));
+    assert!(stack.findings[0].remedy[0].contains("delete-stack --stack-name prod"), "{:?}", stack.findings);
 }
 
 #[test]
@@ -512,6 +522,32 @@ fn alarms_of_limits() {
             limit alarms warning: alarm `prod-ExploratoryLimitAlarm-X` is on a metric that Athena does not publish for `exploratory` [alarm/prod-ExploratoryLimitAlarm-X]
               $ aws cloudwatch put-metric-alarm --alarm-name prod-ExploratoryLimitAlarm-X --namespace AWS/Athena --metric-name ProcessedBytes --dimensions Name=WorkGroup,Value=exploratory --statistic Sum --period 3600 --evaluation-periods 1 --comparison-operator GreaterThanOrEqualToThreshold --threshold 700000000000 --treat-missing-data notBreaching --alarm-actions arn:aws:sns:eu-central-1:111122223333:prod-AlarmTopic-X --region eu-central-1
         "#]],
+    );
+}
+
+#[track_caller]
+fn limit_alarm_is_wrong(change: impl FnOnce(&mut State), what: &str) {
+    let mut state = healthy();
+    change(&mut state);
+    let checkup = checkup(&state);
+    let check = checkup.checks.iter().find(|check| check.id == "limit alarms").unwrap();
+    let found: Vec<_> = check.findings.iter().map(|finding| (finding.severity, finding.what.as_str())).collect();
+    assert_eq!(found, [(Severity::Warning, what)]);
+}
+
+#[test]
+fn an_alarm_on_a_part_of_the_use_or_on_parts_of_the_window_is_not_the_limits() {
+    limit_alarm_is_wrong(
+        |state| alarms(state)[1].periods = 12,
+        "alarm `prod-ExploratoryLimitAlarm-X` on `exploratory` compares 12 periods one by one, not their sum",
+    );
+    limit_alarm_is_wrong(
+        |state| {
+            let set = [("WorkGroup", "exploratory"), ("QueryState", "SUCCEEDED"), ("QueryType", "DML")];
+            state.metrics.as_mut().unwrap().insert(&set);
+            alarms(state)[1].dimensions = set.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        },
+        "alarm `prod-ExploratoryLimitAlarm-X` sees a part of the use in `exploratory` only",
     );
 }
 

@@ -242,3 +242,28 @@ async fn too_many_are_cut_with_a_word() {
         "400 users and roles may start queries, and only 300 of them were evaluated"
     );
 }
+
+#[tokio::test]
+async fn a_denial_for_want_of_a_conditions_key_is_not_known() {
+    let lacking = |arns: &[String], any: bool| {
+        let one = |arn: &String| {
+            EvaluationResult::builder()
+                .eval_action_name("athena:StartQueryExecution")
+                .eval_resource_name(arn)
+                .eval_decision(if any {
+                    PolicyEvaluationDecisionType::Allowed
+                } else {
+                    PolicyEvaluationDecisionType::ImplicitDeny
+                })
+                .missing_context_values("aws:SourceVpce")
+                .missing_context_values("aws:PrincipalTag/athena-workgroup-2")
+                .build()
+                .unwrap()
+        };
+        SimulatePrincipalPolicyOutput::builder().set_evaluation_results(Some(arns.iter().map(one).collect())).build()
+    };
+    // What is allowed is known, and a tag of the stack's own policies that somebody lacks gives nothing.
+    let (principals, _) = evaluated(pages(), &["by-group", "inline", "odd", "admin"], lacking).await;
+    let blind: Vec<String> = principals.blind.iter().map(ToString::to_string).collect();
+    assert_eq!(blind, ["what `etl` can use hangs on conditions of `aws:SourceVpce`, which is not known here"]);
+}

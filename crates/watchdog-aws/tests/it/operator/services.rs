@@ -118,6 +118,7 @@ async fn alarms_over_pages_without_those_on_expressions() {
     let alarms = cloudwatch::alarms(&client).await.unwrap();
     let shown: Vec<_> = alarms.iter().map(|a| (a.name.as_str(), a.seconds, a.threshold, a.actions_enabled)).collect();
     assert_eq!(shown, [("a", 3600, Some(700_000_000_000), true), ("b", 3600, None, true)]);
+    assert_eq!(alarms[0].periods, 2);
     assert_eq!((alarms[0].statistic.as_str(), alarms[0].comparison.as_str()), ("Sum", "GreaterThanThreshold"));
 }
 
