@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::remedy::{first_admin, quote, resource};
+use super::runs::silence;
 use super::state::{Alarm, Stack, State};
 use super::workgroups::covered;
 use super::{Check, Severity, count, names};
@@ -41,18 +42,19 @@ pub(super) fn of_limits(state: &State, policy: Option<&Policy>) -> Check {
             let of_it: Vec<&Alarm> =
                 alarms.iter().filter(|alarm| is_on(alarm, name) && alarm.seconds == seconds).collect();
             if of_it.is_empty() {
-                // Anew under its name, so that CloudFormation finds it again.
-                match of_the_stack_for(state, name) {
+                // Anew under its name, so that CloudFormation finds it again. Where it is there, it is on another window.
+                let gone = of_the_stack_for(state, name).filter(|id| !alarms.iter().any(|alarm| alarm.name == *id));
+                let remedy = put(state, name, limit, seconds);
+                match gone {
                     Some(alarm) => check.find(
                         Severity::Warning,
                         format!("alarm/{alarm}"),
                         format!("the stack's alarm on `{name}` does not exist (`{alarm}`)"),
                         "While the function or SES is in trouble nobody hears of this limit.",
-                        vec![put(state, alarm, name, limit, seconds)],
+                        remedy,
                     ),
                     None => {
-                        let alarm = format!("{}-{name}-{}", state.place.stack, limit.window.id());
-                        remedies.push(put(state, &alarm, name, limit, seconds));
+                        remedies.extend(remedy);
                         without.push(format!("{name} {}", limit.window.id()));
                     }
                 }
@@ -108,7 +110,7 @@ fn examine(check: &mut Check, state: &State, workgroup: &str, alarm: &Alarm, lim
             format!("alarm/{}", alarm.name),
             format!("alarm `{}` is on a metric that Athena does not publish for `{workgroup}`", alarm.name),
             "It never sees a byte, so it never goes off, and looks well.",
-            vec![put(state, &alarm.name, workgroup, limit, alarm.seconds)],
+            put(state, workgroup, limit, alarm.seconds),
         );
     }
     if alarm.actions.is_empty() {
@@ -117,7 +119,7 @@ fn examine(check: &mut Check, state: &State, workgroup: &str, alarm: &Alarm, lim
             format!("alarm/{}", alarm.name),
             format!("alarm `{}` has no action", alarm.name),
             "It goes off, and nobody hears of it.",
-            vec![put(state, &alarm.name, workgroup, limit, alarm.seconds)],
+            put(state, workgroup, limit, alarm.seconds),
         );
     } else if !alarm.actions_enabled {
         check.find(
@@ -154,7 +156,7 @@ fn differs(check: &mut Check, state: &State, workgroup: &str, alarm: &Alarm, lim
         format!("alarm/{}", alarm.name),
         what,
         "The two paths tell people different things about the same limit.",
-        vec![put(state, &alarm.name, workgroup, limit, seconds)],
+        put(state, workgroup, limit, seconds),
     );
 }
 
@@ -184,18 +186,28 @@ fn same(threshold: u64, limit: Bytes) -> bool {
     threshold.abs_diff(limit.get()) <= limit.get() >> 52
 }
 
-/// The alarm as the stack's template has it.
-fn put(state: &State, name: &str, workgroup: &str, limit: &Limit, seconds: i64) -> String {
+/// Makes the alarm as the stack's template has it: the stack's own, or where it has none one beside those that are there. Somebody else's
+/// alarm is never written over, for its actions would be lost. Nothing where Athena does not publish the metric that it needs.
+fn put(state: &State, workgroup: &str, limit: &Limit, seconds: i64) -> Vec<String> {
+    let on = BTreeMap::from([("WorkGroup".to_owned(), workgroup.to_owned())]);
+    if state.metrics.as_ref().is_ok_and(|listed| !may_exist(listed, workgroup, &on)) {
+        return Vec::new();
+    }
+    // The stack's own may be there and be on another window.
+    let alarms = state.alarms.as_deref().unwrap_or_default();
+    let is_other = |id: &&str| alarms.iter().any(|alarm| alarm.name == *id && alarm.seconds != seconds);
+    let own = of_the_stack_for(state, workgroup).filter(|id| !is_other(id));
+    let name = own.map_or_else(|| format!("{}-{workgroup}-{}", state.place.stack, limit.window.id()), str::to_owned);
     let topic = resource(state, "AlarmTopic").map(quote).unwrap_or("TOPIC_ARN".to_owned());
-    state.place.aws(&format!(
+    vec![state.place.aws(&format!(
         "cloudwatch put-metric-alarm --alarm-name {} --namespace {NAMESPACE} --metric-name {METRIC} \
          --dimensions Name=WorkGroup,Value={} --statistic Sum --period {seconds} --evaluation-periods 1 \
          --comparison-operator GreaterThanOrEqualToThreshold --threshold {} --treat-missing-data notBreaching \
          --alarm-actions {topic}",
-        quote(name),
+        quote(&name),
         quote(workgroup),
         limit.bytes.get()
-    ))
+    ))]
 }
 
 /// The alarms that the stack made, its own among them: still there, and heard.
@@ -254,16 +266,16 @@ fn put_own(state: &State, stack: &Stack, logical: &str, name: &str) -> Option<St
     let function = ("FunctionName", stack.id("Function")?);
     let queue = stack.id("DeadLetterQueue").and_then(|url| url.rsplit(['/', ':']).next()).unwrap_or("QUEUE");
     let at_least_one = "GreaterThanOrEqualToThreshold --threshold 1 --treat-missing-data notBreaching";
+    let topic = stack.id("AlarmTopic").map_or("TOPIC_ARN".to_owned(), quote);
+    // Whoever was woken by silence wants to know when it is over.
+    let silent = format!("LessThanThreshold --threshold 1 --treat-missing-data breaching --ok-actions {topic}");
     let (namespace, metric, dimension, statistic, period, rest) = match logical {
         "ErrorsAlarm" => ("AWS/Lambda", "Errors", function, "Sum", 300, at_least_one),
         "DeadLetterAlarm" => {
             ("AWS/SQS", "ApproximateNumberOfMessagesVisible", ("QueueName", queue), "Maximum", 300, at_least_one)
         }
         "MailsFailedAlarm" => ("AthenaQuotaWatchdog", "MailsFailed", function, "Sum", 300, at_least_one),
-        "SilenceAlarm" => {
-            let rest = "LessThanThreshold --threshold 1 --treat-missing-data breaching";
-            ("AthenaQuotaWatchdog", "CompletedRuns", function, "Sum", 900, rest)
-        }
+        "SilenceAlarm" => ("AthenaQuotaWatchdog", "CompletedRuns", function, "Sum", silence(state), silent.as_str()),
         _ => return None,
     };
     Some(state.place.aws(&format!(
@@ -273,7 +285,7 @@ fn put_own(state: &State, stack: &Stack, logical: &str, name: &str) -> Option<St
         quote(name),
         dimension.0,
         quote(dimension.1),
-        stack.id("AlarmTopic").map_or("TOPIC_ARN".to_owned(), quote)
+        topic
     )))
 }
 

@@ -143,8 +143,22 @@ pub(super) fn several_policies(state: &State) -> Check {
         if held.is_subset(&tagged) {
             continue;
         }
+        if who.path.starts_with(SIGN_ON) {
+            check.find(
+                Severity::Note,
+                &who.arn,
+                format!("{} holds the policies of {}; whether its sessions name them cannot be seen", named(who), names(held.iter().copied())),
+                "IAM Identity Center passes such tags with each session, where its attributes for access control name them \
+                 `athena-workgroup-1` and so on. Without them these policies leave no workgroup.",
+                vec![],
+            );
+            continue;
+        }
+        // What a tag names already is somebody's and stays; the missing ones take the free keys.
+        let free = TAGS.iter().filter(|tag| !who.tags.contains_key(**tag));
+        let missing = held.iter().filter(|workgroup| !tagged.contains(*workgroup));
         let tags: Vec<String> =
-            TAGS.iter().zip(&held).map(|(tag, workgroup)| format!("Key={tag},Value={workgroup}")).collect();
+            free.zip(missing).map(|(tag, workgroup)| format!("Key={tag},Value={workgroup}")).collect();
         let verb = match who.kind {
             Kind::User => format!("tag-user --user-name {}", quote(&who.name)),
             Kind::Role => format!("tag-role --role-name {}", quote(&who.name)),

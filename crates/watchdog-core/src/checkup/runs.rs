@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::remedy::{quote, resource};
-use super::state::{Alarm, Blind, Stack, State};
+use super::state::{Alarm, Blind, Place, Schedule, Stack, State};
 use super::{Check, Severity, count};
 use crate::window::duration;
 
@@ -48,17 +48,12 @@ pub(super) fn schedule(state: &State) -> Check {
     };
     check.fine = format!("the schedule fires: {}", schedule.expression);
     if !schedule.enabled {
-        let name = quote(&schedule.name);
-        let get = place.aws(&format!(
-            "scheduler get-schedule --name {name} --output json --query \"{{Name:Name,GroupName:GroupName,\
-             ScheduleExpression:ScheduleExpression,FlexibleTimeWindow:FlexibleTimeWindow,Target:Target,State:'ENABLED'}}\""
-        ));
         check.find(
             Severity::Critical,
             format!("schedule/{}", schedule.name),
             format!("the schedule `{}` is disabled", schedule.name),
             "Nothing starts the watchdog: nobody is watching.",
-            vec![place.aws(&format!("scheduler update-schedule --cli-input-json \"$({get})\""))],
+            vec![update(place, schedule, "Target")],
         );
     }
     if schedule.ends.is_some_and(|ends| ends <= state.now) {
@@ -67,7 +62,7 @@ pub(super) fn schedule(state: &State) -> Check {
             format!("schedule/{}", schedule.name),
             format!("the schedule `{}` has ended", schedule.name),
             "Nothing starts the watchdog any more: nobody is watching.",
-            vec![place.deploy()],
+            vec![update(place, schedule, "Target")],
         );
     }
     if let Some(function) = function_arn(state) {
@@ -82,7 +77,14 @@ pub(super) fn schedule(state: &State) -> Check {
                     schedule.name, schedule.target
                 ),
                 "Nothing starts the watchdog: nobody is watching.",
-                vec![place.deploy()],
+                vec![update(
+                    place,
+                    schedule,
+                    &format!(
+                        "{{Arn:'{function}',RoleArn:Target.RoleArn,RetryPolicy:Target.RetryPolicy,\
+                         DeadLetterConfig:Target.DeadLetterConfig}}"
+                    ),
+                )],
             );
         }
     }
@@ -197,10 +199,26 @@ pub(super) fn clock(state: &State) -> Check {
     check
 }
 
+/// Switches the schedule on, without an end, with this target as JMESPath. CloudFormation does not mend what was changed behind its back.
+fn update(place: &Place, schedule: &Schedule, target: &str) -> String {
+    let get = place.aws(&format!(
+        "scheduler get-schedule --name {} --output json --query \"{{Name:Name,GroupName:GroupName,\
+         ScheduleExpression:ScheduleExpression,FlexibleTimeWindow:FlexibleTimeWindow,Target:{target},State:'ENABLED'}}\"",
+        quote(&schedule.name)
+    ));
+    place.aws(&format!("scheduler update-schedule --cli-input-json \"$({get})\""))
+}
+
 /// The alarm that goes off when no run is completed.
 fn silence_alarm<'a>(state: &State, alarms: &'a [Alarm]) -> Option<&'a Alarm> {
     let name = resource(state, "SilenceAlarm")?;
     alarms.iter().find(|alarm| alarm.name == name)
+}
+
+/// Seconds of silence that the alarm should wait for, by the schedule; the template's default where it is no `rate(…)` or not known.
+pub(super) fn silence(state: &State) -> i64 {
+    let often = state.schedule.as_ref().ok().and_then(|s| s.as_ref()).and_then(|s| interval(&s.expression));
+    often.map_or(900, silence_that_fits)
 }
 
 /// The template's values for it.

@@ -140,7 +140,7 @@ fn read_and_store(state: &State, name: &str) -> Vec<String> {
     commands
 }
 
-/// How the runs fared. Whether any was completed is another check's matter.
+/// How the function fared: its runs, and what a feed or a deployment asked of it. Whether any was completed is another check's matter.
 pub(super) fn function(state: &State) -> Check {
     let place = &state.place;
     let mut check = Check::new("function", "");
@@ -156,13 +156,13 @@ pub(super) fn function(state: &State) -> Check {
         return check;
     };
     let Function { name, invocations, errors, throttles } = function;
-    check.fine = format!("the function failed none of {} in the last hour", count_u64(*invocations, "run"));
+    check.fine = format!("the function failed none of {} in the last hour", count_u64(*invocations, "invocation"));
     let on = format!("function/{name}");
     if *throttles > 0 {
         check.find(
             Severity::Critical,
             &on,
-            format!("Lambda refused {} of `{name}` in the last hour", count_u64(*throttles, "run")),
+            format!("Lambda refused {} of `{name}` in the last hour", count_u64(*throttles, "invocation")),
             "Its reserved concurrency is 0, or the account has none left: nobody is watching meanwhile.",
             vec![
                 place.aws(&format!("lambda get-function-concurrency --function-name {}", quote(name))),
@@ -175,7 +175,7 @@ pub(super) fn function(state: &State) -> Check {
         check.find(
             if all { Severity::Critical } else { Severity::Warning },
             &on,
-            format!("{errors} of {} of `{name}` failed in the last hour", count_u64(*invocations, "run")),
+            format!("{errors} of {} of `{name}` failed in the last hour", count_u64(*invocations, "invocation")),
             if all { "Nobody is watching; the log says why." } else { "Limits were judged late; the log says why." },
             vec![place.read_log()],
         );
@@ -183,7 +183,7 @@ pub(super) fn function(state: &State) -> Check {
     check
 }
 
-/// `1 run`, `2 runs`, of what was counted elsewhere.
+/// `1 invocation`, `2 invocations`, of what was counted elsewhere.
 fn count_u64(n: u64, what: &str) -> String {
     count(usize::try_from(n).unwrap_or(usize::MAX), what)
 }

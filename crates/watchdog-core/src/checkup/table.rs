@@ -91,7 +91,8 @@ pub(super) fn time_to_live(state: &State) -> Check {
                 Severity::Warning,
                 format!("table/{name}"),
                 format!("TTL of the state table `{name}` is on `{attribute}`, not on `{EXPIRES}`"),
-                why,
+                "Records of what people were told stay for ever: old alerts and silences never leave the table. DynamoDB takes one \
+                 change of TTL an hour: give the second command an hour after the first.",
                 vec![
                     state.place.aws(&format!(
                         "dynamodb update-time-to-live --table-name {} --time-to-live-specification \

@@ -241,7 +241,7 @@ fn a_healthy_installation_is_fine_and_says_what_was_looked_at() {
         confinement: no user or role beside administrators can use any workgroup (7 read, 1 of them evaluated by IAM)
         several policies: 1 holder of a workgroup's policy can use what they were given
         schedule: the schedule fires: rate(5 minutes)
-        function: the function failed none of 12 runs in the last hour
+        function: the function failed none of 12 invocations in the last hour
         last run: the last run was completed 4 minutes ago
         state table: the state table is active, its key is `pk` and `sk`
         table TTL: the state table forgets by `expires_at`
@@ -576,7 +576,7 @@ fn alarms_of_the_stack_and_who_hears_them() {
         &expect![[r#"
             warning
             stack alarms warning: the stack's alarm `SilenceAlarm` does not exist (`prod-SilenceAlarm-X`) [alarm/prod-SilenceAlarm-X]
-              $ aws cloudwatch put-metric-alarm --alarm-name prod-SilenceAlarm-X --namespace AthenaQuotaWatchdog --metric-name CompletedRuns --dimensions Name=FunctionName,Value=prod-Function-X --statistic Sum --period 900 --evaluation-periods 1 --comparison-operator LessThanThreshold --threshold 1 --treat-missing-data breaching --alarm-actions arn:aws:sns:eu-central-1:111122223333:prod-AlarmTopic-X --region eu-central-1
+              $ aws cloudwatch put-metric-alarm --alarm-name prod-SilenceAlarm-X --namespace AthenaQuotaWatchdog --metric-name CompletedRuns --dimensions Name=FunctionName,Value=prod-Function-X --statistic Sum --period 900 --evaluation-periods 1 --comparison-operator LessThanThreshold --threshold 1 --treat-missing-data breaching --ok-actions arn:aws:sns:eu-central-1:111122223333:prod-AlarmTopic-X --alarm-actions arn:aws:sns:eu-central-1:111122223333:prod-AlarmTopic-X --region eu-central-1
         "#]],
     );
     check(
@@ -710,7 +710,7 @@ fn policies_that_shut_each_other_out() {
         &expect![[r#"
             warning
             several policies warning: user `two` holds the policies of `exploratory`, `fast-query` without the tags that name them [arn:aws:iam::111122223333:user/two]
-              $ aws iam tag-user --user-name two --tags Key=athena-workgroup-1,Value=exploratory Key=athena-workgroup-2,Value=fast-query
+              $ aws iam tag-user --user-name two --tags Key=athena-workgroup-3,Value=exploratory
         "#]],
     );
 }
@@ -740,7 +740,7 @@ fn schedule_and_function() {
         &expect![[r#"
             critical
             schedule critical: the schedule `prod-FunctionRun-X` has ended [schedule/prod-FunctionRun-X]
-              $ sam build && sam deploy --stack-name prod --region eu-central-1
+              $ aws scheduler update-schedule --cli-input-json "$(aws scheduler get-schedule --name prod-FunctionRun-X --output json --query "{Name:Name,GroupName:GroupName,ScheduleExpression:ScheduleExpression,FlexibleTimeWindow:FlexibleTimeWindow,Target:Target,State:'ENABLED'}" --region eu-central-1)" --region eu-central-1
         "#]],
     );
     check(
@@ -748,7 +748,7 @@ fn schedule_and_function() {
         &expect![[r#"
             critical
             schedule critical: the schedule `prod-FunctionRun-X` invokes `arn:aws:lambda:eu-central-1:111122223333:function:prod-Function-X-old` and not the watchdog's function [schedule/prod-FunctionRun-X]
-              $ sam build && sam deploy --stack-name prod --region eu-central-1
+              $ aws scheduler update-schedule --cli-input-json "$(aws scheduler get-schedule --name prod-FunctionRun-X --output json --query "{Name:Name,GroupName:GroupName,ScheduleExpression:ScheduleExpression,FlexibleTimeWindow:FlexibleTimeWindow,Target:{Arn:'arn:aws:lambda:eu-central-1:111122223333:function:prod-Function-X',RoleArn:Target.RoleArn,RetryPolicy:Target.RetryPolicy,DeadLetterConfig:Target.DeadLetterConfig},State:'ENABLED'}" --region eu-central-1)" --region eu-central-1
         "#]],
     );
     check(|state| schedule(state, |s| s.target.push_str(":live")), &expect![["fine\n"]]);
@@ -778,27 +778,27 @@ fn schedule_and_function() {
     check(
         function(0, 0, 12),
         &expect![[r#"
-        critical
-        function critical: Lambda refused 12 runs of `prod-Function-X` in the last hour [function/prod-Function-X]
-          $ aws lambda get-function-concurrency --function-name prod-Function-X --region eu-central-1
-          $ aws lambda delete-function-concurrency --function-name prod-Function-X --region eu-central-1
-    "#]],
+            critical
+            function critical: Lambda refused 12 invocations of `prod-Function-X` in the last hour [function/prod-Function-X]
+              $ aws lambda get-function-concurrency --function-name prod-Function-X --region eu-central-1
+              $ aws lambda delete-function-concurrency --function-name prod-Function-X --region eu-central-1
+        "#]],
     );
     check(
         function(12, 1, 0),
         &expect![[r#"
-        warning
-        function warning: 1 of 12 runs of `prod-Function-X` failed in the last hour [function/prod-Function-X]
-          $ aws logs tail /aws/lambda/prod --since 1h --region eu-central-1
-    "#]],
+            warning
+            function warning: 1 of 12 invocations of `prod-Function-X` failed in the last hour [function/prod-Function-X]
+              $ aws logs tail /aws/lambda/prod --since 1h --region eu-central-1
+        "#]],
     );
     check(
         function(36, 36, 0),
         &expect![[r#"
-        critical
-        function critical: 36 of 36 runs of `prod-Function-X` failed in the last hour [function/prod-Function-X]
-          $ aws logs tail /aws/lambda/prod --since 1h --region eu-central-1
-    "#]],
+            critical
+            function critical: 36 of 36 invocations of `prod-Function-X` failed in the last hour [function/prod-Function-X]
+              $ aws logs tail /aws/lambda/prod --since 1h --region eu-central-1
+        "#]],
     );
 }
 
@@ -1079,4 +1079,96 @@ fn without_a_valid_policy_nothing_is_compared_with_a_guess() {
         let check = checkup.checks.iter().find(|check| check.id == id).unwrap();
         assert_eq!(check.outcome(), Outcome::Unknown, "{id}");
     }
+}
+
+/// The commands for the first finding of a check.
+fn remedies(change: impl FnOnce(&mut State), id: &str) -> Vec<String> {
+    let mut state = healthy();
+    change(&mut state);
+    let checkup = checkup(&state);
+    let check = checkup.checks.iter().find(|check| check.id == id).unwrap();
+    check.findings.first().map(|finding| finding.remedy.clone()).unwrap_or_default()
+}
+
+#[test]
+fn somebody_elses_alarm_is_never_written_over() {
+    let theirs = |state: &mut State| {
+        let alarm = &mut alarms(state)[1];
+        alarm.name = "our-early-warning".to_owned();
+        alarm.threshold = Some(350_000_000_000);
+    };
+    let commands = remedies(theirs, "limit alarms");
+    assert!(
+        commands[0].contains("--alarm-name prod-ExploratoryLimitAlarm-X "),
+        "the stack's own is made anew: {commands:?}"
+    );
+    let without_own = |state: &mut State| {
+        theirs(state);
+        state.stack.as_mut().unwrap().as_mut().unwrap().resources.remove("ExploratoryLimitAlarm");
+    };
+    let commands = remedies(without_own, "limit alarms");
+    assert!(commands[0].contains("--alarm-name prod-exploratory-1h "), "{commands:?}");
+}
+
+#[test]
+fn the_stacks_alarm_on_one_window_is_not_taken_for_another() {
+    let longer = POLICY.replacen("window = \"1h\"", "window = \"2h\"", 1);
+    let commands = remedies(|state| state.documents = Ok(vec![document(&longer)]), "limit alarms");
+    assert!(
+        commands[0].contains("--alarm-name prod-exploratory-2h ") && commands[0].contains("--period 7200"),
+        "{commands:?}"
+    );
+}
+
+#[test]
+fn no_alarm_is_made_on_a_metric_that_is_not_there() {
+    let split = |state: &mut State| {
+        let mut listed = Listed::default();
+        listed.insert(&[("QueryState", "SUCCEEDED"), ("QueryType", "DML"), ("WorkGroup", "exploratory")]);
+        state.metrics = Ok(listed);
+    };
+    check_finds(split, "limit alarms", "is on a metric that Athena does not publish");
+    assert_eq!(remedies(split, "limit alarms"), [""; 0]);
+}
+
+#[track_caller]
+fn check_finds(change: impl FnOnce(&mut State), id: &str, what: &str) {
+    let mut state = healthy();
+    change(&mut state);
+    let checkup = checkup(&state);
+    let check = checkup.checks.iter().find(|check| check.id == id).unwrap();
+    assert!(check.findings.iter().any(|finding| finding.what.contains(what)), "{check:?}");
+}
+
+#[test]
+fn tags_that_are_there_stay_and_single_sign_on_is_no_fault() {
+    let two = ["arn:aws:iam::111122223333:policy/exploratory", "arn:aws:iam::111122223333:policy/fast-query"];
+    let tagged = |state: &mut State| {
+        let mut role = principal(Kind::Role, "lead", &two, false, &[]);
+        role.who.tags.insert("athena-workgroup-1".to_owned(), "analysts".to_owned());
+        role.who.tags.insert("athena-workgroup-3".to_owned(), "fast-query".to_owned());
+        people(state).push(role);
+    };
+    assert!(
+        remedies(tagged, "several policies")[0].contains("--tags Key=athena-workgroup-2,Value=exploratory"),
+        "{:?}",
+        remedies(tagged, "several policies")
+    );
+    let sign_on = |state: &mut State| {
+        let mut role = principal(Kind::Role, "AWSReservedSSO_Leads_0", &two, false, &[]);
+        role.who.path = "/aws-reserved/sso.amazonaws.com/".to_owned();
+        people(state).push(role);
+    };
+    check_finds(sign_on, "several policies", "whether its sessions name them cannot be seen");
+    assert_eq!(remedies(sign_on, "several policies"), [""; 0], "IAM refuses tags on such a role");
+}
+
+#[test]
+fn the_silence_alarm_is_made_anew_to_fit_the_schedule_and_says_when_it_is_over() {
+    let gone = |state: &mut State| {
+        alarms(state).remove(0);
+        state.schedule.as_mut().unwrap().as_mut().unwrap().expression = "rate(1 hour)".to_owned();
+    };
+    let command = &remedies(gone, "stack alarms")[0];
+    assert!(command.contains("--period 10800 ") && command.contains("--ok-actions arn:aws:sns:"), "{command}");
 }
