@@ -343,7 +343,7 @@ async fn a_broken_machinery_is_found() {
         &[
             "alarm topic: nobody has confirmed a subscription to the alarm topic",
             "schedule: the schedule `",
-            "function: Lambda refused 3 runs of `",
+            "function: Lambda refused 3 invocations of `",
             "table TTL: TTL is off on the state table `",
             "sender: the sender `watchdog@example.com`",
         ],

@@ -1,5 +1,6 @@
 //! The artefact as it ships: deployed with the stack and fired by its schedule, and under the emulator that `sam local` uses.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use mail_parser::{HeaderValue, MessageParser};
 use serde_json::{Value, json};
 use watchdog_aws::clients::Clients;
+use watchdog_aws::dynamodb::Table;
 use watchdog_aws::operator::{Operator, survey};
 use watchdog_core::checkup::{Outcome, Severity, checkup};
 use watchdog_tests::{Account, POLICY_PATH, TABLE};
@@ -291,6 +293,18 @@ async fn every_event_in_the_repository_gets_its_answer_under_the_emulator() {
     let report = emulator.invoke(&scheduler).await;
     assert_eq!((&report["source"], &report["as_of"]), (&json!("scheduler"), &json!(now)), "{report}");
     assert!(report["calls"]["dynamodb:UpdateItem"].as_u64().unwrap() >= 2);
+    // The feed of submitters: written down, and not taken for a run.
+    let mut fed = read_event("start-query-execution.json");
+    let query = fed["detail"]["responseElements"]["queryExecutionId"].as_str().unwrap().to_owned();
+    assert_eq!(emulator.invoke(&fed).await, json!({ "remembered": query }));
+    let table = Table { client: account.clients.dynamodb.clone(), name: TABLE.to_owned() };
+    let mut found = BTreeMap::new();
+    table.submissions(&[query.clone()].into(), &mut found).await.unwrap();
+    assert!(found.contains_key(&query), "{found:?}");
+    // A call that was refused made no query; it is passed over, and is no failure that EventBridge would repeat.
+    fed["detail"]["responseElements"] = json!(null);
+    let passed = emulator.invoke(&fed).await;
+    assert!(passed["passed_over"].as_str().unwrap().contains("no query"), "{passed}");
     // The same event again is answered without another look.
     let again = emulator.invoke(&scheduler).await;
     assert!(again["skipped"].as_str().unwrap().contains("judged already"), "{again}");

@@ -237,9 +237,9 @@ impl Words<'_> {
             (Reason::Resolved(Ending::WindowEnded), _) => {
                 "A new window has begun: the alert about the last one is over.".to_owned()
             }
-            // A newer alert about the same limit is open, and others hear of it.
+            // A newer alert about the same limit may be open, of which others hear.
             (Reason::Resolved(_), _) if facts.resolves_below.reached(facts.used, facts.limit) => {
-                "The alert that you were told of is over. A newer one has been told to others.".to_owned()
+                "That alert is over. Where use is high again, others are told of it.".to_owned()
             }
             (Reason::Resolved(_), _) if facts.hold.is_zero() => {
                 format!("That is below {}: the alert is over.", facts.resolves_below)

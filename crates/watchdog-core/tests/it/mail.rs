@@ -362,27 +362,27 @@ fn resolved_while_a_newer_alert_is_open_for_others() {
     check(
         &mail(vec![of_limit(Reason::Resolved(Ending::Over), Severity::Warn, "690 GB")]),
         expect![[r#"
-        Subject: [resolved] exploratory: 98 % of 700 GB used in the last hour
+            Subject: [resolved] exploratory: 98 % of 700 GB used in the last hour
 
-        [resolved] exploratory: 98 % of 700 GB used in the last hour
+            [resolved] exploratory: 98 % of 700 GB used in the last hour
 
-        exploratory has used 98 % of its 700 GB in the last hour (as of 14:05 UTC).
-        The alert that you were told of is over. A newer one has been told to others.
+            exploratory has used 98 % of its 700 GB in the last hour (as of 14:05 UTC).
+            That alert is over. Where use is high again, others are told of it.
 
-        [###################.] 98 %   690 GB used, 10 GB left
+            [###################.] 98 %   690 GB used, 10 GB left
 
-        The numbers
-          Used          690 GB (690,000,000,000 bytes)
-          Limit         700 GB (700,000,000,000 bytes)
-          The limit is  70 % of a quota of 1 TB
-          Window        1h, since 2026-03-01 13:05 UTC
-          Warns at      80 %; critical at 95 %; resolves below 75 %
+            The numbers
+              Used          690 GB (690,000,000,000 bytes)
+              Limit         700 GB (700,000,000,000 bytes)
+              The limit is  70 % of a quota of 1 TB
+              Window        1h, since 2026-03-01 13:05 UTC
+              Warns at      80 %; critical at 95 %; resolves below 75 %
 
-        Why now: the alert that opened 2026-03-01 13:25 UTC is over.
+            Why now: the alert that opened 2026-03-01 13:25 UTC is over.
 
-        --
-        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
-        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+            --
+            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+            You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
     );
 }
 
