@@ -20,6 +20,7 @@ pub mod ses;
 pub mod ssm;
 
 pub mod deliver;
+pub mod flights;
 pub mod gather;
 pub mod pass;
 pub mod submitters;

@@ -78,6 +78,8 @@ mod tests {
         let limits: Vec<_> = levels
             .iter()
             .map(|level| LimitReport {
+                in_flight_queries: None,
+                in_flight_bytes: None,
                 workgroup: "w".to_owned(),
                 window: "1h".to_owned(),
                 level,

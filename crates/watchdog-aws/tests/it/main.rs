@@ -6,6 +6,7 @@ mod cloudwatch;
 mod dynamodb;
 mod executions;
 mod failure;
+mod flights;
 #[cfg(feature = "operator")]
 mod operator;
 mod pass;

@@ -8,7 +8,7 @@ use watchdog_core::bytes::Bytes;
 use watchdog_core::catalogue::{Catalogue, Settings};
 use watchdog_core::event::{Tick, Timing};
 use watchdog_core::policy::{Document, Policy};
-use watchdog_core::usage::{Seen, Series, Unknown, Usage};
+use watchdog_core::usage::{Flights, InFlight, Seen, Series, Unknown, Usage};
 use watchdog_core::verdict::judge;
 
 use super::*;
@@ -86,11 +86,14 @@ fn five(exploratory: u64) -> Vec<(&'static str, Seen)> {
 
 /// What the table is, with escape characters made visible, and the exit code.
 fn show(policy: &str, usage: Vec<(&str, Seen)>, incomplete: Option<Unknown>, page: Page, colour: bool) -> String {
+    let workgroups: BTreeMap<_, _> = usage.into_iter().map(|(name, seen)| (name.to_owned(), seen)).collect();
+    show_usage(policy, &Usage { workgroups, incomplete, ..Usage::default() }, page, colour)
+}
+
+fn show_usage(policy: &str, usage: &Usage, page: Page, colour: bool) -> String {
     let text = format!("{MAIL}{policy}");
     let policy = Policy::parse(&[Document { name: "policy.toml".to_owned(), text }]).unwrap();
-    let workgroups: BTreeMap<_, _> = usage.into_iter().map(|(name, seen)| (name.to_owned(), seen)).collect();
-    let usage = Usage { workgroups, incomplete, ..Usage::default() };
-    let findings = judge(&policy, &Tick { at: noon(), timing: Timing::Now }, &usage);
+    let findings = judge(&policy, &Tick { at: noon(), timing: Timing::Now }, usage);
     // Athena enforces 50 GB everywhere: right for `fast-query`, and not what the policy says of `exploratory`.
     let mut catalogue = Catalogue::default();
     for name in &findings.seen {
@@ -466,4 +469,35 @@ fn numbers_that_no_float_holds() {
         2 limits: 1 exhausted, 1 warn
         exit 1
     "#]].assert_eq(&show(policy, usage, None, WIDE, false));
+}
+
+#[test]
+fn what_runs_is_shown_once_for_a_workgroup_and_what_is_not_known_as_such() {
+    let workgroups: BTreeMap<_, _> = five(100 * GB).into_iter().map(|(name, seen)| (name.to_owned(), seen)).collect();
+    let query = |id: &str, minutes, scanned: Option<u64>| InFlight {
+        id: id.to_owned(),
+        started: noon() - jiff::SignedDuration::from_mins(minutes),
+        scanned: scanned.map(Bytes::new),
+    };
+    let giant = "11111111-2222-3333-4444-555555555555";
+    let running = vec![query("small", 2, Some(3 * GB)), query(giant, 30, Some(360 * GB))];
+    let silent = (0..7).map(|n| query(&format!("etl-{n}"), n, None)).collect();
+    let of = |running| Flights { running, landed: vec![] };
+    let flights = [("exploratory", of(running)), ("predictable", of(silent)), ("ad-hoc", of(vec![]))];
+    let flights = flights.map(|(name, flights)| (name.to_owned(), flights)).into();
+    let text = show_usage(FIVE, &Usage { workgroups, flights, incomplete: None }, WIDE, false);
+    let shown = text.split("\nPer-query").next().unwrap().split("\n\n").last().unwrap();
+    expect![[r#"
+        Running now, not counted above
+          exploratory: 2 queries, 363 GB so far
+            11111111-2222-3333-4444-555555555555 for 30 min: 360 GB, 200 MB a second
+            small for 2 min: 3 GB, 25 MB a second
+          predictable: 7 queries, Athena does not say what each has scanned so far
+            etl-6 for 6 min: ?
+            etl-5 for 5 min: ?
+            etl-4 for 4 min: ?
+            etl-3 for 3 min: ?
+            etl-2 for 2 min: ?
+            and 2 more
+    "#]].assert_eq(shown);
 }

@@ -280,21 +280,30 @@ fn the_stack() {
     let is_in = |status: &'static str| {
         move |state: &mut State| state.stack.as_mut().unwrap().as_mut().unwrap().status = status.to_owned()
     };
-    check(is_in("ROLLBACK_COMPLETE"), &expect![[r#"
+    check(
+        is_in("ROLLBACK_COMPLETE"),
+        &expect![[r#"
         critical
         stack critical: the first deployment of the stack `prod` failed: it is in ROLLBACK_COMPLETE [stack/prod]
           $ aws cloudformation delete-stack --stack-name prod --region eu-central-1
           $ aws cloudformation wait stack-delete-complete --stack-name prod --region eu-central-1
           $ sam build && sam deploy --stack-name prod --region eu-central-1
-    "#]]);
-    check(is_in("UPDATE_ROLLBACK_FAILED"), &expect![[r#"
+    "#]],
+    );
+    check(
+        is_in("UPDATE_ROLLBACK_FAILED"),
+        &expect![[r#"
         warning
         stack warning: the stack's last change failed, and so did taking it back: it is in UPDATE_ROLLBACK_FAILED [stack/prod]
           $ aws cloudformation continue-update-rollback --stack-name prod --region eu-central-1
-    "#]]);
-    check(is_in("UPDATE_ROLLBACK_COMPLETE"), &expect![[r#"
+    "#]],
+    );
+    check(
+        is_in("UPDATE_ROLLBACK_COMPLETE"),
+        &expect![[r#"
         fine
-    "#]]);
+    "#]],
+    );
     check(
         |state| {
             let stack = state.stack.as_mut().unwrap().as_mut().unwrap();
