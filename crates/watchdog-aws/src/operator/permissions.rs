@@ -71,9 +71,11 @@ impl Command {
                 all.push(Statement::new("ReadAlarmsAndMetrics", &metrics, any()));
             }
         }
-        if matches!(self, Self::Run | Self::Who) {
+        if matches!(self, Self::Status | Self::Run | Self::Who) {
             let queries = ["athena:BatchGetQueryExecution", "athena:ListQueryExecutions"];
             all.push(Statement::new("ReadQueries", &queries, vec![scope.arn("athena", "workgroup/*")]));
+        }
+        if matches!(self, Self::Run | Self::Who) {
             all.push(Statement::new("FindSubmitters", &["cloudtrail:LookupEvents"], any()));
             let users = vec![format!("arn:{}:iam::*:user/*", scope.partition())];
             all.push(Statement::new("ReadTheirAddress", &["iam:ListUserTags"], users));
