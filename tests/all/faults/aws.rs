@@ -100,6 +100,10 @@ pub struct World {
     pub policy: String,
     /// Gigabytes in the window of each workgroup; those in it are all there are.
     pub used: BTreeMap<String, f64>,
+    /// Whom SES refuses to mail.
+    pub refused: BTreeSet<String>,
+    /// Whether the day's mails are used up.
+    pub is_quota_gone: bool,
     /// The state table.
     pub items: BTreeMap<(String, String), Map<String, Value>>,
     /// Tokens of transactions that were carried out.
@@ -286,6 +290,19 @@ impl World {
             "TransactWriteItems" => Some(self.transact(call)),
             "SendRawEmail" => {
                 let Body::Form(form) = &call.body else { panic!("not a form") };
+                let error = |code: &str, message: &str| {
+                    let body = format!(
+                        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>\
+                         <RequestId>r</RequestId></ErrorResponse>"
+                    );
+                    Some(response(400, "text/xml", body.into_bytes()))
+                };
+                if self.is_quota_gone {
+                    return error("Throttling", "Daily message quota exceeded.");
+                }
+                if self.refused.contains(&form["Destinations.member.1"]) {
+                    return error("MessageRejected", "Address is on the suppression list.");
+                }
                 let raw = unbase64(&form["RawMessage.Data"]);
                 self.mailed.push(Mailed { run: self.run, to: form["Destinations.member.1"].clone(), raw });
                 let body = format!(

@@ -4,6 +4,7 @@
 //! its own and knows nothing of records, leases or revisions.
 
 mod aws;
+mod stories;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -157,26 +158,8 @@ impl Stage {
 
     /// One invocation for the tick of `run`, `late` seconds after it.
     async fn invoke(&mut self, run: usize, late: i64, strike: Option<Strike>) -> End {
-        let tick = self.begin + SignedDuration::from_mins(5 * i64::try_from(run).expect("few"));
-        let now = tick + SignedDuration::from_secs(late);
-        {
-            let mut world = self.world.lock().expect("a world");
-            let (etl, exploratory) = STORY[run];
-            world.used =
-                BTreeMap::from([("etl".into(), f64::from(etl)), ("exploratory".into(), f64::from(exploratory))]);
-            (world.run, world.strike, world.struck) = (run, strike, None);
-            world.calls.clear();
-            world.metrics_answered = false;
-        }
-        self.invocations += 1;
-        let settings = Settings {
-            policy: PolicySource::Parameters("/w".to_owned()),
-            table: Some("state".to_owned()),
-            run_id: format!("run-{}", self.invocations),
-            name: "watchdog".to_owned(),
-            feed: false,
-            deadline: now + SignedDuration::from_secs(60),
-        };
+        let (tick, now) = self.set(run, late, strike);
+        let settings = self.settings(now + SignedDuration::from_secs(60));
         let invocation = Invocation { dry_run: false, source: Source::Scheduler, time: Some(tick) };
         let death = self.world.lock().expect("a world").death.clone();
         let end = tokio::select! {
@@ -192,6 +175,30 @@ impl Stage {
             self.clients = Clients::new(&aws::config(&self.world).await);
         }
         end
+    }
+
+    /// Sets the scene for `run`: the tick, and the clock `late` seconds after it.
+    fn set(&mut self, run: usize, late: i64, strike: Option<Strike>) -> (Timestamp, Timestamp) {
+        let tick = self.begin + SignedDuration::from_mins(5 * i64::try_from(run).expect("few"));
+        let mut world = self.world.lock().expect("a world");
+        let (etl, exploratory) = STORY[run];
+        world.used = BTreeMap::from([("etl".into(), f64::from(etl)), ("exploratory".into(), f64::from(exploratory))]);
+        (world.run, world.strike, world.struck) = (run, strike, None);
+        world.calls.clear();
+        world.metrics_answered = false;
+        (tick, tick + SignedDuration::from_secs(late))
+    }
+
+    fn settings(&mut self, deadline: Timestamp) -> Settings {
+        self.invocations += 1;
+        Settings {
+            policy: PolicySource::Parameters("/w".to_owned()),
+            table: Some("state".to_owned()),
+            run_id: format!("run-{}", self.invocations),
+            name: "watchdog".to_owned(),
+            feed: false,
+            deadline,
+        }
     }
 }
 
@@ -293,7 +300,11 @@ fn judge(stage: &Stage, run: usize, end: &End, count: &mut Count) {
             count.note(format!("run {run} was done, and {to} was last told `{last}` of {of}, which is {is}"));
         }
     }
-    for workgroup in ["etl", "exploratory"] {
+    // What will be examined in the next run is no trouble yet.
+    let passes = |workgroup: &str| {
+        report.unseen.iter().any(|unseen| unseen.workgroup == workgroup && unseen.why == "not_examined_yet")
+    };
+    for workgroup in ["etl", "exploratory"].into_iter().filter(|workgroup| !passes(workgroup)) {
         for to in ["ann@example.com", "bob@example.com"] {
             let of = format!("sight {workgroup}");
             let last = said.iter().rfind(|said| said.to == to && said.of == of).map_or("resolved", |said| &said.level);
