@@ -60,6 +60,23 @@ impl Fault {
         Self::KilledAfter,
     ];
 
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Broken => "a 500",
+            Self::Silent => "no answer, nothing done",
+            Self::SilentAfter => "no answer, though it was done",
+            Self::Reset => "connection reset, nothing done",
+            Self::ResetAfter => "connection reset, though it was done",
+            Self::Garbage => "an answer that cannot be read, though it was done",
+            Self::Denied => "denied",
+            Self::Partial => "answered in part, or a 500",
+            Self::Killed => "the process is killed before the call",
+            Self::KilledAfter => "the process is killed after it was done",
+        }
+    }
+
     /// Whether the call was carried out all the same.
     pub fn acts(self) -> bool {
         matches!(self, Self::SilentAfter | Self::ResetAfter | Self::Garbage | Self::KilledAfter)

@@ -334,8 +334,45 @@ async fn undisturbed_everybody_is_told_once() {
     assert_eq!(played.count, Count { stories: 1, ..Count::default() });
 }
 
-/// Whether all of it is tried, for minutes, as in the end-to-end tests; otherwise a part of it, for seconds.
+/// Whether more of it is tried, for a minute, as in the end-to-end tests; otherwise a part of it, for seconds. `make faults` tries all.
 const THOROUGH: bool = cfg!(feature = "local-aws");
+
+/// Whether `docs/faults.md` is to be made anew, which takes all strikes.
+fn is_for_the_page() -> bool {
+    std::env::var_os("WATCHDOG_FAULTS_PAGE").is_some()
+}
+
+/// The page: what came of it, by operation and fault.
+fn page(table: &Table, all: &Count) -> String {
+    let heading = |all: &[&str]| format!("| {} |\n|{}\n", all.join(" | "), "---|".repeat(all.len()));
+    let counts = |count: &Count| {
+        let Count { stories, lost, beyond, wrong, unknown_as_fine, claimed, .. } = count;
+        format!("{stories} | {lost} | {beyond} | {wrong} | {unknown_as_fine} | {claimed}")
+    };
+    let columns = [
+        "stories",
+        "alerts lost",
+        "repeats beyond the bound",
+        "wrong levels",
+        "unknown shown as fine",
+        "success claimed wrongly",
+    ];
+    let mut page = include_str!("page.md").to_owned();
+    page.push_str(&heading(&[&["call that is struck"], &columns[..]].concat()));
+    for (operation, faults) in table {
+        let mut sum = Count::default();
+        faults.values().for_each(|count| sum.add(count.clone()));
+        page.push_str(&format!("| `{operation}` | {} |\n", counts(&sum)));
+    }
+    page.push_str(&format!("| **all** | {} |\n\n", counts(all)));
+    page.push_str(&heading(&[&["fault"], &columns[..]].concat()));
+    for fault in Fault::ALL {
+        let mut sum = Count::default();
+        table.values().filter_map(|faults| faults.get(&fault)).for_each(|count| sum.add(count.clone()));
+        page.push_str(&format!("| {} | {} |\n", fault.words(), counts(&sum)));
+    }
+    page
+}
 
 /// Strikes to try, by run: every call times every fault.
 fn strikes(calls: &[usize]) -> Vec<(usize, Strike)> {
@@ -350,8 +387,13 @@ fn strikes(calls: &[usize]) -> Vec<(usize, Strike)> {
             }
         }
     }
-    // A prime, so that every fault and every operation has its turn.
-    if THOROUGH { all } else { all.into_iter().step_by(41).collect() }
+    let step = match (is_for_the_page(), THOROUGH) {
+        (true, _) => 1,
+        // Primes, so that every fault and every operation has its turn.
+        (_, true) => 7,
+        (_, false) => 41,
+    };
+    all.into_iter().step_by(step).collect()
 }
 
 /// What came of each operation's faults.
@@ -397,6 +439,10 @@ fn no_fault_at_any_call_loses_an_alert() {
     let mut all = Count::default();
     for count in table.values().flat_map(BTreeMap::values) {
         all.add(count.clone());
+    }
+    if is_for_the_page() {
+        let place = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/faults.md");
+        std::fs::write(place, page(&table, &all)).expect("the page is written");
     }
     eprintln!("{} stories in {:.0?}", all.stories, started.elapsed());
     assert_eq!(Count { stories: 0, ..all }, Count::default());
