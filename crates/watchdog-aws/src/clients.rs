@@ -41,6 +41,8 @@ pub struct Clients {
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// Users' tags.
     pub iam: aws_sdk_iam::Client,
+    /// The account's quotas.
+    pub servicequotas: aws_sdk_servicequotas::Client,
     /// Mail.
     pub ses: aws_sdk_ses::Client,
     /// The policy.
@@ -81,6 +83,7 @@ impl Clients {
             cloudwatch: client!(aws_sdk_cloudwatch),
             dynamodb: client!(aws_sdk_dynamodb),
             iam: client!(aws_sdk_iam),
+            servicequotas: client!(aws_sdk_servicequotas),
             ses,
             ssm: client!(aws_sdk_ssm),
             region: config.region().map_or_else(String::new, ToString::to_string),

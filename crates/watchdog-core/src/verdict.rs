@@ -1,11 +1,14 @@
 //! One limit's level, with its numbers, its "as of" time and its reason.
 
+mod queries;
+
 use std::cmp::Reverse;
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::queries::{Detail, Pressure, QueryVerdict, Strain, in_the_last, waited};
 use crate::bytes::Bytes;
 use crate::event::Tick;
 use crate::forecast::{HISTORY, Inflow, Memo, Outlook, View};
@@ -91,6 +94,8 @@ pub struct Reading {
 pub struct Findings<'p> {
     /// One verdict per workgroup and limit, by workgroup name, then in the policy's order.
     pub verdicts: Vec<Verdict<'p>>,
+    /// One verdict per limit on queries: the account's classes, then workgroups by name.
+    pub queries: Vec<QueryVerdict<'p>>,
     /// What is not known, by workgroup, whether or not the workgroup has limits.
     pub unseen: Vec<(String, Unknown)>,
     /// Workgroups that are covered by a rule and were looked at with success.
@@ -104,7 +109,13 @@ pub struct Findings<'p> {
 /// A workgroup that the policy names exactly is judged whether or not it exists; one that only a pattern would cover is
 /// judged where it exists.
 pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p> {
-    let mut findings = Findings { verdicts: Vec::new(), unseen: Vec::new(), seen: Vec::new(), uncovered: Vec::new() };
+    let mut findings = Findings {
+        verdicts: Vec::new(),
+        queries: queries::judge(policy, tick, usage),
+        unseen: Vec::new(),
+        seen: Vec::new(),
+        uncovered: Vec::new(),
+    };
     let absent = usage.incomplete.clone().unwrap_or(Unknown::NoSuchWorkgroup);
     let missing = policy.rules().iter().map(|rule| &rule.pattern).filter(|p| p.is_exact()).map(|p| p.as_str());
     let missing = missing.filter(|name| !usage.workgroups.contains_key(*name)).map(|name| (name, Err(absent.clone())));

@@ -308,8 +308,8 @@ fn standard_input_is_a_document() {
             `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
             `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
             `[mail]` has no `sender`: write an address that SES has verified, `sender = "watchdog@example.com"`
-            <stdin>:1:1: workgroup `x` has neither a `[[workgroup.limit]]` nor a `per_query_cutoff`: give it one
-            <stdin>:3:1: unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
+            <stdin>:1:1: workgroup `x` has no `[[workgroup.limit]]`, no `per_query_cutoff` and no `waiting`: give it one of them
+            <stdin>:3:1: unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `waiting`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
             5 problems
         "#]],
     );

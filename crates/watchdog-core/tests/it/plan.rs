@@ -170,6 +170,7 @@ fn show(plan: &Plan) -> String {
                 Facts::Limit(facts) => format!("{} of {}", facts.used.get(), facts.limit.get()),
                 Facts::Unseen { workgroup, why } => format!("{} {}", workgroup.as_deref().unwrap_or("-"), why.word()),
                 Facts::Policy { problems, .. } => format!("{} problems", problems.0.len()),
+                Facts::Queries(facts) => format!("{} of {:?}", facts.strain.used, facts.strain.limit),
                 Facts::Over => "over".to_owned(),
             };
             let line = format!(
@@ -513,6 +514,7 @@ fn the_run_report_keeps_its_form() {
               "as_of": "2026-03-01T14:05:00Z"
             }
           ],
+          "query_limits": [],
           "unseen": [
             {
               "workgroup": "off",
