@@ -295,6 +295,12 @@ impl RunReport {
         self.uncovered.clone_from(&findings.uncovered);
     }
 
+    /// The levels of all limits, of bytes and of queries.
+    pub fn levels(&self) -> impl Iterator<Item = &'static str> {
+        let queries = self.query_limits.iter().map(|limit| limit.level);
+        self.limits.iter().map(|limit| limit.level).chain(queries)
+    }
+
     /// Limits whose level is `unknown`.
     pub fn unknown_limits(&self) -> usize {
         let queries = self.query_limits.iter().filter(|limit| limit.used.is_none()).count();
@@ -364,7 +370,7 @@ impl From<&QueryVerdict<'_>> for QueryLimitReport {
             level: verdict.level_word(),
             reason: verdict.reason(),
             used: strain.map(|strain| strain.used),
-            limit: strain.and_then(|strain| strain.limit),
+            limit: verdict.limit(),
             queued,
             quota,
             as_of: verdict.as_of,

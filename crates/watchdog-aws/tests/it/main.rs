@@ -3,6 +3,7 @@
 
 mod athena;
 mod cloudwatch;
+mod concurrency;
 mod dynamodb;
 mod executions;
 mod failure;

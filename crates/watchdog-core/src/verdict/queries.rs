@@ -193,6 +193,13 @@ impl Strain {
 }
 
 impl QueryVerdict<'_> {
+    /// What the measure may be, where that is known: the time to wait is the policy's own, whatever can be seen.
+    pub fn limit(&self) -> Option<u64> {
+        let waiting = self.rule.and_then(|rule| rule.waiting.as_ref()).map(|waiting| waiting.longest.as_millis());
+        let waiting = waiting.and_then(|millis| u64::try_from(millis).ok());
+        self.finding.as_ref().map_or(None, |strain| strain.limit).or(waiting)
+    }
+
     /// The level as a word, `unknown` among them.
     pub fn level_word(&self) -> &'static str {
         self.finding.as_ref().map_or("unknown", |strain| strain.level.word())
