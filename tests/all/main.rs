@@ -4,6 +4,8 @@
 mod workspace;
 
 #[cfg(feature = "local-aws")]
+mod active;
+#[cfg(feature = "local-aws")]
 mod doctor;
 #[cfg(feature = "local-aws")]
 mod scenarios;
