@@ -95,18 +95,11 @@ pub async fn complete(
     );
     let mut warnings = Vec::new();
     for (class, quota) in quotas {
-        let quota = quota.map_err(|(why, warning)| {
-            warnings.extend(warning);
-            why
-        });
-        let quota = match quota {
-            Ok(Read { quota, warning }) => {
-                warnings.extend(warning);
-                catalogue.quotas.insert(class, quota);
-                Ok(quota)
-            }
-            Err(why) => Err(why),
-        };
+        let (quota, warning) = quota;
+        warnings.extend(warning);
+        if let Ok(quota) = &quota {
+            catalogue.quotas.insert(class, *quota);
+        }
         if let Some(active) = usage.concurrency.active.get_mut(&class) {
             active.quota = Some(quota);
         }
@@ -120,11 +113,8 @@ pub async fn complete(
     warnings
 }
 
-/// A quota, and what went wrong in reading it again.
-struct Read {
-    quota: Quota,
-    warning: Option<String>,
-}
+/// What was read, or why it is not known; and what went wrong on the way, in words.
+type Answered<T> = (Result<T, Unknown>, Option<String>);
 
 /// The quotas of those classes that have anything active, or of which that is not known.
 async fn quotas(
@@ -134,7 +124,7 @@ async fn quotas(
     now: Timestamp,
     catalogue: &Catalogue,
     concurrency: &Concurrency,
-) -> Vec<(Class, Result<Read, (Unknown, Option<String>)>)> {
+) -> Vec<(Class, Answered<Quota>)> {
     let rules = &policy.active_queries.rules;
     let span = looked_at(at, policy.active_queries.look_back);
     let used = |active: &Active| active.peaks.as_ref().ok()?.largest(span).map(|(_, value)| value);
@@ -144,21 +134,16 @@ async fn quotas(
         let matters = |most| rules.resolves_below().reached_by(used, most);
         let known = catalogue.usable_quota(class, now);
         if let Some(quota) = known.filter(|_| !catalogue.quota_due(class, now, matters)) {
-            return (class, Ok(Read { quota, warning: None }));
+            return (class, (Ok(quota), None));
         }
         let read = match servicequotas::quota(&clients.servicequotas, class, now).await {
-            Ok(quota) => Ok(Read { quota, warning: None }),
-            Err(failure) => match known {
-                Some(quota) => Ok(Read { quota, warning: Some(failure.to_string()) }),
-                None => Err((failure.unknown(), Some(failure.to_string()))),
-            },
+            Ok(quota) => (Ok(quota), None),
+            Err(failure) => (known.ok_or_else(|| failure.unknown()), Some(failure.to_string())),
         };
         (class, read)
     });
     futures_util::future::join_all(asked).await
 }
-
-type QueueRead = (Result<Queue, Unknown>, Option<String>);
 
 /// The queues of those workgroups that may not wait long, where anything is active in the account.
 async fn queues(
@@ -166,7 +151,7 @@ async fn queues(
     policy: &Policy,
     at: Timestamp,
     concurrency: &Concurrency,
-) -> BTreeMap<String, QueueRead> {
+) -> BTreeMap<String, Answered<Queue>> {
     let span = looked_at(at, policy.active_queries.look_back);
     // Not known is not idle, and neither is a class that nobody watches.
     let is_idle = |active: &Active| active.peaks.as_ref().is_ok_and(|peaks| peaks.largest(span).is_none());

@@ -44,9 +44,10 @@ pub struct Holder {
 }
 
 /// Capacity reservations, as far as they are known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Reservations {
     /// Nobody asked.
+    #[default]
     NotAsked,
     /// The names of those that there are, and the workgroups that run on them.
     Known {
@@ -57,12 +58,6 @@ pub enum Reservations {
     },
     /// They could not be read.
     Unknown(Unknown),
-}
-
-impl Default for Reservations {
-    fn default() -> Self {
-        Self::NotAsked
-    }
 }
 
 impl Occupancy {

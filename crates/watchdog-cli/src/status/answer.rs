@@ -59,7 +59,7 @@ impl<'a> Answer<'a> {
                 Enforced::Differs(_) => Some(false),
                 Enforced::Unknown => None,
             },
-            has_limits: !cutoff.rule.limits.is_empty(),
+            has_limits: !cutoff.rule.limits.is_empty() || cutoff.rule.waiting.is_some(),
         });
         Self {
             as_of: status.as_of,

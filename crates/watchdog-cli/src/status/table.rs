@@ -307,7 +307,7 @@ fn write_cutoffs(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Resu
             }
             Enforced::Differs(None) => format!(" in the policy, {style}but Athena enforces none{style:#}"),
         });
-        if cutoff.rule.limits.is_empty() {
+        if cutoff.rule.limits.is_empty() && cutoff.rule.waiting.is_none() {
             line.push_str(", no other limit");
         }
         if cutoff.unseen.is_some() {

@@ -23,6 +23,9 @@ const MOST_PARTIES: usize = 8;
 /// Characters of a party's name in the text form's columns.
 const LONGEST_LABEL: usize = 60;
 
+/// Rows that say something of everybody's queries, and not of the limit.
+pub(super) const OF_CROWD: [&str; 2] = ["Reservations", "Longest run"];
+
 impl Words<'_> {
     pub(super) fn queries(&self, notice: &Notice, facts: &QueryFacts) -> Case {
         let is_over = matches!(notice.reason, Reason::Resolved(_));
@@ -170,7 +173,7 @@ impl Words<'_> {
     fn crowd(&self, case: &mut Case, facts: &QueryFacts, occupancy: &Occupancy) {
         let filling = occupancy.filling(&facts.pressure);
         let all: usize = filling.iter().map(|(_, active)| active).sum();
-        let percent = |part: usize| if all == 0 { 0 } else { part * 100 / all };
+        let percent = |part: usize| (part * 100).checked_div(all).unwrap_or(0);
         let line = |who: String, active: usize, running: usize, how: String| ShareLine {
             who: clip(&who, LONGEST_LABEL),
             share: format!("{} %", percent(active)),
@@ -386,9 +389,11 @@ fn cause(facts: &QueryFacts, victim: Option<&str>) -> Option<String> {
         Some(victim) if victim == workgroup => {
             format!("{workgroup} itself has the most queries active: {active} of {all}.")
         }
-        Some(victim) => {
+        // With less than half it is one among others.
+        Some(victim) if active * 2 >= all => {
             format!("{workgroup} has {active} of the {all} queries that are active, and {victim} waits for them.")
         }
+        Some(_) => format!("{workgroup} has the most queries active: {active} of {all}."),
         None => format!("{workgroup} has {active} of the {all} that are active now."),
     })
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::people::People;
+use super::queries;
 use crate::alert::{Ending, Reason, Severity, Subject};
 use crate::bytes::Units;
 use crate::delivery::{Facts, LimitFacts, Notice, Shown};
@@ -139,6 +140,7 @@ impl Words<'_> {
             if matches!(notice.people, Some(Shown::Crowd(_))) && std::mem::replace(&mut is_crowd_shown, true) {
                 case.people = None;
                 case.steps.clear();
+                case.rows.retain(|(label, _)| !queries::OF_CROWD.contains(label));
             }
             case
         };

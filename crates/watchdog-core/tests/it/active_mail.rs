@@ -105,8 +105,6 @@ fn the_admins_read_who_starves_whom_and_what_to_do() {
               Ended lately  the longest had waited 2 min 10 s in the last 10 minutes
               May wait      2 min, the workgroup's `waiting` in the policy
               Warns at      50 %; critical at 80 %; resolves below 25 %
-              Reservations  none in this account
-              Longest run   exploratory-149 in exploratory, running since 11:34 UTC, 2 h 31 min
 
             Why now: the alert has just opened.
 
