@@ -75,6 +75,8 @@ struct World {
     quota: Option<Result<f64, &'static str>>,
     /// Active queries by workgroup: the first number waits, the second runs.
     active: BTreeMap<&'static str, (usize, usize)>,
+    /// Further workgroups, that nobody watches.
+    others: usize,
     /// Athena refuses to list queries.
     throttled: bool,
     /// The reservation that the workgroup runs on; `denied` where it may not be asked.
@@ -170,10 +172,13 @@ fn quotas(world: &Shared) -> aws_sdk_servicequotas::Client {
 
 fn athena(world: &Shared) -> aws_sdk_athena::Client {
     use aws_sdk_athena::Client;
-    const NAMES: [&str; 3] = ["exploratory", "idle", "predictable"];
-    let summaries = || Some(NAMES.map(|name| WorkGroupSummary::builder().name(name).build()).to_vec());
-    let list = mock!(Client::list_work_groups)
-        .then_output(move || ListWorkGroupsOutput::builder().set_work_groups(summaries()).build());
+    let seen = world.clone();
+    let list = mock!(Client::list_work_groups).then_compute_output(move |_| {
+        let names = ["exploratory", "idle", "predictable"].map(str::to_owned).into_iter();
+        let names = names.chain((0..seen.lock().unwrap().others).map(|n| format!("team-{n:02}")));
+        let all = names.map(|name| WorkGroupSummary::builder().name(name).build()).collect();
+        ListWorkGroupsOutput::builder().set_work_groups(Some(all)).build()
+    });
     let get = mock!(Client::get_work_group).then_compute_output(|input: &GetWorkGroupInput| {
         let on = WorkGroupConfiguration::builder().publish_cloud_watch_metrics_enabled(true).build();
         let group = WorkGroup::builder().name(input.work_group().unwrap()).configuration(on).build().unwrap();
@@ -512,4 +517,20 @@ async fn where_athena_does_not_list_the_queries_the_alert_goes_out_all_the_same(
     "#]]).await;
     let said = "The queries of 3 workgroups could not be read: `athena:ListQueryExecutions` failed with `ThrottlingException`.";
     assert!(mails[0].text.contains(said), "{}", mails[0].text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn athenas_rate_is_kept_to_and_what_that_costs_is_shown() {
+    let mut account = Account::new(World { others: 57, ..starved() }).await;
+    let start = tokio::time::Instant::now();
+    let (report, mails) = account.run(SignedDuration::ZERO).await;
+    let lists = account.calls().iter().filter(|call| call.starts_with("ListQueryExecutions")).count();
+    let seconds = start.elapsed().as_secs();
+    // Eight at once, then four a second; never more than forty for this, and one for the queue.
+    assert!(lists <= 41 && (6..=12).contains(&seconds), "{lists} lists in {seconds} s");
+    let waited = |warning: &String| warning.starts_with("`athena:ListQueryExecutions` had to wait");
+    assert!(report.warnings.iter().any(waited), "{:?}", report.warnings);
+    // Those that wait and those that were at work come first: who it is about is known all the same.
+    assert!(mails[0].text.contains("exploratory has 154 of the 169"), "{}", mails[0].text);
+    assert!(mails[0].text.contains("workgroups were not looked at for want of time."), "{}", mails[0].text);
 }

@@ -681,6 +681,26 @@ fn too_many_patterns_and_people() {
 }
 
 #[test]
+fn bad_active_queries_rules() {
+    check_bad(
+        "active-queries-rules",
+        expect![[r#"
+        active-queries-rules.toml:7:7: `dml` is `yes`: write `on` or `off`
+        active-queries-rules.toml:8:7: `ddl` must be a text in quotes, such as `"on"`, not the boolean `true`
+        active-queries-rules.toml:9:13: `look_back` is `2 min`: write a time from 5 minutes to 1 hour with its unit, such as `10 min`
+        active-queries-rules.toml:11:12: `warn` is 80 % and `critical` 70 %: `warn` must be below `critical`
+        active-queries-rules.toml:12:14: `hysteresis` is 90 % and `warn` 80 %: an alert could never resolve; make `hysteresis` smaller
+        active-queries-rules.toml:13:8: `hold` is `30`: write a time from 0 minutes to 24 hours with its unit, such as `30 min` or `2h`
+        active-queries-rules.toml:14:16: `repeat_every` is `1 min`: write a time from 5 minutes to 30 days with its unit, such as `4h` or `30 min`
+        active-queries-rules.toml:15:13: `audience`: `everybody` is nobody: write `admins`, `owner`, `submitters` or a mail address
+        active-queries-rules.toml:16:1: unknown key `quota`: `[active_queries]` knows `dml`, `ddl`, `look_back`, `warn`, `critical`, `hysteresis`, `hold`, `repeat_every`, `audience`
+        active-queries-rules.toml:20:11: `waiting` is `2`: write a time from 10 seconds to 24 hours with its unit, such as `2 min`
+        active-queries-rules.toml:24:11: `waiting` is `2 days`: write a time from 10 seconds to 24 hours with its unit, such as `2 min`
+        active-queries-rules.toml:28:11: `waiting` must be a text in quotes, such as `"2 min"`, not the integer `120`"#]],
+    );
+}
+
+#[test]
 fn bad_submitters_rules() {
     check_bad(
         "submitters-rules",
@@ -1126,4 +1146,61 @@ fn no_depth_panics() {
     for text in deep {
         Policy::parse(&[document("a", &text)]).unwrap_err();
     }
+}
+
+/// What is said of queries in the policy `rest`.
+#[track_caller]
+fn check_queries(documents: &[&str], expected: Expect) {
+    let documents: Vec<_> = documents.iter().enumerate().map(|(i, text)| document(&format!("{i}"), text)).collect();
+    let policy = Policy::parse(&documents).unwrap_or_else(|problems| panic!("{problems}"));
+    let rules = |rules: &watchdog_core::policy::QueryRules| {
+        format!(
+            "{}/{}-{}, held {:#}, every {:#}, {:?}",
+            rules.warn, rules.critical, rules.hysteresis, rules.hold, rules.repeat_every, rules.audience.exhausted
+        )
+    };
+    let active = &policy.active_queries;
+    let mut text = format!("{:?}, {:#}: {}\n", active.classes, active.look_back, rules(&active.rules));
+    for rule in policy.rules() {
+        if let Some(waiting) = &rule.waiting {
+            text.push_str(&format!("{}: {:#}: {}\n", rule.pattern, waiting.longest, rules(&waiting.rules)));
+        }
+    }
+    expected.assert_eq(&text);
+}
+
+#[test]
+fn active_queries_are_watched_unless_the_policy_says_otherwise() {
+    let mail = crate::support::MAIL;
+    let rule = "[[workgroup]]\nname = \"etl\"\nper_query_cutoff = \"1 GB\"\n";
+    check_queries(
+        &[&format!("{mail}{rule}")],
+        expect![[r#"
+        [Dml, Ddl], 10m: 80 %/90 %-20 %, held 30m, every 4h, [Admins]
+    "#]],
+    );
+    // Key by key, the later document's values; and a rule's own audience and hold are those of its waiting.
+    let first = format!("{mail}[active_queries]\nddl = \"off\"\nwarn = \"50 %\"\nlook_back = \"30 min\"\n{rule}");
+    let second = "[active_queries]\nwarn = \"15 %\"\naudience = [\"submitters\"]\n\
+                  [defaults]\nrepeat_every = \"1h\"\n\
+                  [[workgroup]]\nname = \"etl\"\nwaiting = \"90s\"\nhold = \"0 min\"\naudience = [\"owner\"]\n";
+    check_queries(
+        &[&first, second],
+        expect![[r#"
+        [Dml], 30m: 15 %/90 %-0 %, held 30m, every 4h, [Submitters]
+        etl: 1m 30s: 50 %/80 %-25 %, held 0s, every 1h, [Owner]
+    "#]],
+    );
+}
+
+#[test]
+fn who_is_told_of_their_own_queries_is_known_of_a_rule() {
+    let tells = |more: &str| {
+        let text = format!("[[workgroup]]\nname = \"a\"\nper_query_cutoff = \"1 GB\"\n{more}");
+        policy(&text).rules()[0].tells_submitters()
+    };
+    assert!(!tells("") && !tells("audience = [\"submitters\"]"), "nothing to tell of");
+    assert!(tells("waiting = \"2 min\"\naudience = [\"submitters\"]"));
+    assert!(tells("limit = [{ window = \"1h\", limit = \"1 GB\", audience = { warn = [\"submitters\"] } }]"));
+    assert!(!tells("limit = [{ window = \"1h\", limit = \"1 GB\" }]"));
 }
