@@ -10,6 +10,7 @@ use aws_sdk_ssm::config::retry::RetryConfig;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::http::HttpClient;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
@@ -96,6 +97,11 @@ impl Clients {
 /// The configuration of every client: one HTTP client and connection pool, everything bounded.
 pub async fn config(loader: ConfigLoader) -> SdkConfig {
     let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    bounded(loader, http).await
+}
+
+/// [`config`] with an HTTP client of somebody else's.
+pub async fn bounded(loader: ConfigLoader, http: impl HttpClient + 'static) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT)
         .operation_attempt_timeout(ATTEMPT)

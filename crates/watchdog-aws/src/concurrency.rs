@@ -188,7 +188,8 @@ async fn queues(
 }
 
 async fn list(clients: &Clients, workgroup: &str, since: Timestamp, until: Instant) -> Found {
-    executions::executions(&clients.athena, &clients.paces, workgroup, since, None, until).await
+    let (client, paces) = (&clients.athena, &clients.paces);
+    executions::executions(client, paces, workgroup, since, None, executions::MOST_PAGES, until).await
 }
 
 /// Finds who has how many queries active, and whose those of the workgroup with the most are. Returns with it what went wrong.

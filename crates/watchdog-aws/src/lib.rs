@@ -22,6 +22,7 @@ pub mod ssm;
 
 pub mod concurrency;
 pub mod deliver;
+pub mod flights;
 pub mod gather;
 pub mod pass;
 pub mod submitters;

@@ -15,14 +15,14 @@ use watchdog_core::mail::{Mail, Origins, compose};
 use watchdog_core::policy::{Document, Policy, Problem, Problems};
 use watchdog_core::report::{MailReport, OccupancyReport, PolicyReport, RunReport, SubmittersReport};
 use watchdog_core::usage::Usage;
-use watchdog_core::verdict::judge;
+use watchdog_core::verdict::{judge, worth_asking};
 
 use crate::clients::Clients;
 use crate::deliver::{NotWritten, deliver};
 use crate::dynamodb::{Lease, Ledger, Table};
 use crate::failure::AwsFailure;
 use crate::gather::{self, Notes, PolicySource};
-use crate::{concurrency, submitters};
+use crate::{concurrency, flights, submitters};
 
 /// Problems of a policy in one error message; `watchdog check` shows them all.
 const MOST_PROBLEMS: usize = 20;
@@ -361,7 +361,11 @@ async fn see(
     standing: Standing,
     mut notes: Notes,
 ) -> Look {
-    let usage = gather::usage(clients, &policy, &tick, now, catalogue, &mut notes).await;
+    let mut usage = gather::usage(clients, &policy, &tick, now, catalogue, &mut notes).await;
+    let asked = worth_asking(&policy, &tick, &usage, false);
+    let (flights, warnings) = flights::flights(&clients.athena, &clients.paces, &asked, tick.at).await;
+    usage.flights = flights;
+    notes.warnings.extend(warnings);
     Look { policy, documents, standing, usage, notes }
 }
 

@@ -121,7 +121,8 @@ async fn gather(
         let Search { workgroup, span, used } = search;
         let found = if Instant::now() < until_executions {
             let (client, paces) = (&clients.athena, &clients.paces);
-            executions::executions(client, paces, workgroup, span.start, *used, until_executions).await
+            let pages = executions::MOST_PAGES;
+            executions::executions(client, paces, workgroup, span.start, *used, pages, until_executions).await
         } else {
             Found { cut: Some(executions::Cut::TooLate), ..Found::default() }
         };

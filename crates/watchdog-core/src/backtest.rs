@@ -10,13 +10,14 @@ use serde::Serialize;
 use crate::alert::{Reason, Record, Severity, Subject, sighting};
 use crate::bytes::Bytes;
 use crate::delivery::{Notice, plan_limit};
-use crate::forecast::{HISTORY, Inflow, Memo, View};
+use crate::forecast::{HISTORY, Inflow, Memo, PACED, View};
 use crate::meter::Meter;
 use crate::percent::Percent;
 use crate::policy::{Address, Limit, Policy, WorkgroupRule};
+use crate::queries::{Execution, Kind, State};
 use crate::score::{Look, Scorer, Tally};
 use crate::trace::Trace;
-use crate::usage::InFlight;
+use crate::usage::Flights;
 use crate::verdict::{Finding, Foresight, Reading, Verdict};
 use crate::window::{BUCKET, Window, floor};
 
@@ -102,32 +103,52 @@ struct Log {
     next: usize,
     /// The places of those that are in flight.
     running: Vec<usize>,
+    /// Those of the ones that the pace still remembers.
+    landed: Vec<usize>,
     /// Whether it is known while they run what they have scanned so far.
     grows: bool,
 }
 
 impl Log {
-    /// What Athena would say of the queries that run at `at`: that they have scanned evenly since they were handed in.
-    fn in_flight(&mut self, at: Timestamp) -> Vec<InFlight> {
+    /// What Athena would say of the queries at `at`: that those that run have scanned evenly since they were handed in.
+    fn flights(&mut self, at: Timestamp) -> Flights {
         while self.queries.get(self.next).is_some_and(|query| query.submitted <= at) {
             self.running.push(self.next);
             self.next += 1;
         }
         let queries = &self.queries;
-        self.running.retain(|n| queries.get(*n).is_some_and(|query| query.completed >= at));
-        let running = self.running.iter().filter_map(|n| queries.get(*n));
+        let is_over = |n: &usize| queries.get(*n).is_none_or(|query| query.completed < at);
+        self.landed.extend(self.running.iter().filter(|n| is_over(n)));
+        self.running.retain(|n| !is_over(n));
+        self.landed.retain(|n| queries.get(*n).is_some_and(|query| query.completed >= at - PACED));
         let scanned = |query: &Query| {
             let (so_far, all) = (at.duration_since(query.submitted), query.completed.duration_since(query.submitted));
             let part = u128::from(query.bytes.get()) * u128::try_from(so_far.as_secs()).unwrap_or(0);
             let part = part / u128::try_from(all.as_secs()).unwrap_or(1).max(1);
             u64::try_from(part).map_or(query.bytes, |part| Bytes::new(part).min(query.bytes))
         };
-        let one = |query: &Query| InFlight {
-            id: query.id.clone(),
-            started: query.submitted,
-            scanned: self.grows.then(|| scanned(query)),
-        };
-        running.map(one).collect()
+        let running = self.running.iter().filter_map(|n| queries.get(*n)).map(|query| {
+            let scanned = self.grows.then(|| scanned(query));
+            Execution { state: State::Running, completed: None, scanned, ..query.execution() }
+        });
+        let landed = self.landed.iter().filter_map(|n| queries.get(*n)).map(Query::execution);
+        Flights::of(&running.chain(landed).collect::<Vec<_>>(), at, self.grows)
+    }
+}
+
+impl Query {
+    /// As Athena tells of it once it has ended.
+    fn execution(&self) -> Execution {
+        Execution {
+            id: self.id.clone(),
+            workgroup: String::new(),
+            state: State::Succeeded,
+            submitted: Some(self.submitted),
+            completed: Some(self.completed),
+            scanned: Some(self.bytes),
+            kind: Kind::Dml,
+            sql: None,
+        }
     }
 }
 
@@ -312,16 +333,30 @@ impl<'p> Replay<'p> {
         }
     }
 
+    /// What is known of the queries at `at`, where they would be asked for at all.
+    fn flights(&mut self, at: Timestamp) -> Flights {
+        if self.log.queries.is_empty() {
+            return Flights::default();
+        }
+        let flights = self.log.flights(at);
+        let used = |limit: &Limit| self.meter.sum(limit.window.span(at)).unwrap_or(Bytes::ZERO);
+        let is_asked = !flights.running.is_empty()
+            || self.watches.iter().any(|watch| watch.limit.is_worth_asking(used(watch.limit)));
+        if is_asked { flights } else { Flights::default() }
+    }
+
     fn run(&mut self, now: i64, counts: bool, out: &mut Vec<Notification>) {
         let Ok(at) = Timestamp::from_second(now) else { return };
         self.meter.know_until(at);
-        let in_flight = self.log.in_flight(at);
-        let in_flight = in_flight.as_slice();
-        let inflow = if self.foresees { Inflow::guess(&self.meter, at, &mut self.memo) } else { None };
+        let flights = self.flights(at);
+        let inflow = match self.foresees {
+            true => Inflow::guess(&self.meter, at, &flights.landed, &mut self.memo),
+            false => None,
+        };
         for watch in &mut self.watches {
             let limit = watch.limit;
             // The meter was made to hold the whole window, so that nothing is unknown but what no number can hold.
-            let Ok(reading) = limit.read(&self.meter, at, inflow.as_ref(), in_flight) else { continue };
+            let Ok(reading) = limit.read(&self.meter, at, inflow.as_ref(), &flights) else { continue };
             let sighting = sighting(limit, reading, watch.record.story, at);
             if !watch.record.is_settled(sighting, limit.repeat_every, at) {
                 let finding = Finding::Seen {
@@ -339,7 +374,7 @@ impl<'p> Replay<'p> {
                     span,
                     as_of: at,
                     finding,
-                    in_flight: in_flight.to_vec(),
+                    in_flight: Some(flights.running.clone()),
                 };
                 let (after, notices) = plan_limit(&verdict, &watch.subject, &watch.record, watch.whole);
                 let before = std::mem::replace(&mut watch.record, after);
@@ -347,7 +382,8 @@ impl<'p> Replay<'p> {
                     watch.record.tell(person, notice.reason, at);
                 }
                 if !notices.is_empty() {
-                    let view = View { meter: &self.meter, window: &limit.window, limit: limit.bytes, at, in_flight };
+                    let view =
+                        View { meter: &self.meter, window: &limit.window, limit: limit.bytes, at, flights: &flights };
                     // What is compared is counted and not shown.
                     let tell = limit.forecast && watch.policy == 0 && reading.used < limit.bytes;
                     let outlook = tell.then(|| view.outlook(inflow.as_ref())).flatten();

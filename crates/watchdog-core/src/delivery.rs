@@ -422,13 +422,7 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
         origin: limit.origin,
         foresight,
         outlook,
-        in_flight: verdict
-            .in_flight
-            .iter()
-            .filter(|query| query.scanned.is_some())
-            .take(MOST_QUERIES)
-            .cloned()
-            .collect(),
+        in_flight: verdict.in_flight.iter().flatten().take(MOST_QUERIES).cloned().collect(),
         warn,
         critical: limit.critical,
         resolves_below: limit.resolves_below(),

@@ -13,12 +13,14 @@
 //! that reads a day from CloudWatch and a back-test that has seen a year come to the same result to the bit. Use with too short
 //! a history is not guessed at all. Floating point is used for the guess, and for nothing that is counted.
 
-use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
 
 use crate::bytes::Bytes;
 use crate::meter::Meter;
 use crate::percent::Percent;
-use crate::usage::InFlight;
+use crate::usage::{Flights, InFlight, Landed};
 use crate::window::{BUCKET, CalendarUnit, Window, ceil, floor};
 
 /// How far ahead the rule looks, in buckets: 15, 30 and 60 minutes. Less is no time to act; beyond an hour, pace says
@@ -28,6 +30,9 @@ const LOOKS: [usize; 3] = [3, 6, 12];
 /// The spans of the pace, in buckets: half an hour, one and two hours. Their mean weighs the past about as an exponentially weighted
 /// one with a half-life of half an hour does, which scores the same (within a point of recall); but it forgets in full.
 const PACES: [usize; 3] = [6, 12, 24];
+
+/// How far back the pace looks. A query that ended earlier has nothing to do with it any more.
+pub const PACED: SignedDuration = SignedDuration::from_secs(PACES[2] as i64 * BUCKET);
 
 /// How many past looks the surprise is taken from: a day, so that each time of day is in it once. Two days lost two points of
 /// recall at 15 minutes on the public series for nothing; half a day knows only one half of the day's rhythm.
@@ -98,8 +103,9 @@ struct Past {
 }
 
 impl Inflow {
-    /// Guesses from what `meter` knows at `at`; `None` where the history is too short.
-    pub fn guess(meter: &Meter, at: Timestamp, memo: &mut Memo) -> Option<Self> {
+    /// Guesses from what `meter` knows at `at`; `None` where the history is too short. The queries in `landed` do not count for the
+    /// pace: each was seen in flight before it landed, and if another one like it were to follow, that would be seen, too.
+    pub fn guess(meter: &Meter, at: Timestamp, landed: &[Landed], memo: &mut Memo) -> Option<Self> {
         let now = floor(at).as_second();
         let hour = seconds(RENEWED);
         let renewed = now.div_euclid(hour) * hour;
@@ -116,7 +122,7 @@ impl Inflow {
             *memo = Memo { renewed: Some(renewed), surprise, ..*memo };
         }
         let [short, long] = memo.surprise?;
-        Some(Self { pace: pace(meter, now)?, short, long })
+        Some(Self { pace: pace(meter, now, landed)?, short, long })
     }
 }
 
@@ -131,11 +137,25 @@ impl Memo {
     }
 }
 
-/// Bytes a bucket before the border `now`.
-fn pace(meter: &Meter, now: i64) -> Option<f64> {
+/// Bytes a bucket before the border `now`, without those of `landed`.
+fn pace(meter: &Meter, now: i64, landed: &[Landed]) -> Option<f64> {
     let came = |span: usize| Some(float(meter.between(now - seconds(span), now)?));
     let came = PACES.map(came);
-    Some(weighed([came[0]?, came[1]?, came[2]?]) / WHOLE)
+    let mut came = [came[0]?, came[1]?, came[2]?];
+    let mut by_bucket: BTreeMap<i64, u128> = BTreeMap::new();
+    for landed in landed {
+        *by_bucket.entry(floor(landed.at).as_second()).or_default() += u128::from(landed.bytes.get());
+    }
+    for (bucket, bytes) in by_bucket {
+        // No more than the metric has of them: it may be behind.
+        let Some(known) = meter.between(bucket, bucket + BUCKET) else { continue };
+        for (came, span) in came.iter_mut().zip(PACES) {
+            if (now - seconds(span)..now).contains(&bucket) {
+                *came = (*came - float(known.min(bytes))).max(0.0);
+            }
+        }
+    }
+    Some(weighed(came) / WHOLE)
 }
 
 /// The mean of the means over [`PACES`] is this divided by [`WHOLE`]: without a division for each, and exact below 2^50 bytes.
@@ -197,8 +217,8 @@ pub struct View<'a> {
     pub limit: Bytes,
     /// The instant.
     pub at: Timestamp,
-    /// Queries that are running.
-    pub in_flight: &'a [InFlight],
+    /// Its queries, as far as they are known.
+    pub flights: &'a Flights,
 }
 
 impl View<'_> {
@@ -260,7 +280,10 @@ impl View<'_> {
         }
         let kept = float(self.meter.between(start.max(self.meter.since()), now)?);
         let unfinished = float(self.meter.between(now, ceil(self.at).as_second()).unwrap_or(0));
-        Some((kept, unfinished + self.in_flight.iter().map(|query| query.lands_within(self.at, look)).sum::<f64>()))
+        Some((
+            kept,
+            unfinished + self.flights.running.iter().map(|query| query.lands_within(self.at, look)).sum::<f64>(),
+        ))
     }
 }
 
@@ -278,13 +301,14 @@ fn float(bytes: u128) -> f64 {
 }
 
 impl InFlight {
-    /// How many bytes it will have scanned when it ends, if it ends at the latest `look` buckets from `at`: at its own mean rate
-    /// so far, and for no longer than it has run already. What has run for long goes on for long; what has just begun may be over at once.
+    /// How many bytes it will have scanned when it ends, if it ends at the latest `look` buckets from `at`: at its own mean rate so far, and
+    /// for no longer than half as long again as it has run already. A query is met at any part of its life alike, so that it is still in its first
+    /// two thirds two times in three, and goes on for that long at least; what has just begun may be over at once.
     fn lands_within(&self, at: Timestamp, look: usize) -> f64 {
         let Some(scanned) = self.scanned else { return 0.0 };
         // Clocks differ: one that is yet to begin has run for no time.
         let age = at.duration_since(self.started).as_secs().max(0);
-        let more = age.min(seconds(look)) as f64 / age.max(1) as f64;
+        let more = (age / 2).min(seconds(look)) as f64 / age.max(1) as f64;
         scanned.get() as f64 * (1.0 + more)
     }
 

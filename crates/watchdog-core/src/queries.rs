@@ -11,11 +11,16 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
+use crate::forecast::PACED;
+use crate::usage::{Flights, InFlight, Landed};
 use crate::window::Span;
 
 /// The longest that Athena lets a DML query run, with its time-out quota raised to the most there is. What was submitted earlier
 /// than this before a window cannot end inside it.
 pub const LONGEST_QUERY: SignedDuration = SignedDuration::from_hours(4);
+
+/// What ran at least this long was seen while it ran, by one run in five minutes or two. Shorter ones land unseen.
+const LONG: SignedDuration = SignedDuration::from_mins(10);
 
 /// One query execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,6 +188,40 @@ impl Executions {
             queries: sum(&self.landed),
             without_bytes: self.landed.iter().filter(|execution| execution.scanned.is_none()).count(),
         }
+    }
+}
+
+impl Flights {
+    /// What these executions of one workgroup mean for its coming use, at `at`. `is_whole` says that no other one runs or has ended within
+    /// [`PACED`].
+    ///
+    /// A zero counts as not known while a query runs: whether Athena counts meanwhile is not promised. Where anything that runs is not known
+    /// so, nothing is said of what has landed either: the next giant could not be told from the last.
+    pub fn of<'e>(executions: impl IntoIterator<Item = &'e Execution>, at: Timestamp, is_whole: bool) -> Self {
+        let (mut running, mut landed) = (Vec::new(), Vec::new());
+        // `ProcessedBytes` counts nothing else.
+        let counted = |execution: &&Execution| matches!(execution.kind, Kind::Dml | Kind::Unknown);
+        for execution in executions.into_iter().filter(counted) {
+            let scanned = execution.scanned.filter(|scanned| *scanned > Bytes::ZERO);
+            match (execution.landed(), execution.submitted) {
+                (Some(end), Some(submitted)) => {
+                    let is_of_the_pace = (at - PACED..at).contains(&end);
+                    let was_seen = end.duration_since(submitted) >= LONG;
+                    landed
+                        .extend(scanned.filter(|_| is_of_the_pace && was_seen).map(|bytes| Landed { at: end, bytes }));
+                }
+                // What waits has scanned nothing yet, unless it ran before.
+                _ if execution.state.is_over() || (execution.state == State::Queued && scanned.is_none()) => {}
+                // One of whose start nothing is known has just begun.
+                (_, submitted) => {
+                    running.push(InFlight { id: execution.id.clone(), started: submitted.unwrap_or(at), scanned })
+                }
+            }
+        }
+        if !is_whole || running.iter().any(|query| query.scanned.is_none()) {
+            landed.clear();
+        }
+        Self { running, landed }
     }
 }
 

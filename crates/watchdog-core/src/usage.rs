@@ -23,8 +23,8 @@ const MOST_PER_BUCKET: f64 = 1e18;
 pub struct Usage {
     /// What is known of each workgroup that was looked at, by name.
     pub workgroups: BTreeMap<String, Seen>,
-    /// The queries that are running, by workgroup, where they were asked for. An absent workgroup says nothing.
-    pub in_flight: BTreeMap<String, Vec<InFlight>>,
+    /// What Athena says of the queries themselves, by workgroup, where it was asked. An absent workgroup says nothing.
+    pub flights: BTreeMap<String, Flights>,
     /// The queries that are active and that wait, where they are watched.
     pub concurrency: Concurrency,
     /// Why the list of workgroups is not complete, where it is not. Then nothing may be concluded from a
@@ -32,12 +32,30 @@ pub struct Usage {
     pub incomplete: Option<Unknown>,
 }
 
+/// A workgroup's queries, beside what the metric says of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flights {
+    /// Those that are running.
+    pub running: Vec<InFlight>,
+    /// Those that were seen while they ran and have ended in the last hours; empty where not all is known of what runs.
+    pub landed: Vec<Landed>,
+}
+
+/// A query that has ended: bytes that are in the metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Landed {
+    /// When it ended.
+    pub at: Timestamp,
+    /// What it had scanned.
+    pub bytes: Bytes,
+}
+
 /// A query that is running: bytes that will show in the metric when it ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InFlight {
     /// Athena's id of the execution.
     pub id: String,
-    /// When it began to run.
+    /// When it was handed in: Athena does not say when it began to run.
     pub started: Timestamp,
     /// What it has scanned so far; `None` where Athena does not say, which is not zero.
     pub scanned: Option<Bytes>,

@@ -143,6 +143,8 @@ mod tests {
         let tick = Tick { at, timing: Timing::Event };
         let mut report = RunReport::new("run-1".to_owned(), Source::Scheduler, tick, false);
         let limit = |level, used_bytes| LimitReport {
+            in_flight_queries: None,
+            in_flight_bytes: None,
             workgroup: "exploratory".to_owned(),
             window: "1h".to_owned(),
             level,

@@ -23,7 +23,7 @@ const PAGE: i32 = 50;
 const MOST_IDS: usize = 50;
 /// Pages of one workgroup: 2,000 executions, in about eight seconds at the pace that is left to us. The newest come first, so what
 /// is beyond them is what a person cares for least; that it was cut is said.
-const MOST_PAGES: usize = 40;
+pub const MOST_PAGES: usize = 40;
 /// How often ids are asked for again that Athena did not get to. They are throttled parts of a call that succeeded.
 const TRIES: usize = 3;
 /// Characters kept of a query's text, of the 262,144 that it may have: a mail shows a few hundred, and two thousand of them at once must
@@ -54,7 +54,7 @@ pub enum Cut {
     Failed(AwsFailure),
 }
 
-/// Reads the executions of `workgroup` that ended at or after `since`, and those in flight.
+/// Reads the executions of `workgroup` that ended at or after `since`, and those in flight, of at most so many `pages`.
 ///
 /// The order of Athena's list is not documented; in practice it goes by the time of submission, the newest first. So reading stops only
 /// after a whole page in which everything ended before `since`. A long query may stand behind such a page, submitted hours before it
@@ -65,13 +65,14 @@ pub async fn executions(
     workgroup: &str,
     since: Timestamp,
     expected: Option<Bytes>,
+    pages: usize,
     until: Instant,
 ) -> Found {
     let mut found = Found::default();
     let mut known: BTreeSet<String> = BTreeSet::new();
     let mut token = None;
     let mut landed: u128 = 0;
-    for _ in 0..MOST_PAGES {
+    for _ in 0..pages {
         let list = client.list_query_executions().work_group(workgroup).max_results(PAGE).set_next_token(token);
         let page = async {
             paces.list_queries.take().await;

@@ -1,4 +1,4 @@
-//! The stack's resources.
+//! The stack and its resources.
 
 use std::collections::BTreeMap;
 
@@ -8,25 +8,35 @@ use watchdog_core::checkup::{Resource, Stack};
 
 use crate::failure::AwsFailure;
 
+const DESCRIBE: &str = "cloudformation:DescribeStacks";
 const LIST: &str = "cloudformation:ListStackResources";
 /// Pages of up to a hundred: a stack has at most 500 resources.
 const MOST_PAGES: usize = 10;
 
-/// The resources of a stack by their logical ids; `None` where there is no such stack.
+/// A stack with its resources by their logical ids; `None` where there is no such stack.
 ///
 /// # Errors
 /// [`AwsFailure`], also where the list does not end.
 pub async fn stack(client: &Client, name: &str) -> Result<Option<Stack>, AwsFailure> {
+    // CloudFormation has no code of its own for this.
+    let is_none =
+        |failure: &AwsFailure| failure.code == "ValidationError" && failure.message.contains("does not exist");
+    let described = client.describe_stacks().stack_name(name).send().await;
+    let status = match described.map_err(|error| AwsFailure::of(DESCRIBE, &error)) {
+        Ok(answer) => match answer.stacks().first() {
+            Some(stack) => stack.stack_status().map_or("", |status| status.as_str()).to_owned(),
+            None => return Ok(None),
+        },
+        Err(failure) if is_none(&failure) => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
     let mut resources = BTreeMap::new();
     let mut token = None;
     for _ in 0..MOST_PAGES {
         let page = client.list_stack_resources().stack_name(name).set_next_token(token).send().await;
         let page = match page.map_err(|error| AwsFailure::of(LIST, &error)) {
             Ok(page) => page,
-            // CloudFormation has no code of its own for this.
-            Err(failure) if failure.code == "ValidationError" && failure.message.contains("does not exist") => {
-                return Ok(None);
-            }
+            Err(failure) if is_none(&failure) => return Ok(None),
             Err(failure) => return Err(failure),
         };
         for summary in page.stack_resource_summaries() {
@@ -47,7 +57,7 @@ pub async fn stack(client: &Client, name: &str) -> Result<Option<Stack>, AwsFail
         }
         token = page.next_token;
         if token.is_none() {
-            return Ok(Some(Stack { resources }));
+            return Ok(Some(Stack { status, resources }));
         }
     }
     Err(AwsFailure::own(LIST, "EndlessList", format!("the list goes on after {MOST_PAGES} pages")))

@@ -166,7 +166,7 @@ impl Scope {
         vec![
             Statement::new(
                 "FindResources",
-                &["cloudformation:ListStackResources"],
+                &["cloudformation:DescribeStacks", "cloudformation:ListStackResources"],
                 vec![self.arn("cloudformation", &format!("stack/{}/*", self.stack))],
             ),
             Statement::new(

@@ -20,7 +20,7 @@ use aws_sdk_athena::types::{
 };
 use aws_smithy_mocks::{MockResponse, RuleMode, mock, mock_client};
 use jiff::{SignedDuration, Timestamp};
-use watchdog_aws::athena::executions::{Cut, Found, executions};
+use watchdog_aws::athena::executions::{Cut, Found, MOST_PAGES, executions};
 use watchdog_aws::pace::{Pace, Paces};
 use watchdog_core::bytes::Bytes;
 use watchdog_core::queries::{Kind, State};
@@ -28,7 +28,7 @@ use watchdog_core::queries::{Kind, State};
 use crate::at;
 
 /// No waiting, except where a test is about it.
-fn paces() -> Paces {
+pub(crate) fn paces() -> Paces {
     let quick = || Pace::new(Duration::ZERO, 1);
     Paces { list_queries: quick(), get_queries: quick(), lookup_events: quick() }
 }
@@ -41,20 +41,20 @@ fn later() -> tokio::time::Instant {
     tokio::time::Instant::now() + Duration::from_secs(60)
 }
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     at("2026-03-01T14:05:00Z")
 }
 
 /// A query that was submitted and ended so many minutes ago; running where `ended` is none.
 #[derive(Debug, Clone)]
-struct Query {
-    id: String,
+pub(crate) struct Query {
+    pub id: String,
     submitted: i64,
     ended: Option<i64>,
     bytes: i64,
 }
 
-fn query(id: impl ToString, submitted: i64, ended: Option<i64>, bytes: i64) -> Query {
+pub(crate) fn query(id: impl ToString, submitted: i64, ended: Option<i64>, bytes: i64) -> Query {
     Query { id: id.to_string(), submitted, ended, bytes }
 }
 
@@ -71,24 +71,24 @@ fn answered(query: &Query) -> QueryExecution {
 }
 
 /// Athena with these queries in this order, and how many calls it got of each kind.
-struct Athena {
-    client: Client,
-    lists: Arc<Mutex<usize>>,
-    gets: Arc<Mutex<Vec<usize>>>,
+pub(crate) struct Athena {
+    pub client: Client,
+    pub lists: Arc<Mutex<usize>>,
+    pub gets: Arc<Mutex<Vec<usize>>>,
 }
 
 /// Which answers are spoilt.
 #[derive(Default, Clone)]
-struct Faults {
+pub(crate) struct Faults {
     /// Ids that are left undone so many times.
-    undone: Option<(&'static str, usize)>,
+    pub undone: Option<(&'static str, usize)>,
     /// The list fails from this page on.
-    list_fails_at: Option<usize>,
+    pub list_fails_at: Option<usize>,
     /// Details fail.
-    get_fails: bool,
+    pub get_fails: bool,
 }
 
-fn athena(queries: Vec<Query>, faults: Faults) -> Athena {
+pub(crate) fn athena(queries: Vec<Query>, faults: Faults) -> Athena {
     let (lists, gets) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(Vec::new())));
     let (counted, ids) = (lists.clone(), queries.iter().map(|q| q.id.clone()).collect::<Vec<_>>());
     let fails_at = faults.list_fails_at;
@@ -138,7 +138,7 @@ fn athena(queries: Vec<Query>, faults: Faults) -> Athena {
 
 async fn look(athena: &Athena, expected: Option<u64>) -> Found {
     let since = now() - SignedDuration::from_mins(60);
-    executions(&athena.client, &paces(), "exploratory", since, expected.map(Bytes::new), later()).await
+    executions(&athena.client, &paces(), "exploratory", since, expected.map(Bytes::new), MOST_PAGES, later()).await
 }
 
 fn ids(found: &Found) -> Vec<&str> {
@@ -264,7 +264,7 @@ async fn every_field_may_be_absent_and_none_becomes_a_zero() {
         BatchGetQueryExecutionOutput::builder().set_query_executions(answer.lock().unwrap().take()).build()
     });
     let client = mock_client!(aws_sdk_athena, RuleMode::MatchAny, [&list, &get]);
-    let found = executions(&client, &paces(), "exploratory", now(), None, later()).await;
+    let found = executions(&client, &paces(), "exploratory", now(), None, MOST_PAGES, later()).await;
     let [bare, odd] = found.executions.as_slice() else { panic!("{found:?}") };
     assert_eq!(
         (bare.workgroup.as_str(), bare.state, bare.scanned, bare.submitted),
@@ -283,8 +283,16 @@ async fn a_thousand_executions_take_a_few_seconds_at_the_pace_that_is_left_to_us
     let athena = athena(busy, Faults::default());
     let start = tokio::time::Instant::now();
     let paces = Paces::default();
-    let found =
-        executions(&athena.client, &paces, "exploratory", now() - SignedDuration::from_mins(60), None, later()).await;
+    let found = executions(
+        &athena.client,
+        &paces,
+        "exploratory",
+        now() - SignedDuration::from_mins(60),
+        None,
+        MOST_PAGES,
+        later(),
+    )
+    .await;
     assert_eq!((found.executions.len(), found.cut), (1050, None));
     assert_eq!((*athena.lists.lock().unwrap(), athena.gets.lock().unwrap().len()), (21, 21));
     assert!((3250..3300).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
@@ -296,7 +304,7 @@ async fn when_the_time_is_up_it_says_so_and_keeps_what_it_has() {
     let athena = athena((0..5000).map(|i| query(i, 10, Some(9), 1)).collect(), Faults::default());
     let until = tokio::time::Instant::now() + Duration::from_secs(3);
     let since = now() - SignedDuration::from_mins(60);
-    let found = executions(&athena.client, &Paces::default(), "exploratory", since, None, until).await;
+    let found = executions(&athena.client, &Paces::default(), "exploratory", since, None, MOST_PAGES, until).await;
     // A burst of eight pages, then one every quarter of a second.
     assert_eq!((found.executions.len(), found.cut), (50 * 20, Some(Cut::TooLate)));
 }

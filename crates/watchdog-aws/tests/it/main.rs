@@ -7,6 +7,7 @@ mod concurrency;
 mod dynamodb;
 mod executions;
 mod failure;
+mod flights;
 #[cfg(feature = "operator")]
 mod operator;
 mod pass;

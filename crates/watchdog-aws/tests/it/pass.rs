@@ -3,9 +3,15 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use aws_sdk_athena::operation::batch_get_query_execution::BatchGetQueryExecutionOutput;
 use aws_sdk_athena::operation::get_work_group::GetWorkGroupOutput;
+use aws_sdk_athena::operation::list_query_executions::{ListQueryExecutionsError, ListQueryExecutionsOutput};
 use aws_sdk_athena::operation::list_work_groups::ListWorkGroupsOutput;
-use aws_sdk_athena::types::{WorkGroup, WorkGroupConfiguration, WorkGroupSummary};
+use aws_sdk_athena::types::error::InvalidRequestException;
+use aws_sdk_athena::types::{
+    QueryExecution, QueryExecutionState, QueryExecutionStatistics, QueryExecutionStatus, WorkGroup,
+    WorkGroupConfiguration, WorkGroupSummary,
+};
 use aws_sdk_cloudwatch::operation::get_metric_data::GetMetricDataOutput;
 use aws_sdk_cloudwatch::operation::list_metrics::ListMetricsOutput;
 use aws_sdk_cloudwatch::primitives::DateTime;
@@ -38,6 +44,7 @@ use watchdog_core::report::RunReport;
 
 use crate::at;
 
+const RUNNING: &str = "11111111-2222-3333-4444-555555555555";
 const TICK: &str = "2026-03-01T14:05:00Z";
 
 const POLICY: &str = r#"
@@ -67,12 +74,16 @@ struct Faults {
     policy_gone: bool,
     /// The run's time is over.
     late: bool,
+    /// Athena does not let the queries be listed.
+    unlisted: bool,
 }
 
 #[derive(Debug, Default)]
 struct Seen {
     /// Whom SES was asked to mail.
     mailed: Vec<String>,
+    /// The text parts of those mails.
+    texts: Vec<String>,
     /// The bodies of all records that were written, in order.
     written: Vec<String>,
     /// The update expressions on the lease.
@@ -83,7 +94,23 @@ fn meta(code: &str, message: &str) -> ErrorMetadata {
     ErrorMetadata::builder().code(code).message(message).build()
 }
 
-fn athena() -> aws_sdk_athena::Client {
+/// One query has been running for twenty minutes.
+fn athena(faults: Faults) -> aws_sdk_athena::Client {
+    let queries = mock!(aws_sdk_athena::Client::list_query_executions).then_compute_response(move |_| {
+        if faults.unlisted {
+            let error = InvalidRequestException::builder().meta(meta("AccessDeniedException", "no")).build();
+            return MockResponse::Error(ListQueryExecutionsError::InvalidRequestException(error));
+        }
+        MockResponse::Output(ListQueryExecutionsOutput::builder().query_execution_ids(RUNNING).build())
+    });
+    let details = mock!(aws_sdk_athena::Client::batch_get_query_execution).then_output(|| {
+        let submitted = DateTime::from_secs(at("2026-03-01T13:45:00Z").as_second());
+        let status =
+            QueryExecutionStatus::builder().state(QueryExecutionState::Running).submission_date_time(submitted);
+        let statistics = QueryExecutionStatistics::builder().data_scanned_in_bytes(3_600_000_000).build();
+        let query = QueryExecution::builder().query_execution_id(RUNNING).status(status.build()).statistics(statistics);
+        BatchGetQueryExecutionOutput::builder().query_executions(query.build()).build()
+    });
     let list = mock!(aws_sdk_athena::Client::list_work_groups).then_output(|| {
         ListWorkGroupsOutput::builder().work_groups(WorkGroupSummary::builder().name("exploratory").build()).build()
     });
@@ -92,7 +119,7 @@ fn athena() -> aws_sdk_athena::Client {
         let group = WorkGroup::builder().name("exploratory").configuration(on).build().unwrap();
         GetWorkGroupOutput::builder().work_group(group).build()
     });
-    mock_client!(aws_sdk_athena, RuleMode::MatchAny, [&list, &get])
+    mock_client!(aws_sdk_athena, RuleMode::MatchAny, [&list, &get, &queries, &details])
 }
 
 /// Nobody's submitters are wanted here, and so nobody is asked for them.
@@ -175,7 +202,13 @@ fn ses(faults: Faults, seen: &Arc<Mutex<Seen>>) -> aws_sdk_ses::Client {
     let mailed = seen.clone();
     let send = mock!(aws_sdk_ses::Client::send_raw_email).then_compute_response(move |input: &SendRawEmailInput| {
         let to = input.destinations()[0].clone();
-        mailed.lock().unwrap().mailed.push(to.clone());
+        let raw = input.raw_message().unwrap().data().as_ref().to_vec();
+        let text =
+            mail_parser::MessageParser::default().parse(&raw).unwrap().body_text(0).unwrap().replace("\r\n", "\n");
+        let mut seen = mailed.lock().unwrap();
+        seen.mailed.push(to.clone());
+        seen.texts.push(text);
+        drop(seen);
         if faults.refused == Some(to.as_str()) {
             let rejected = MessageRejected::builder()
                 .message("m")
@@ -207,7 +240,7 @@ fn ssm(faults: Faults) -> aws_sdk_ssm::Client {
 async fn one_run(faults: Faults) -> (Result<RunReport, RunError>, Seen) {
     let seen = Arc::new(Mutex::new(Seen::default()));
     let clients = Clients {
-        athena: athena(),
+        athena: athena(faults),
         cloudtrail: cloudtrail(),
         cloudwatch: cloudwatch(),
         dynamodb: dynamodb(faults, &seen),
@@ -252,6 +285,36 @@ async fn a_run_without_faults_mails_everybody_and_writes_after_each() {
         seen.written.iter().map(|body| EVERYBODY.iter().filter(|who| body.contains(*who)).count()).collect();
     assert_eq!(known, [0, 1, 2, 3]);
     assert!(seen.leases.last().unwrap().contains("last_tick"), "{:?}", seen.leases);
+}
+
+#[tokio::test]
+async fn what_runs_is_told_with_the_command_that_stops_it() {
+    let (outcome, seen) = one_run(Faults::default()).await;
+    let report = outcome.unwrap();
+    let limit = &report.limits[0];
+    assert_eq!((limit.used_bytes, limit.in_flight_queries), (Some(90_000_000_000), Some(1)));
+    assert_eq!(limit.in_flight_bytes, Some(3_600_000_000), "beside the use, not in it");
+    let mail = &seen.texts[0];
+    for words in [
+        "11111111-2222-3333-4444-555555555555 for 20 min: 3.6 GB so far, 3 MB a second, not counted above",
+        "stop-query-execution --region eu-central-1 --query-execution-id 11111111-2222-3333-4444-555555555555",
+    ] {
+        assert!(mail.contains(words), "{words}\n{mail}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_does_without_the_queries_where_they_cannot_be_had() {
+    let (outcome, seen) = one_run(Faults { unlisted: true, ..Faults::default() }).await;
+    let report = outcome.unwrap();
+    assert_eq!(seen.mailed, EVERYBODY);
+    assert_eq!((report.limits[0].in_flight_queries, report.limits[0].in_flight_bytes), (None, None), "not zero");
+    assert!(
+        report.warnings.iter().any(|warning| warning.contains("athena:ListQueryExecutions")),
+        "{:?}",
+        report.warnings
+    );
+    assert!(!seen.texts[0].contains("Running"), "{}", seen.texts[0]);
 }
 
 #[tokio::test]

@@ -19,6 +19,9 @@ const BAR: (usize, usize, usize) = (40, 20, 6);
 /// Between two columns.
 const GAP: usize = 2;
 
+/// Running queries that are shown of a workgroup.
+const MOST_RUNNING: usize = 5;
+
 /// One limit, as texts.
 struct Row {
     level: &'static str,
@@ -59,6 +62,7 @@ fn write_all(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Result {
         }
         writeln!(out, "\n{}", tally(&rows))?;
     }
+    write_running(out, status, page)?;
     write_cutoffs(out, status, page)?;
     write_unseen(out, status, page)?;
     if !status.findings.uncovered.is_empty() {
@@ -285,6 +289,45 @@ fn tally(rows: &[Row]) -> String {
         format!("{n} {style}{word}{style:#}")
     });
     format!("{}: {}", count(rows.len(), "limit"), counts.collect::<Vec<_>>().join(", "))
+}
+
+/// The queries that run in workgroups that were asked, the largest first.
+fn write_running(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Result {
+    let mut named: Option<&str> = None;
+    let bold = Style::new().bold();
+    for verdict in &status.findings.verdicts {
+        let running = verdict.in_flight.as_deref().unwrap_or_default();
+        // Once for a workgroup, however many limits it has.
+        if running.is_empty() || named == Some(verdict.workgroup.as_str()) {
+            continue;
+        }
+        if named.is_none() {
+            writeln!(out, "\n{bold}Running now{bold:#}, not counted above")?;
+        }
+        named = Some(&verdict.workgroup);
+        let units = verdict.limit.units;
+        let all = match verdict.in_flight_bytes() {
+            Some(bytes) => format!("{} so far", bytes.human(units)),
+            None => "Athena does not say what each has scanned so far".to_owned(),
+        };
+        let workgroup = printable(&verdict.workgroup);
+        write_prose(out, "  ", &format!("{workgroup}: {}, {all}", queries(running.len())), page)?;
+        for query in running.iter().take(MOST_RUNNING) {
+            let minutes = status.as_of.duration_since(query.started).as_mins().max(0);
+            let scanned = query.scanned.map_or("?".to_owned(), |bytes| bytes.human(units));
+            let rate = query.rate(status.as_of).map(|rate| format!(", {} a second", rate.human(units)));
+            let line = format!("{} for {minutes} min: {scanned}{}", printable(&query.id), rate.unwrap_or_default());
+            write_prose(out, "    ", &line, page)?;
+        }
+        if running.len() > MOST_RUNNING {
+            writeln!(out, "    and {} more", running.len() - MOST_RUNNING)?;
+        }
+    }
+    Ok(())
+}
+
+fn queries(n: usize) -> String {
+    if n == 1 { "1 query".to_owned() } else { format!("{n} queries") }
 }
 
 fn write_cutoffs(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Result {

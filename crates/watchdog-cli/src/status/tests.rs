@@ -8,7 +8,7 @@ use watchdog_core::bytes::Bytes;
 use watchdog_core::catalogue::{Catalogue, Settings};
 use watchdog_core::event::{Tick, Timing};
 use watchdog_core::policy::{Document, Policy};
-use watchdog_core::usage::{Seen, Series, Unknown, Usage};
+use watchdog_core::usage::{Flights, InFlight, Seen, Series, Unknown, Usage};
 use watchdog_core::verdict::judge;
 
 use super::*;
@@ -548,4 +548,36 @@ fn limits_on_queries_stand_beside_those_on_bytes() {
         exit 3
     "#]]
     .assert_eq(&show_usage(&policy, &usage, NARROW, false));
+}
+
+#[test]
+fn what_runs_is_shown_once_for_a_workgroup_and_what_is_not_known_as_such() {
+    let workgroups: BTreeMap<_, _> = five(100 * GB).into_iter().map(|(name, seen)| (name.to_owned(), seen)).collect();
+    let query = |id: &str, minutes, scanned: Option<u64>| InFlight {
+        id: id.to_owned(),
+        started: noon() - jiff::SignedDuration::from_mins(minutes),
+        scanned: scanned.map(Bytes::new),
+    };
+    let giant = "11111111-2222-3333-4444-555555555555";
+    let running = vec![query("small", 2, Some(3 * GB)), query(giant, 30, Some(360 * GB))];
+    let silent = (0..7).map(|n| query(&format!("etl-{n}"), n, None)).collect();
+    let of = |running| Flights { running, landed: vec![] };
+    let flights = [("exploratory", of(running)), ("predictable", of(silent)), ("ad-hoc", of(vec![]))];
+    let flights = flights.map(|(name, flights)| (name.to_owned(), flights)).into();
+    let text = show_usage(FIVE, &Usage { workgroups, flights, ..Usage::default() }, WIDE, false);
+    let shown = text.split("\nPer-query").next().unwrap().split("\n\n").last().unwrap();
+    expect![[r#"
+        Running now, not counted above
+          exploratory: 2 queries, 363 GB so far
+            11111111-2222-3333-4444-555555555555 for 30 min: 360 GB, 200 MB a second
+            small for 2 min: 3 GB, 25 MB a second
+          predictable: 7 queries, Athena does not say what each has scanned so far
+            etl-6 for 6 min: ?
+            etl-5 for 5 min: ?
+            etl-4 for 4 min: ?
+            etl-3 for 3 min: ?
+            etl-2 for 2 min: ?
+            and 2 more
+    "#]]
+    .assert_eq(shown);
 }

@@ -274,11 +274,11 @@ fn a_log_of_queries_lands_at_its_end_and_is_seen_before() {
     check(
         args("--growing"),
         &expect![[r#"
-        exit 0
-        --- stdout
-        {"time":"2026-03-01T01:30:00Z","workgroup":"w","window":"1h","event":"opened","level":"warn","reason":"will_exhaust","used_bytes":0,"limit_bytes":1000,"exhausts_at":"2026-03-01T02:00:00Z"}
-        {"time":"2026-03-01T02:05:00Z","workgroup":"w","window":"1h","event":"escalated","level":"exhausted","reason":"threshold","used_bytes":1000,"limit_bytes":1000,"exhausts_at":null}
-    "#]],
+            exit 0
+            --- stdout
+            {"time":"2026-03-01T01:40:00Z","workgroup":"w","window":"1h","event":"opened","level":"warn","reason":"will_exhaust","used_bytes":0,"limit_bytes":1000,"exhausts_at":null}
+            {"time":"2026-03-01T02:05:00Z","workgroup":"w","window":"1h","event":"escalated","level":"exhausted","reason":"threshold","used_bytes":1000,"limit_bytes":1000,"exhausts_at":null}
+        "#]],
     );
     let log = file(
         "backtest-queries-bad.csv",

@@ -291,6 +291,7 @@ fn the_policy_of_one_command_can_be_stored_as_it_is() {
                   "Sid": "FindResources",
                   "Effect": "Allow",
                   "Action": [
+                    "cloudformation:DescribeStacks",
                     "cloudformation:ListStackResources"
                   ],
                   "Resource": [

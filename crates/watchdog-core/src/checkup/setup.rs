@@ -25,17 +25,34 @@ pub(super) fn stack(state: &State) -> Check {
         );
         return check;
     };
-    if stack.resources.is_empty() {
+    // Its first deployment failed. What the template says to retain is still among its resources.
+    let is_unborn = matches!(stack.status.as_str(), "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED");
+    if is_unborn || stack.resources.is_empty() {
+        let wait = format!("cloudformation wait stack-delete-complete --stack-name {}", quote(&place.stack));
         check.find(
             Severity::Critical,
             format!("stack/{}", place.stack),
-            format!("the stack `{}` has no resources: its first deployment failed or was not finished", place.stack),
-            "Nothing is watched by it, and CloudFormation may refuse to update it: it has to be deleted first.",
+            match is_unborn {
+                true => format!("the first deployment of the stack `{}` failed: it is in {}", place.stack, stack.status),
+                false => format!("the stack `{}` has no resources: its first deployment was not finished", place.stack),
+            },
+            "Nothing is watched by it, and CloudFormation refuses to update it: it has to be deleted first. What is to be \
+             retained stays.",
             vec![
                 place.aws(&format!("cloudformation delete-stack --stack-name {}", quote(&place.stack))),
-                place.aws(&format!("cloudformation wait stack-delete-complete --stack-name {}", quote(&place.stack))),
+                place.aws(&wait),
                 place.deploy(),
             ],
+        );
+        return check;
+    }
+    if stack.status == "UPDATE_ROLLBACK_FAILED" {
+        check.find(
+            Severity::Warning,
+            format!("stack/{}", place.stack),
+            "the stack's last change failed, and so did taking it back: it is in UPDATE_ROLLBACK_FAILED",
+            "It is half of the old and half of the new, and cannot be updated before it has been taken back.",
+            vec![place.aws(&format!("cloudformation continue-update-rollback --stack-name {}", quote(&place.stack)))],
         );
         return check;
     }

@@ -97,7 +97,9 @@ pub struct State {
 /// A stack, by the logical ids of its template.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stack {
-    /// Its resources.
+    /// Such as `UPDATE_COMPLETE`.
+    pub status: String,
+    /// Its resources; what was deleted is not among them, what the template says to retain is.
     pub resources: BTreeMap<String, Resource>,
 }
 

@@ -325,10 +325,9 @@ impl Words<'_> {
                 ),
             ),
         ];
-        if !ended {
-            case.rows.extend(
-                facts.in_flight.iter().filter_map(|query| Some(("Running", self.running(query, facts.units)?))),
-            );
+        // A person's mail has that person's queries, and nobody else's.
+        if !ended && !matches!(notice.people, Some(Shown::Own(_))) {
+            case.rows.extend(facts.in_flight.iter().map(|query| ("Running", self.running(query, facts.units))));
         }
         if !matches!(notice.reason, Reason::Resolved(_)) && is_a_name(&facts.workgroup) {
             let region = self.region;
@@ -341,10 +340,16 @@ impl Words<'_> {
                     ),
                     kind: StepKind::Command,
                 },
-                match facts.in_flight.first().map(|query| query.id.as_str()).filter(|id| is_an_id(id)) {
-                    Some(id) => Step {
-                        words: "Stop the largest one that is running",
-                        command: format!("aws athena stop-query-execution --region {region} --query-execution-id {id}"),
+                match facts.in_flight.first().filter(|query| is_an_id(&query.id)) {
+                    Some(query) => Step {
+                        words: match query.scanned {
+                            Some(_) => "Stop the largest one that is running",
+                            None => "Stop the one that has run longest",
+                        },
+                        command: format!(
+                            "aws athena stop-query-execution --region {region} --query-execution-id {}",
+                            query.id
+                        ),
                         kind: StepKind::Command,
                     },
                     None => Step {
@@ -387,10 +392,16 @@ impl Words<'_> {
     }
 
     /// A query that is running, and what it has scanned so far.
-    fn running(&self, query: &InFlight, units: Units) -> Option<String> {
+    fn running(&self, query: &InFlight, units: Units) -> String {
         let minutes = self.as_of.duration_since(query.started).as_mins().max(0);
-        let (scanned, rate) = (query.scanned?.human(units), query.rate(self.as_of)?.human(units));
-        Some(format!("{} for {minutes} min: {scanned} so far, {rate} a second, not counted above", plain(&query.id)))
+        let so_far = match (query.scanned, query.rate(self.as_of)) {
+            (Some(scanned), Some(rate)) => {
+                format!("{} so far, {} a second, not counted above", scanned.human(units), rate.human(units))
+            }
+            (Some(scanned), None) => format!("{} so far, not counted above", scanned.human(units)),
+            (None, _) => "Athena does not say what it has scanned so far".to_owned(),
+        };
+        format!("{} for {minutes} min: {so_far}", plain(&query.id))
     }
 
     fn unseen(&self, notice: &Notice, why: &Unknown, names: &[&str]) -> Case {

@@ -99,7 +99,10 @@ fn stack() -> Stack {
         ("ExploratoryPolicy", "AWS::IAM::ManagedPolicy", "arn:aws:iam::111122223333:policy/exploratory"),
         ("FastQueryPolicy", "AWS::IAM::ManagedPolicy", "arn:aws:iam::111122223333:policy/fast-query"),
     ];
-    Stack { resources: resources.map(|(logical, kind, id)| (logical.to_owned(), resource(kind, id))).into() }
+    Stack {
+        status: "UPDATE_COMPLETE".to_owned(),
+        resources: resources.map(|(logical, kind, id)| (logical.to_owned(), resource(kind, id))).into(),
+    }
 }
 
 fn principal(kind: Kind, name: &str, policies: &[&str], any: bool, may: &[&str]) -> Principal {
@@ -272,6 +275,34 @@ fn the_stack() {
             stack alarms unknown: there is no such stack
             several policies unknown: there is no such stack
         "#]],
+    );
+    // The workgroups, the table and the like are retained, and still listed.
+    let is_in = |status: &'static str| {
+        move |state: &mut State| state.stack.as_mut().unwrap().as_mut().unwrap().status = status.to_owned()
+    };
+    check(
+        is_in("ROLLBACK_COMPLETE"),
+        &expect![[r#"
+        critical
+        stack critical: the first deployment of the stack `prod` failed: it is in ROLLBACK_COMPLETE [stack/prod]
+          $ aws cloudformation delete-stack --stack-name prod --region eu-central-1
+          $ aws cloudformation wait stack-delete-complete --stack-name prod --region eu-central-1
+          $ sam build && sam deploy --stack-name prod --region eu-central-1
+    "#]],
+    );
+    check(
+        is_in("UPDATE_ROLLBACK_FAILED"),
+        &expect![[r#"
+        warning
+        stack warning: the stack's last change failed, and so did taking it back: it is in UPDATE_ROLLBACK_FAILED [stack/prod]
+          $ aws cloudformation continue-update-rollback --stack-name prod --region eu-central-1
+    "#]],
+    );
+    check(
+        is_in("UPDATE_ROLLBACK_COMPLETE"),
+        &expect![[r#"
+        fine
+    "#]],
     );
     check(
         |state| {

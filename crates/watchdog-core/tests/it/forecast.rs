@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use watchdog_core::bytes::Bytes;
 use watchdog_core::forecast::{HISTORY, Inflow, Memo, Outlook, View};
 use watchdog_core::meter::Meter;
-use watchdog_core::usage::{InFlight, Series};
+use watchdog_core::usage::{Flights, InFlight, Landed, Series};
 use watchdog_core::window::{BUCKET, Window};
 
 use crate::support::{at, cases};
@@ -21,8 +21,8 @@ fn meter(buckets: &[u64]) -> Meter {
     Meter::from(&Series::from_buckets(first, buckets.iter().copied().map(Bytes::new).collect()))
 }
 
-fn view<'a>(meter: &'a Meter, window: &'a Window, limit: u64, in_flight: &'a [InFlight]) -> View<'a> {
-    View { meter, window, limit: Bytes::new(limit), at: at(NOW), in_flight }
+fn view<'a>(meter: &'a Meter, window: &'a Window, limit: u64, flights: &'a Flights) -> View<'a> {
+    View { meter, window, limit: Bytes::new(limit), at: at(NOW), flights }
 }
 
 fn window(text: &str) -> Window {
@@ -39,8 +39,9 @@ fn shown(outlook: Option<Outlook>) -> String {
 #[track_caller]
 fn check(buckets: &[u64], text: &str, limit: u64, in_flight: &[InFlight], expected: &str) {
     let (meter, window) = (meter(buckets), window(text));
-    let inflow = Inflow::guess(&meter, at(NOW), &mut Memo::default());
-    let view = view(&meter, &window, limit, in_flight);
+    let inflow = Inflow::guess(&meter, at(NOW), &[], &mut Memo::default());
+    let flights = Flights { running: in_flight.to_vec(), landed: Vec::new() };
+    let view = view(&meter, &window, limit, &flights);
     assert_eq!(shown(view.outlook(inflow.as_ref())), expected);
     let will = view.outlook(inflow.as_ref()).map(|outlook| outlook.will_exhaust);
     assert_eq!(view.will_exhaust(inflow.as_ref()), will);
@@ -121,13 +122,13 @@ fn running(minutes: i64, scanned: Option<u64>) -> InFlight {
 fn a_giant_query_is_told_before_it_ends() {
     let day = steady(HISTORY, GB / 10);
     check(&day, "1h", 100 * GB, &[], "lasts: - - -");
-    // Fifty of a hundred so far in twenty minutes: as much again in twenty more.
-    check(&day, "1h", 100 * GB, &[running(20, Some(50 * GB))], "runs out: 12:20 12:20 12:20");
+    // Seventy of a hundred so far in twenty minutes: half as much again in ten more.
+    check(&day, "1h", 100 * GB, &[running(20, Some(70 * GB))], "runs out: 12:10 12:10 12:10");
     check(&day, "1h", 100 * GB, &[running(20, Some(20 * GB))], "lasts: - - -");
     // What is not known is not zero, and not something either.
     check(&day, "1h", 100 * GB, &[running(20, None)], "lasts: - - -");
     // It needs no history; but then nothing says how sure it is.
-    check(&steady(12, 0), "1h", 100 * GB, &[running(20, Some(50 * GB))], "runs out: - 12:20 -");
+    check(&steady(12, 0), "1h", 100 * GB, &[running(20, Some(70 * GB))], "runs out: - 12:10 -");
     check(&steady(12, 0), "1h", 100 * GB, &[running(20, Some(5 * GB))], "nothing");
     // Clocks differ: one that is yet to start has scanned what it says.
     check(&day, "1h", 100 * GB, &[running(-5, Some(95 * GB))], "runs out: - - -");
@@ -136,6 +137,27 @@ fn a_giant_query_is_told_before_it_ends() {
     check(&day, "1h", 100 * GB, &many, "runs out: 12:05 12:05 12:05");
     // One that goes back to the queue and starts anew counts by its new start.
     check(&day, "1h", 100 * GB, &[running(0, Some(0))], "lasts: - - -");
+}
+
+#[test]
+fn a_giant_that_has_landed_is_no_pace() {
+    let window = window("1h");
+    // Quiet use, and a giant that landed twenty minutes ago: as a pace that would be sixty gigabytes an hour and more.
+    let mut day = steady(HISTORY, GB / 10);
+    day[HISTORY - 4] += 60 * GB;
+    let look = |minutes_ago: i64, bytes: u64, running: Vec<InFlight>| {
+        let meter = meter(&day);
+        let landed = Landed { at: at(NOW) - SignedDuration::from_mins(minutes_ago), bytes: Bytes::new(bytes) };
+        let flights = Flights { running, landed: if bytes > 0 { vec![landed] } else { vec![] } };
+        let inflow = Inflow::guess(&meter, at(NOW), &flights.landed, &mut Memo::default());
+        shown(view(&meter, &window, 100 * GB, &flights).outlook(inflow.as_ref()))
+    };
+    assert_eq!(look(0, 0, vec![]), "runs out: 12:35 12:35 12:35");
+    assert_eq!(look(18, 60 * GB, vec![]), "lasts: - - -");
+    // Where the metric does not have it yet, it takes nothing away from the others' use.
+    assert_eq!(look(3, 60 * GB, vec![]), "runs out: 12:35 12:35 12:35");
+    // The next one is seen on its own.
+    assert_eq!(look(18, 60 * GB, vec![running(10, Some(35 * GB))]), "runs out: 12:05 12:05 12:05");
 }
 
 proptest! {
@@ -152,10 +174,11 @@ proptest! {
     ) {
         let window = window(text);
         let both: Vec<u64> = older.iter().chain(&newer).copied().collect();
+        let none = Flights::default();
         let looks = [meter(&newer), meter(&both)].map(|meter| {
             let now = at(NOW) - SignedDuration::from_mins(minutes);
-            let inflow = Inflow::guess(&meter, now, &mut Memo::default());
-            let view = View { meter: &meter, window: &window, limit: Bytes::new(limit), at: now, in_flight: &[] };
+            let inflow = Inflow::guess(&meter, now, &[], &mut Memo::default());
+            let view = View { meter: &meter, window: &window, limit: Bytes::new(limit), at: now, flights: &none };
             view.outlook(inflow.as_ref())
         });
         prop_assert_eq!(looks[0].is_some(), minutes == 0 || looks[0].is_some());
@@ -182,7 +205,7 @@ proptest! {
             let start = first + SignedDuration::from_secs(i64::try_from(n).unwrap() * BUCKET);
             meter.add(start, Bytes::new(*bytes));
             let now = start + SignedDuration::from_secs(BUCKET);
-            prop_assert_eq!(Inflow::guess(&meter, now, &mut memo), Inflow::guess(&meter, now, &mut Memo::default()));
+            prop_assert_eq!(Inflow::guess(&meter, now, &[], &mut memo), Inflow::guess(&meter, now, &[], &mut Memo::default()));
         }
     }
 }

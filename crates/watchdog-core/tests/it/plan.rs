@@ -11,7 +11,7 @@ use watchdog_core::event::{Tick, Timing};
 use watchdog_core::policy::{Address, Policy};
 use watchdog_core::report::{LimitReport, MailReport, PolicyReport, RunReport, UnseenReport};
 use watchdog_core::usage::{Seen, Series, Unknown, Usage};
-use watchdog_core::verdict::judge;
+use watchdog_core::verdict::{judge, worth_asking};
 
 use crate::support::{at, document, policy, whole_policy};
 
@@ -111,6 +111,24 @@ fn every_limit_has_a_verdict_with_its_reason() {
         seen ["etl", "fast-query", "team-b"], uncovered []
     "#]],
     );
+}
+
+#[test]
+fn queries_are_asked_for_where_a_limit_is_partly_used_or_something_runs() {
+    let policy = policy(FIVE);
+    let asked = |usage: &Usage, anything_runs| worth_asking(&policy, &tick(), usage, anything_runs).join(" ");
+    // A tenth of any of its limits; the nearest first. Without a limit or a known use there is nothing to add to.
+    let use_of = usage([
+        ("etl", seen(24, 99)),
+        ("fast-query", seen(1, 900)),
+        ("team-a", seen(1, 100)),
+        ("team-b", seen(1, 900)),
+        ("team-c", Err(Unknown::Partial)),
+        ("primary", seen(1, 900)),
+    ]);
+    assert_eq!(asked(&use_of, false), "team-b team-a");
+    assert_eq!(asked(&use_of, true), "team-b team-a etl");
+    assert_eq!(asked(&usage([("team-a", seen(1, 99))]), false), "");
 }
 
 #[test]
@@ -500,6 +518,8 @@ fn the_run_report_keeps_its_form() {
               "reason": "80 % used in the last hour, at or above 80 %",
               "used_bytes": 800,
               "limit_bytes": 1000,
+              "in_flight_queries": null,
+              "in_flight_bytes": null,
               "exhausts_at": null,
               "as_of": "2026-03-01T14:05:00Z"
             },
@@ -510,6 +530,8 @@ fn the_run_report_keeps_its_form() {
               "reason": "the workgroup publishes no metrics to CloudWatch",
               "used_bytes": null,
               "limit_bytes": 1000000000000,
+              "in_flight_queries": null,
+              "in_flight_bytes": null,
               "exhausts_at": null,
               "as_of": "2026-03-01T14:05:00Z"
             }

@@ -4,6 +4,7 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use watchdog_core::bytes::Bytes;
 use watchdog_core::queries::{Execution, Executions, Kind, State};
+use watchdog_core::usage::Flights;
 use watchdog_core::window::Span;
 
 use crate::support::{at, cases};
@@ -113,6 +114,76 @@ fn sums_beyond_everything_stop_there() {
     assert_eq!(sums.whole(), Bytes::new(u64::MAX));
     assert_eq!(sums.difference(), Some(5 - i128::from(u64::MAX)));
     assert_eq!(found.reconcile(None).difference(), None);
+}
+
+#[track_caller]
+fn check_flights(executions: Vec<Execution>, is_whole: bool, expected: &str) {
+    let flights = Flights::of(&executions, at("2026-03-01T14:00:00Z"), is_whole);
+    let time = |at: jiff::Timestamp| at.strftime("%H:%M").to_string();
+    let running = flights.running.iter().map(|query| {
+        let scanned = query.scanned.map_or("?".to_owned(), |bytes| bytes.get().to_string());
+        format!("{} since {} {scanned}", query.id, time(query.started))
+    });
+    let landed = flights.landed.iter().map(|landed| format!("+{} at {}", landed.bytes.get(), time(landed.at)));
+    assert_eq!(running.chain(landed).collect::<Vec<_>>().join(", "), expected);
+}
+
+#[test]
+fn what_is_in_flight_and_what_was_seen_to_land() {
+    use State::{Cancelled, Queued, Running, Succeeded};
+    check_flights(
+        vec![
+            execution("runs", Running, "13:30", "", Some(7)),
+            execution("waits", Queued, "13:55", "", None),
+            execution("waits again", Queued, "13:40", "", Some(3)),
+            execution("since when", Running, "", "", Some(2)),
+        ],
+        true,
+        "runs since 13:30 7, waits again since 13:40 3, since when since 14:00 2",
+    );
+    // Ten minutes are seen, nine need not be; what ended more than two hours ago is of no pace, and what ends now is of the next.
+    check_flights(
+        vec![
+            execution("long", Succeeded, "13:00", "13:10", Some(1)),
+            execution("short", Succeeded, "13:00", "13:09", Some(2)),
+            execution("stopped", Cancelled, "11:00", "12:00", Some(4)),
+            execution("long ago", Succeeded, "11:00", "11:59", Some(8)),
+            execution("now", Succeeded, "13:00", "14:00", Some(16)),
+            execution("no end", Succeeded, "13:00", "", Some(32)),
+            execution("no start", Succeeded, "", "13:00", Some(64)),
+            execution("no bytes", Succeeded, "12:00", "13:00", None),
+        ],
+        true,
+        "+1 at 13:10, +4 at 12:00",
+    );
+}
+
+#[test]
+fn where_not_all_is_known_of_what_runs_no_landing_is_explained_away() {
+    let landed = execution("landed", State::Succeeded, "13:00", "13:30", Some(5));
+    check_flights(vec![landed.clone()], false, "");
+    check_flights(
+        vec![landed.clone(), execution("runs", State::Running, "13:30", "", Some(1))],
+        true,
+        "runs since 13:30 1, +5 at 13:30",
+    );
+    // A zero is as unknown as nothing.
+    for scanned in [None, Some(0)] {
+        check_flights(
+            vec![landed.clone(), execution("runs", State::Running, "13:30", "", scanned)],
+            true,
+            "runs since 13:30 ?",
+        );
+    }
+}
+
+#[test]
+fn only_what_the_metric_counts_is_in_flight() {
+    for (kind, expected) in
+        [(Kind::Dml, "x since 13:30 5"), (Kind::Unknown, "x since 13:30 5"), (Kind::Ddl, ""), (Kind::Utility, "")]
+    {
+        check_flights(vec![Execution { kind, ..execution("x", State::Running, "13:30", "", Some(5)) }], true, expected);
+    }
 }
 
 proptest! {

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use aws_sdk_cloudformation::operation::describe_stacks::DescribeStacksOutput;
 use aws_sdk_cloudformation::operation::list_stack_resources::ListStackResourcesOutput;
-use aws_sdk_cloudformation::types::{ResourceStatus, StackResourceSummary};
+use aws_sdk_cloudformation::types::{ResourceStatus, StackResourceSummary, StackStatus};
 use aws_sdk_cloudwatch::operation::describe_alarms::DescribeAlarmsOutput;
 use aws_sdk_cloudwatch::operation::get_metric_data::GetMetricDataOutput;
 use aws_sdk_cloudwatch::types::{
@@ -71,22 +72,32 @@ async fn a_stacks_resources_over_pages_without_those_that_are_gone() {
             None,
         ),
     ]);
+    let described = || {
+        let stack = aws_sdk_cloudformation::types::Stack::builder().stack_name("prod");
+        let stack = stack.creation_time(aws_smithy_types::DateTime::from_secs(0));
+        let stack = stack.stack_status(StackStatus::UpdateRollbackComplete).build();
+        mock!(Client::describe_stacks)
+            .match_requests(|request| request.stack_name() == Some("prod"))
+            .then_output(move || DescribeStacksOutput::builder().stacks(stack.clone()).build())
+    };
+    let exists = described();
     let rule = mock!(Client::list_stack_resources).then_compute_output(move |_| next());
-    let client = mock_client!(aws_sdk_cloudformation, RuleMode::MatchAny, [&rule]);
+    let client = mock_client!(aws_sdk_cloudformation, RuleMode::MatchAny, [&exists, &rule]);
     let stack = cloudformation::stack(&client, "prod").await.unwrap().unwrap();
     assert_eq!(stack.resources.keys().collect::<Vec<_>>(), ["Function", "Table"]);
     assert_eq!((stack.id("Function"), stack.id("Old")), (Some("prod-Function"), None));
     assert_eq!(stack.resources["Function"].status, "UPDATE_FAILED");
+    assert_eq!(stack.status, "UPDATE_ROLLBACK_COMPLETE");
 
-    let rule = mock!(Client::list_stack_resources)
+    let rule = mock!(Client::describe_stacks)
         .then_http_response(|| xml_error(400, "ValidationError", "Stack with id prod does not exist"));
     let client = mock_client!(aws_sdk_cloudformation, RuleMode::MatchAny, [&rule]);
     assert_eq!(cloudformation::stack(&client, "prod").await, Ok(None));
     let rule = mock!(Client::list_stack_resources).then_http_response(|| xml_error(403, "AccessDenied", "no"));
-    let client = mock_client!(aws_sdk_cloudformation, RuleMode::MatchAny, [&rule]);
+    let client = mock_client!(aws_sdk_cloudformation, RuleMode::MatchAny, [&exists, &rule]);
     assert!(cloudformation::stack(&client, "prod").await.unwrap_err().is_denied());
     let rule = mock!(Client::list_stack_resources).then_compute_output(move |_| page(vec![], Some("again")));
-    let client = mock_client!(aws_sdk_cloudformation, RuleMode::MatchAny, [&rule]);
+    let client = mock_client!(aws_sdk_cloudformation, RuleMode::MatchAny, [&exists, &rule]);
     assert_eq!(cloudformation::stack(&client, "prod").await.unwrap_err().code, "EndlessList");
 }
 

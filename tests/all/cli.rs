@@ -1,0 +1,109 @@
+//! The operator's tool as it is built, on the local AWS.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use watchdog_tests::Account;
+
+const POLICY: &str = r#"
+[mail]
+sender = "watchdog@example.com"
+admins = ["ann@example.com"]
+allowed_domains = ["example.com"]
+
+[[workgroup]]
+name = "exploratory"
+[[workgroup.limit]]
+window = "1h"
+limit = "100 GB"
+
+[[workgroup]]
+name = "silent"
+[[workgroup.limit]]
+window = "1h"
+limit = "100 GB"
+"#;
+
+/// Runs `watchdog` in a test's account: its exit code, what it printed, and what it complained of.
+fn watchdog(account: &Account, args: &[&str]) -> (i32, String, String) {
+    let program = std::env::current_exe().unwrap();
+    let program = program.ancestors().nth(2).unwrap().join("watchdog");
+    assert!(program.is_file(), "there is no {}: run `cargo test --workspace` first", program.display());
+    let output = Command::new(program)
+        .args(args)
+        .env("AWS_ACCESS_KEY_ID", &account.number)
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("AWS_REGION", "eu-central-1")
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn file(name: &str, text: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_back_test_over_what_cloudwatch_remembers() {
+    let account = Account::new("a_back_test_over_what_cloudwatch_remembers").await;
+    account.workgroup("exploratory", true).await;
+    account.workgroup("silent", false).await;
+    let policy = file("since.toml", POLICY);
+    // Six hours ago at the border of five minutes: 82 % of the limit, and five minutes later all of it.
+    let then = Timestamp::from_second(Timestamp::now().as_second() / 300 * 300 - 6 * 3600).unwrap();
+    let minutes = SignedDuration::from_mins;
+    account.use_bytes("exploratory", then + minutes(1), 82e9).await;
+    account.use_bytes("exploratory", then + minutes(6), 30e9).await;
+
+    let lines = file("since.jsonl", "");
+    let args = ["backtest", "--policy", &policy, "--since", "12h", "--out", &lines, "--json"];
+    let (code, out, complaints) = watchdog(&account, &args);
+    let answer: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{code}: {out}\n{complaints}"));
+    let lines: Vec<Value> =
+        fs::read_to_string(&lines).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |line: &Value| {
+        let time: Timestamp = line["time"].as_str().unwrap().parse().unwrap();
+        let minutes = time.duration_since(then).as_mins();
+        format!(
+            "{minutes} {} {} {}",
+            line["event"].as_str().unwrap(),
+            line["level"].as_str().unwrap(),
+            line["used_bytes"]
+        )
+    };
+    // As a run would: what is stamped 12:01 is judged at 12:05, and a bucket leaves the window an hour and five minutes after its start. Then
+    // half an hour of calm.
+    assert_eq!(
+        lines.iter().map(told).collect::<Vec<_>>(),
+        ["5 opened warn 82000000000", "10 escalated exhausted 112000000000", "95 resolved exhausted 0"],
+        "{answer:#}"
+    );
+    // What cannot be known is said, and is not counted as use of nothing.
+    assert!(complaints.contains("silent") && complaints.contains("publishes no metrics"), "{complaints}");
+    assert_eq!(answer["workgroups"], 1, "{answer:#}");
+}
+
+#[tokio::test]
+async fn a_status_shows_limits_and_what_could_not_be_seen() {
+    let account = Account::new("a_status_shows_limits_and_what_could_not_be_seen").await;
+    account.workgroup("exploratory", true).await;
+    account.workgroup("silent", false).await;
+    let policy = file("status.toml", POLICY);
+    account.use_bytes("exploratory", Timestamp::now() - SignedDuration::from_mins(12), 20e9).await;
+    let (code, out, complaints) = watchdog(&account, &["status", "--policy", &policy, "--json"]);
+    let answer: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{code}: {out}\n{complaints}"));
+    assert_eq!(code, 3, "one is unknown");
+    let limits = answer["limits"].as_array().unwrap();
+    assert_eq!((&limits[0]["used_bytes"], &limits[0]["used_percent"]), (&20_000_000_000_u64.into(), &20.into()));
+    // More than a tenth is used, so that Athena was asked what runs: nothing, which is not the same as not known.
+    assert_eq!((&limits[0]["in_flight_queries"], &limits[0]["in_flight_bytes"]), (&0.into(), &0.into()));
+    assert_eq!((&limits[1]["level"], &limits[1]["used_bytes"]), (&"unknown".into(), &Value::Null));
+    assert_eq!(limits[1]["in_flight_queries"], Value::Null);
+    assert_eq!(answer["unseen"][0]["why"], "metrics_off");
+}
