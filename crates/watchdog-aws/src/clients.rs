@@ -135,7 +135,9 @@ impl Intercept for Calls {
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let Some(metadata) = cfg.load::<Metadata>() {
-            let key = format!("{}:{}", metadata.service().to_ascii_lowercase(), metadata.name());
+            // As IAM writes it, as far as the SDK's names of services go.
+            let service = metadata.service().to_ascii_lowercase().replace(' ', "");
+            let key = format!("{service}:{}", metadata.name());
             *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(0) += 1;
         }
         Ok(())

@@ -100,6 +100,8 @@ pub struct World {
     pub policy: String,
     /// Gigabytes in the window of each workgroup; those in it are all there are.
     pub used: BTreeMap<String, f64>,
+    /// The most DML queries that were active at once, of a quota of 100.
+    pub active: f64,
     /// The state table.
     pub items: BTreeMap<(String, String), Map<String, Value>>,
     /// Tokens of transactions that were carried out.
@@ -266,6 +268,8 @@ impl World {
             "GetWorkGroup" => json(json!({"WorkGroup": {
                 "Name": call.json()["WorkGroup"], "Configuration": {"PublishCloudWatchMetricsEnabled": true}
             }})),
+            "GetServiceQuota" => json(json!({"Quota": {"Value": 100.0}})),
+            "ListCapacityReservations" => json(json!({"CapacityReservations": []})),
             "ListQueryExecutions" => json(json!({"QueryExecutionIds": ["11111111-2222-3333-4444-555555555555"]})),
             "BatchGetQueryExecution" => json(json!({"QueryExecutions": [{
                 "QueryExecutionId": "11111111-2222-3333-4444-555555555555",
@@ -315,10 +319,16 @@ impl World {
                 [only] => get(only, "Value").and_then(Cbor::as_text).unwrap_or_default(),
                 _ => "",
             };
-            let point = self.used.get(workgroup).filter(|used| **used > 0.0);
-            let (stamps, values) = match point {
-                Some(used) => {
-                    (vec![Cbor::Tag(1, Box::new(Cbor::Integer((end - 300).into())))], vec![Cbor::Float(used * 1e9)])
+            let is_dml = dimensions.len() == 4 && dimensions.iter().any(|d| get(d, "Value") == Some(&text("DML")));
+            let name = get(metric, "MetricName").and_then(Cbor::as_text).unwrap_or_default();
+            let point = match name {
+                "ProcessedBytes" => self.used.get(workgroup).map(|used| used * 1e9),
+                "ResourceCount" if is_dml => Some(self.active),
+                _ => None,
+            };
+            let (stamps, values) = match point.filter(|value| *value > 0.0) {
+                Some(value) => {
+                    (vec![Cbor::Tag(1, Box::new(Cbor::Integer((end - 300).into())))], vec![Cbor::Float(value)])
                 }
                 None => (vec![], vec![]),
             };
