@@ -5,6 +5,8 @@ mod faults;
 mod workspace;
 
 #[cfg(feature = "local-aws")]
+mod active;
+#[cfg(feature = "local-aws")]
 mod cli;
 #[cfg(feature = "local-aws")]
 mod doctor;

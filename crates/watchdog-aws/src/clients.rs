@@ -42,6 +42,8 @@ pub struct Clients {
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// Users' tags.
     pub iam: aws_sdk_iam::Client,
+    /// The account's quotas.
+    pub servicequotas: aws_sdk_servicequotas::Client,
     /// Mail.
     pub ses: aws_sdk_ses::Client,
     /// The policy.
@@ -82,6 +84,7 @@ impl Clients {
             cloudwatch: client!(aws_sdk_cloudwatch),
             dynamodb: client!(aws_sdk_dynamodb),
             iam: client!(aws_sdk_iam),
+            servicequotas: client!(aws_sdk_servicequotas),
             ses,
             ssm: client!(aws_sdk_ssm),
             region: config.region().map_or_else(String::new, ToString::to_string),
@@ -132,7 +135,9 @@ impl Intercept for Calls {
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let Some(metadata) = cfg.load::<Metadata>() {
-            let key = format!("{}:{}", metadata.service().to_ascii_lowercase(), metadata.name());
+            // As IAM writes it, as far as the SDK's names of services go.
+            let service = metadata.service().to_ascii_lowercase().replace(' ', "");
+            let key = format!("{service}:{}", metadata.name());
             *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(0) += 1;
         }
         Ok(())

@@ -121,6 +121,8 @@ pub struct World {
     pub refused: BTreeSet<String>,
     /// Whether the day's mails are used up.
     pub is_quota_gone: bool,
+    /// The most DML queries that were active at once, of a quota of 100.
+    pub active: f64,
     /// The state table.
     pub items: BTreeMap<(String, String), Map<String, Value>>,
     /// Tokens of transactions that were carried out.
@@ -287,6 +289,8 @@ impl World {
             "GetWorkGroup" => json(json!({"WorkGroup": {
                 "Name": call.json()["WorkGroup"], "Configuration": {"PublishCloudWatchMetricsEnabled": true}
             }})),
+            "GetServiceQuota" => json(json!({"Quota": {"Value": 100.0}})),
+            "ListCapacityReservations" => json(json!({"CapacityReservations": []})),
             "ListQueryExecutions" => json(json!({"QueryExecutionIds": ["11111111-2222-3333-4444-555555555555"]})),
             "BatchGetQueryExecution" => json(json!({"QueryExecutions": [{
                 "QueryExecutionId": "11111111-2222-3333-4444-555555555555",
@@ -349,10 +353,16 @@ impl World {
                 [only] => get(only, "Value").and_then(Cbor::as_text).unwrap_or_default(),
                 _ => "",
             };
-            let point = self.used.get(workgroup).filter(|used| **used > 0.0);
-            let (stamps, values) = match point {
-                Some(used) => {
-                    (vec![Cbor::Tag(1, Box::new(Cbor::Integer((end - 300).into())))], vec![Cbor::Float(used * 1e9)])
+            let is_dml = dimensions.len() == 4 && dimensions.iter().any(|d| get(d, "Value") == Some(&text("DML")));
+            let name = get(metric, "MetricName").and_then(Cbor::as_text).unwrap_or_default();
+            let point = match name {
+                "ProcessedBytes" => self.used.get(workgroup).map(|used| used * 1e9),
+                "ResourceCount" if is_dml => Some(self.active),
+                _ => None,
+            };
+            let (stamps, values) = match point.filter(|value| *value > 0.0) {
+                Some(value) => {
+                    (vec![Cbor::Tag(1, Box::new(Cbor::Integer((end - 300).into())))], vec![Cbor::Float(value)])
                 }
                 None => (vec![], vec![]),
             };

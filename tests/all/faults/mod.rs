@@ -26,6 +26,9 @@ sender = "watchdog@example.com"
 admins = ["ann@example.com", "bob@example.com"]
 allowed_domains = ["example.com"]
 
+[active_queries]
+hold = "0 min"
+
 [defaults]
 hold = "0 min"
 forecast = "off"
@@ -46,16 +49,26 @@ limit = "100 GB"
 "#;
 
 /// Who hears of which workgroup's limit.
-const AUDIENCE: [(&str, &str); 3] =
-    [("ann@example.com", "etl"), ("bob@example.com", "etl"), ("cem@example.com", "exploratory")];
+const AUDIENCE: [(&str, &str); 5] = [
+    ("ann@example.com", "etl"),
+    ("bob@example.com", "etl"),
+    ("cem@example.com", "exploratory"),
+    ("ann@example.com", ACTIVE),
+    ("bob@example.com", ACTIVE),
+];
 
-/// Use in percent at each tick, five minutes apart: opened, escalated, as it was, one resolved, both resolved, and calm.
-const STORY: [(u8, u8); 6] = [(10, 82), (96, 82), (97, 100), (82, 20), (20, 20), (20, 20)];
+/// The account's active DML queries, which have a quota and no workgroup.
+const ACTIVE: &str = "DML";
 
-fn level(percent: u8) -> &'static str {
+/// Use in percent at each tick, five minutes apart: opened, escalated, as it was, one resolved, both resolved, and calm; and beside it active
+/// queries in percent of their quota.
+const STORY: [(u8, u8, u8); 6] =
+    [(10, 82, 30), (96, 82, 85), (97, 100, 100), (82, 20, 100), (20, 20, 20), (20, 20, 20)];
+
+fn level(percent: u8, critical: u8) -> &'static str {
     match percent {
         100.. => "exhausted",
-        95.. => "critical",
+        percent if percent >= critical => "critical",
         80.. => "warn",
         _ => "resolved",
     }
@@ -66,8 +79,12 @@ fn rank(level: &str) -> usize {
 }
 
 fn truth(run: usize, workgroup: &str) -> &'static str {
-    let (etl, exploratory) = STORY[run];
-    level(if workgroup == "etl" { etl } else { exploratory })
+    let (etl, exploratory, active) = STORY[run];
+    match workgroup {
+        "etl" => level(etl, 95),
+        "exploratory" => level(exploratory, 95),
+        _ => level(active, 90),
+    }
 }
 
 /// Something that a mail has told somebody.
@@ -75,7 +92,7 @@ fn truth(run: usize, workgroup: &str) -> &'static str {
 struct Said {
     run: usize,
     to: String,
-    /// A workgroup's limit, or `sight` and the workgroup.
+    /// A workgroup's limit, or [`ACTIVE`]; or `sight` and either.
     of: String,
     level: String,
 }
@@ -89,6 +106,13 @@ fn said(world: &World) -> Vec<Said> {
         let lines: Vec<&str> = text.lines().collect();
         for (n, line) in lines.iter().enumerate() {
             let Some((level, title)) = line.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else { continue };
+            if let Some(of) = title.contains(" DML queries ").then(|| {
+                let is_sight = title.starts_with("how near");
+                if is_sight { format!("sight {ACTIVE}") } else { ACTIVE.to_owned() }
+            }) {
+                all.push(Said { run: mail.run, to: mail.to.clone(), of, level: level.to_owned() });
+                continue;
+            }
             // Of several workgroups the title gives the number, and the sentence below it the names.
             let is_of_a_limit = title.contains("% of ");
             let words = if is_of_a_limit { (*title).to_owned() } else { lines[n..].iter().take(3).copied().collect() };
@@ -181,7 +205,8 @@ impl Stage {
     fn set(&mut self, run: usize, late: i64, strike: Option<Strike>) -> (Timestamp, Timestamp) {
         let tick = self.begin + SignedDuration::from_mins(5 * i64::try_from(run).expect("few"));
         let mut world = self.world.lock().expect("a world");
-        let (etl, exploratory) = STORY[run];
+        let (etl, exploratory, active) = STORY[run];
+        world.active = f64::from(active);
         world.used = BTreeMap::from([("etl".into(), f64::from(etl)), ("exploratory".into(), f64::from(exploratory))]);
         (world.run, world.strike, world.struck) = (run, strike, None);
         world.calls.clear();
@@ -284,12 +309,25 @@ fn judge(stage: &Stage, run: usize, end: &End, count: &mut Count) {
             count.note(format!("run {run}: {limit:?}, and it was {}", truth(run, &limit.workgroup)));
         }
     }
+    for limit in report.iter().flat_map(|report| &report.query_limits).filter(|limit| limit.class == Some(ACTIVE)) {
+        let is_right = match limit.level {
+            "unknown" => limit.used.is_none(),
+            level => world.metrics_answered && truth(run, ACTIVE) == if level == "ok" { "resolved" } else { level },
+        };
+        if !is_right {
+            count.unknown_as_fine += 1;
+            count.note(format!("run {run}: {limit:?}, and it was {}", truth(run, ACTIVE)));
+        }
+    }
     let End::Done(report) = end else { return };
     if report.skipped.is_some() {
         return;
     }
     let said = said(&world);
-    let unknown = |workgroup: &str| report.unseen.iter().any(|unseen| unseen.workgroup == workgroup);
+    let unknown = |of: &str| match report.query_limits.iter().find(|limit| limit.class == Some(of)) {
+        Some(limit) => limit.level == "unknown",
+        None => report.unseen.iter().any(|unseen| unseen.workgroup == of),
+    };
     for (to, of) in AUDIENCE {
         let last = said.iter().rfind(|said| said.to == to && said.of == of).map_or("resolved", |said| &said.level);
         let is = truth(run, of);
@@ -304,7 +342,7 @@ fn judge(stage: &Stage, run: usize, end: &End, count: &mut Count) {
     let passes = |workgroup: &str| {
         report.unseen.iter().any(|unseen| unseen.workgroup == workgroup && unseen.why == "not_examined_yet")
     };
-    for workgroup in ["etl", "exploratory"].into_iter().filter(|workgroup| !passes(workgroup)) {
+    for workgroup in ["etl", "exploratory", ACTIVE].into_iter().filter(|workgroup| !passes(workgroup)) {
         for to in ["ann@example.com", "bob@example.com"] {
             let of = format!("sight {workgroup}");
             let last = said.iter().rfind(|said| said.to == to && said.of == of).map_or("resolved", |said| &said.level);
