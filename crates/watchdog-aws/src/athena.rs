@@ -1,5 +1,6 @@
 //! The account's workgroups and their settings. Query executions have their own file, [`executions`].
 
+pub mod cutoff;
 pub mod executions;
 
 use std::collections::BTreeMap;

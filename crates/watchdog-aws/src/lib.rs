@@ -16,11 +16,14 @@ pub mod cloudtrail;
 pub mod cloudwatch;
 pub mod dynamodb;
 pub mod iam;
+pub mod identity;
 pub mod ses;
 pub mod ssm;
 
+pub mod asking;
 pub mod deliver;
 pub mod gather;
+pub mod granting;
 pub mod pass;
 pub mod submitters;
 

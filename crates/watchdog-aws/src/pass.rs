@@ -7,8 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 use watchdog_core::catalogue::Catalogue;
-use watchdog_core::delivery::{People, Standing, plan};
+use watchdog_core::delivery::{People, Promises, Standing, plan, promised};
 use watchdog_core::event::{Invocation, Tick};
+use watchdog_core::grant::in_force;
 use watchdog_core::ledger::StoredPolicy;
 use watchdog_core::mail::{Mail, Origins, compose};
 use watchdog_core::policy::{Document, Policy, Problem, Problems};
@@ -21,6 +22,7 @@ use crate::deliver::{NotWritten, deliver};
 use crate::dynamodb::{Lease, Ledger, Table};
 use crate::failure::AwsFailure;
 use crate::gather::{self, Notes, PolicySource};
+use crate::granting::{self, Troubles};
 use crate::submitters;
 
 /// Problems of a policy in one error message; `watchdog check` shows them all.
@@ -244,10 +246,19 @@ async fn judged(
     report.warnings.append(&mut ledger.unreadable);
     let (policy, documents, standing) = choose(settings, documents, ledger.policy.as_ref(), tick.at)?;
     report.policy = Some(PolicyReport::new(documents.iter().map(|d| d.name.clone()).collect(), &standing));
+    let troubles = match held {
+        Some(table) => {
+            granting::carry_out(clients, table, &mut ledger, &settings.run_id, now, settings.deadline).await
+        }
+        None => Troubles::default(),
+    };
+    report.warnings.extend(troubles.warnings.iter().cloned());
     let look = see(clients, tick, now, catalogue, policy, documents, standing, notes).await;
     report.warnings.extend(look.notes.warnings.iter().cloned());
-    let findings = judge(&look.policy, &tick, &look.usage);
+    let granted = in_force(&look.policy, &ledger.grants, tick.at);
+    let findings = judge(&granted, &tick, &look.usage);
     report.found(&findings);
+    report.promised(&ledger.grants, &ledger.silences, tick.at);
     let incomplete = look.usage.incomplete.as_ref();
     report.incomplete = incomplete.map(ToString::to_string);
     // Before the search, which may take long: a run that is cut off in it must not have learnt for nothing.
@@ -259,9 +270,12 @@ async fn judged(
             report.warnings.push(failure.to_string());
         }
     }
-    let decide =
-        |people: &People| plan(&look.policy, &look.standing, &tick, &findings, incomplete, &ledger.records, people);
-    let mut plan = decide(&People::new());
+    let promises = Promises { grants: &ledger.grants, troubles: &troubles.told, silences: &ledger.silences };
+    let decide = |people: &People| {
+        let plan = plan(&look.policy, &look.standing, &tick, &findings, incomplete, &ledger.records, people);
+        promised(plan, &look.policy, &look.usage, &ledger.records, &promises, tick.at)
+    };
+    let (mut plan, mut silenced) = decide(&People::new());
     if !plan.wants.is_empty() {
         let known = &mut catalogue.submitters;
         let feed = table.filter(|_| settings.feed);
@@ -269,7 +283,7 @@ async fn judged(
         let sought = submitters::people(clients, feed, known, &look.policy, &plan.wants, tick.at, until).await;
         report.warnings.extend(sought.warnings);
         report.submitters = sought.people.iter().map(SubmittersReport::from).collect();
-        plan = decide(&sought.people);
+        (plan, silenced) = decide(&sought.people);
     }
     let origins = Origins { region: clients.region.clone(), name: settings.name.clone() };
     let mails: Vec<Mail> = plan.messages.iter().map(|m| compose(m, &look.policy.mail, &origins, tick.at)).collect();
@@ -277,6 +291,12 @@ async fn judged(
         report.would_send = plan.messages.iter().map(MailReport::new).collect();
         return Ok(mails);
     };
+    // Before the mails that say so: a silence that is written down as ended is said to be so once more where a mail fails.
+    for (subject, silence) in silenced {
+        if let Err(failure) = table.write_silence(&mut ledger, &subject, silence).await {
+            report.warnings.push(format!("the end of the silence of `{subject}` could not be written down: {failure}"));
+        }
+    }
     let delivered = deliver(clients, settings.deadline, table, &tick, &mut ledger, plan, &mails, report).await;
     let (word, message) = match delivered {
         Ok(()) => return Ok(mails),

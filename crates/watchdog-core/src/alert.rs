@@ -34,21 +34,36 @@ pub enum Subject {
         /// The workgroup.
         workgroup: String,
     },
+    /// A grant, by its id.
+    Grant {
+        /// The workgroup.
+        workgroup: String,
+        /// The grant's id.
+        id: String,
+    },
     /// Whether the list of workgroups can be read.
     Listing,
     /// Whether the policy can be understood.
     Policy,
 }
 
-/// How bad an open alert is, the worst last. `CannotSee` never mixes with the others in one story; its place says
-/// where it stands in a mail about several.
+/// How bad an open alert is, the worst last. `CannotSee` never mixes with the others in one story, nor do those
+/// of grants; their places say where they stand in a mail about several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
+    /// A grant waits for somebody's approval.
+    Asked,
+    /// A grant stands.
+    Granted,
+    /// A grant is about to end.
+    EndsSoon,
     /// Level `warn`.
     Warn,
     /// Something is not known.
     CannotSee,
+    /// A grant's cutoff is not as the grant says, or cannot be taken back.
+    Amiss,
     /// Level `critical`.
     Critical,
     /// Level `exhausted`.
@@ -373,16 +388,20 @@ impl Severity {
     pub fn level(self) -> Level {
         match self {
             Self::Warn => Level::Warn,
-            Self::CannotSee => Level::Ok,
+            Self::CannotSee | Self::Asked | Self::Granted | Self::EndsSoon | Self::Amiss => Level::Ok,
             Self::Critical => Level::Critical,
             Self::Exhausted => Level::Exhausted,
         }
     }
 
-    /// For people: `warn`, `critical`, `exhausted`, `cannot see`.
+    /// For people: `warn`, `critical`, `exhausted`, `cannot see`; of grants `asked for`, `granted`, `ends soon`, `amiss`.
     pub fn words(self) -> &'static str {
         match self {
             Self::CannotSee => "cannot see",
+            Self::Asked => "asked for",
+            Self::Granted => "granted",
+            Self::EndsSoon => "ends soon",
+            Self::Amiss => "amiss",
             other => other.level().word(),
         }
     }
@@ -405,6 +424,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Limit { workgroup, window } => write!(f, "limit/{workgroup}/{window}"),
             Self::Sight { workgroup } => write!(f, "sight/{workgroup}"),
+            Self::Grant { workgroup, id } => write!(f, "grant/{workgroup}/{id}"),
             Self::Listing => f.write_str("listing"),
             Self::Policy => f.write_str("policy"),
         }
@@ -422,6 +442,7 @@ impl FromStr for Subject {
                 Ok(Self::Limit { workgroup: w.to_owned(), window: window.to_owned() })
             }
             (Some("sight"), Some(w), None) => Ok(Self::Sight { workgroup: w.to_owned() }),
+            (Some("grant"), Some(w), Some(id)) => Ok(Self::Grant { workgroup: w.to_owned(), id: id.to_owned() }),
             (Some("listing"), None, None) => Ok(Self::Listing),
             (Some("policy"), None, None) => Ok(Self::Policy),
             _ => Err(format!("`{key}` is no alert's key")),

@@ -1,5 +1,7 @@
 //! What one run found and did: the function's answer, and the source of its summary event.
 
+mod promises;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,7 +11,10 @@ use serde::Serialize;
 use crate::alert::Subject;
 use crate::delivery::{Message, Standing};
 use crate::event::{Source, Tick};
+pub use self::promises::{Answer, GrantReport, SilenceReport};
+use crate::grant::Grants;
 use crate::people::Shares;
+use crate::silence::Silences;
 use crate::verdict::{Findings, Verdict};
 
 /// The answer of one run. Field names are part of the interface contract.
@@ -43,6 +48,12 @@ pub struct RunReport {
     /// Whose queries it was, one entry per limit whose submitters were looked for. Names are in the mails, and not here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub submitters: Vec<SubmittersReport>,
+    /// Grants that are not closed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<GrantReport>,
+    /// Silences that are in force.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub silences: Vec<SilenceReport>,
     /// Mails that SES has taken.
     pub sent: Vec<MailReport>,
     /// Mails that a real run would have sent.
@@ -193,6 +204,8 @@ impl RunReport {
             unseen: Vec::new(),
             uncovered: Vec::new(),
             submitters: Vec::new(),
+            grants: Vec::new(),
+            silences: Vec::new(),
             sent: Vec::new(),
             would_send: Vec::new(),
             failed: Vec::new(),
@@ -214,6 +227,12 @@ impl RunReport {
             })
             .collect();
         self.uncovered.clone_from(&findings.uncovered);
+    }
+
+    /// Notes what is promised.
+    pub fn promised(&mut self, grants: &Grants, silences: &Silences, at: Timestamp) {
+        self.grants = promises::grant_reports(grants, at).filter(|grant| !grant.is_closed()).collect();
+        self.silences = promises::silence_reports(silences, at);
     }
 
     /// Limits whose level is `unknown`.

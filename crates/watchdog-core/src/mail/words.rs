@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::people::People;
+use super::promises::badge as badge_of_grant;
 use crate::alert::{Ending, Reason, Severity, Subject};
 use crate::bytes::Units;
 use crate::delivery::{Facts, LimitFacts, Notice};
@@ -138,8 +139,19 @@ impl Words<'_> {
 
     /// `names` are the workgroups of a case about their sight.
     fn case(&self, notice: &Notice, names: &[&str]) -> Case {
+        let mut case = self.case_alone(notice, names);
+        if let Some(quiet) = &notice.quiet {
+            let (sentence, row) = self.quiet(quiet);
+            case.consequence = format!("{} {sentence}", case.consequence).trim_start().to_owned();
+            case.rows.push(("Silenced", row));
+        }
+        case
+    }
+
+    fn case_alone(&self, notice: &Notice, names: &[&str]) -> Case {
         match &notice.facts {
             Facts::Limit(limit) => self.limit(notice, limit),
+            Facts::Grant(grant) => self.grant(notice, grant),
             Facts::Unseen { why, .. } if !names.is_empty() => self.unseen(notice, why, names),
             Facts::Unseen { why, .. } => {
                 let mut case = self.frame(notice, "the list of workgroups cannot be read".to_owned());
@@ -201,6 +213,11 @@ impl Words<'_> {
             Subject::Sight { .. } => {
                 let title = format!("{} can be seen again", short_list(names));
                 (title, format!("The watchdog can see {} again.", list(names)), "Limits are judged again.")
+            }
+            Subject::Grant { workgroup, .. } => {
+                let workgroup = name(workgroup);
+                let sentence = format!("The grant for {workgroup} is not remembered any more.");
+                (format!("{workgroup}: a grant is not remembered any more"), sentence, "")
             }
             Subject::Listing => (
                 "the list of workgroups can be read again".to_owned(),
@@ -294,6 +311,7 @@ impl Words<'_> {
                 ),
             ),
         ];
+        case.rows.extend(self.under_grant(facts));
         if !ended {
             case.rows.extend(
                 facts.in_flight.iter().filter_map(|query| Some(("Running", self.running(query, facts.units)?))),
@@ -392,7 +410,7 @@ impl Words<'_> {
         case.steps.push(step);
     }
 
-    fn frame(&self, notice: &Notice, title: String) -> Case {
+    pub(super) fn frame(&self, notice: &Notice, title: String) -> Case {
         let over = matches!(notice.reason, Reason::Resolved(_));
         // Okabe and Ito's palette, which colour-blind people can tell apart; the badge's word says the same.
         let (badge, colour, ink) = match (over, notice.severity) {
@@ -402,7 +420,10 @@ impl Words<'_> {
             (_, Severity::Exhausted) => ("exhausted", "#4b1248", "#ffffff"),
             (_, Severity::CannotSee) if notice.subject == Subject::Policy => ("policy", "#0b5a8a", "#ffffff"),
             (_, Severity::CannotSee) => ("cannot see", "#0b5a8a", "#ffffff"),
+            // Those of grants, see below.
+            _ => ("grant", "#0b5a8a", "#ffffff"),
         };
+        let (badge, colour, ink) = badge_of_grant(notice.severity, over).unwrap_or((badge, colour, ink));
         let opened = self.day_and_time(notice.opened);
         let why = match notice.reason {
             Reason::Opened if notice.opened < self.as_of => {
@@ -447,12 +468,12 @@ fn is_foreseen(notice: &Notice, facts: &LimitFacts) -> bool {
 }
 
 /// A workgroup's name for people. Athena's longest has 128 characters; what is longer is somebody's joke.
-fn name(workgroup: &str) -> String {
+pub(super) fn name(workgroup: &str) -> String {
     clip(workgroup, 128)
 }
 
 /// Whether a workgroup in Athena can have this name.
-fn is_a_name(workgroup: &str) -> bool {
+pub(super) fn is_a_name(workgroup: &str) -> bool {
     Pattern::parse(workgroup).is_ok_and(|name| name.is_exact())
 }
 

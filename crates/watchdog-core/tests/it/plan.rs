@@ -170,6 +170,7 @@ fn show(plan: &Plan) -> String {
                 Facts::Limit(facts) => format!("{} of {}", facts.used.get(), facts.limit.get()),
                 Facts::Unseen { workgroup, why } => format!("{} {}", workgroup.as_deref().unwrap_or("-"), why.word()),
                 Facts::Policy { problems, .. } => format!("{} problems", problems.0.len()),
+                Facts::Grant(facts) => facts.grant.id.clone(),
                 Facts::Over => "over".to_owned(),
             };
             let line = format!(
