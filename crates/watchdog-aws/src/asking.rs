@@ -11,13 +11,13 @@ use watchdog_core::policy::Policy;
 use watchdog_core::report::Answer;
 use watchdog_core::request::{Change, Decision, Event, Refused, Request, Signed, Situation, decide, stands_in};
 
+use crate::athena;
 use crate::clients::Clients;
 use crate::dynamodb::{Ledger, Table};
 use crate::failure::AwsFailure;
 use crate::gather::{self, PolicySource};
 use crate::granting::{self, Troubles};
 use crate::identity::{self, Unproven};
-use crate::athena;
 
 /// Tries to get the lease, and the pause between them: longer than a run holds it as a rule.
 const TRIES: u32 = 10;

@@ -84,7 +84,11 @@ pub async fn caller(url: &str, text: &str, endpoint: &str, account: &str, now: T
 }
 
 async fn ask(url: &str, text: &str) -> Result<(u16, String), AwsFailure> {
-    let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring)).build();
+    // Reading the trusted roots takes longer than a whole call; what stands for AWS on this machine has no use for them.
+    let connector = match url.starts_with("https:") {
+        true => Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring)).build(),
+        false => Connector::builder().build_http(),
+    };
     let hash = digest(text);
     let mut tries = 1;
     loop {
@@ -115,7 +119,8 @@ async fn once(connector: &Connector, url: &str, hash: &str) -> Result<(u16, Stri
 }
 
 async fn collected(body: SdkBody) -> Result<String, String> {
-    let bytes = aws_smithy_types::byte_stream::ByteStream::new(body).collect().await.map_err(|error| error.to_string())?;
+    let bytes =
+        aws_smithy_types::byte_stream::ByteStream::new(body).collect().await.map_err(|error| error.to_string())?;
     let bytes = bytes.into_bytes();
     if bytes.len() > LARGEST_ANSWER {
         return Err("the answer is larger than any of STS".to_owned());

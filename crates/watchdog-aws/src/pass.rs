@@ -247,9 +247,7 @@ async fn judged(
     let (policy, documents, standing) = choose(settings, documents, ledger.policy.as_ref(), tick.at)?;
     report.policy = Some(PolicyReport::new(documents.iter().map(|d| d.name.clone()).collect(), &standing));
     let troubles = match held {
-        Some(table) => {
-            granting::carry_out(clients, table, &mut ledger, &settings.run_id, now, settings.deadline).await
-        }
+        Some(table) => granting::carry_out(clients, table, &mut ledger, &settings.run_id, now, settings.deadline).await,
         None => Troubles::default(),
     };
     report.warnings.extend(troubles.warnings.iter().cloned());

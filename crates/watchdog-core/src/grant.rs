@@ -156,7 +156,8 @@ impl Grant {
 
     /// Whether it was ever in force before `at`.
     pub fn has_been_in_force(&self, at: Timestamp) -> bool {
-        let stands = self.approved.as_ref().map_or(if self.needs_approval { None } else { Some(self.asked) }, |a| Some(a.at));
+        let stands =
+            self.approved.as_ref().map_or(if self.needs_approval { None } else { Some(self.asked) }, |a| Some(a.at));
         stands.is_some_and(|stood| self.from.max(stood) < self.end().min(at))
     }
 
@@ -280,7 +281,9 @@ pub fn in_force(policy: &Policy, grants: &Grants, at: Timestamp) -> Policy {
                 _ => continue,
             };
             policy = policy.with_rule(workgroup, |rule| {
-                let Some(limit) = rule.limits.iter_mut().find(|limit| limit.window.id() == raise.window) else { return };
+                let Some(limit) = rule.limits.iter_mut().find(|limit| limit.window.id() == raise.window) else {
+                    return;
+                };
                 match under {
                     Some(UnderGrant::Ended { at: ended }) if limit.window.span(at).start < ceil(ended) => {
                         limit.forecast = false;

@@ -73,9 +73,7 @@ impl Proof {
             }
             found.push((name, value));
         }
-        let get = |name: &str| {
-            found.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
-        };
+        let get = |name: &str| found.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
         let needed = |name: &str| get(name).ok_or_else(|| BadProof(format!("it has no `{name}`")));
         let exactly = |name: &str, wanted: &str| match needed(name)? {
             value if value == wanted => Ok(()),
@@ -106,20 +104,13 @@ impl Proof {
 
 /// `20260301T140500Z`.
 fn instant(text: &str) -> Option<Timestamp> {
-    let digits = |range: std::ops::Range<usize>| text.get(range).filter(|part| part.bytes().all(|b| b.is_ascii_digit()));
+    let digits =
+        |range: std::ops::Range<usize>| text.get(range).filter(|part| part.bytes().all(|b| b.is_ascii_digit()));
     if text.len() != 16 || text.get(8..9) != Some("T") || text.get(15..) != Some("Z") {
         return None;
     }
     let (date, time) = (digits(0..8)?, digits(9..15)?);
-    let form = format!(
-        "{}-{}-{}T{}:{}:{}Z",
-        &date[..4],
-        &date[4..6],
-        &date[6..],
-        &time[..2],
-        &time[2..4],
-        &time[4..]
-    );
+    let form = format!("{}-{}-{}T{}:{}:{}Z", &date[..4], &date[4..6], &date[6..], &time[..2], &time[2..4], &time[4..]);
     form.parse().ok()
 }
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use self::promises::{Answer, GrantReport, SilenceReport};
 use crate::alert::Subject;
 use crate::delivery::{Message, Standing};
 use crate::event::{Source, Tick};
-pub use self::promises::{Answer, GrantReport, SilenceReport};
 use crate::grant::Grants;
 use crate::people::Shares;
 use crate::silence::Silences;

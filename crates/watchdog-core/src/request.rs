@@ -243,7 +243,8 @@ impl WrittenGrant {
             return Err(Refused("`window` says which limit is raised: give the `limit`, too".to_owned()));
         }
         let start = self.start.map(|text| {
-            let bad = |_| Refused(format!("`start` is `{}`: write an instant such as `2026-03-01T14:00:00Z`", clip(&text)));
+            let bad =
+                |_| Refused(format!("`start` is `{}`: write an instant such as `2026-03-01T14:00:00Z`", clip(&text)));
             text.parse::<Timestamp>().map_err(bad)
         });
         Ok(Wish::Grant {
@@ -286,7 +287,8 @@ fn identifier(what: &str, text: &str) -> Result<String, Refused> {
 
 /// A workgroup's name, or an id: bounded here, and looked for later.
 fn name(text: &str) -> Result<String, Refused> {
-    let fits = (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    let fits =
+        (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
     if !fits {
         return Err(Refused(format!("`{}` is no workgroup's name and no grant's id", clip(text))));
     }

@@ -26,7 +26,11 @@ pub async fn cutoff(client: &Client, workgroup: &str) -> Result<Live, AwsFailure
     };
     // An answer without a configuration says nothing, and "no cutoff" would be a guess that somebody later restores.
     let Some(configuration) = answer.work_group().and_then(|workgroup| workgroup.configuration()) else {
-        return Err(AwsFailure::own(GET, "BadAnswer", format!("it says nothing of the configuration of `{workgroup}`")));
+        return Err(AwsFailure::own(
+            GET,
+            "BadAnswer",
+            format!("it says nothing of the configuration of `{workgroup}`"),
+        ));
     };
     match configuration.bytes_scanned_cutoff_per_query() {
         None => Ok(Live::Is(None)),

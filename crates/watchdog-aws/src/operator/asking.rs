@@ -6,9 +6,7 @@ use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::primitives::Blob;
-use aws_sigv4::http_request::{
-    SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign,
-};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -38,14 +36,16 @@ pub async fn signed(config: &SdkConfig, text: &str, now: Timestamp) -> Result<Va
     settings.expires_in = Some(Duration::from_secs(LONGEST.as_secs().unsigned_abs()));
     let identity = credentials.into();
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_second().unsigned_abs());
-    let params = v4::SigningParams::builder().identity(&identity).region(&region).name("sts").time(at).settings(settings);
+    let params =
+        v4::SigningParams::builder().identity(&identity).region(&region).name("sts").time(at).settings(settings);
     let params = params.build().map_err(|error| failed("BadRequest", error.to_string()))?;
     let hash = digest(text);
     let headers = [(HEADER, hash.as_str())];
     let request = SignableRequest::new("GET", url.as_str(), headers.into_iter(), SignableBody::Bytes(&[]));
     let request = request.map_err(|error| failed("BadRequest", error.to_string()))?;
     let signed = sign(request, &params.into()).map_err(|error| failed("BadRequest", error.to_string()))?;
-    let mut request = http::Request::builder().uri(url).body(()).map_err(|error| failed("BadRequest", error.to_string()))?;
+    let mut request =
+        http::Request::builder().uri(url).body(()).map_err(|error| failed("BadRequest", error.to_string()))?;
     signed.into_parts().0.apply_to_request_http1x(&mut request);
     Ok(json!({ "request": text, "proof": request.uri().to_string() }))
 }

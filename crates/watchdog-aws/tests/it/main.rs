@@ -7,6 +7,8 @@ mod dynamodb;
 mod executions;
 mod failure;
 #[cfg(feature = "operator")]
+mod granting;
+#[cfg(feature = "operator")]
 mod operator;
 mod pass;
 mod ssm;

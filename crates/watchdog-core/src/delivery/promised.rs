@@ -84,7 +84,8 @@ pub fn promised(
                     && last_told.is_none_or(|told| told < silence.end())
                     && silence.from <= at;
                 if holds || concerns {
-                    let quiet = Quiet { silence: silence.clone(), in_force: holds, with_alert: silence.resolved.is_some() };
+                    let quiet =
+                        Quiet { silence: silence.clone(), in_force: holds, with_alert: silence.resolved.is_some() };
                     notice.quiet = Some(Box::new(quiet));
                 }
                 true

@@ -112,7 +112,9 @@ pub fn next(grant: &Grant, live: Live, at: Timestamp) -> Step {
     let live = match live {
         Live::Is(live) => live,
         Live::NoWorkgroup if over => return Step::Close(Cutoff::Gone),
-        Live::NoWorkgroup => return if grant.cutoff == Cutoff::Gone { Step::Nothing } else { Step::Note(Cutoff::Gone) },
+        Live::NoWorkgroup => {
+            return if grant.cutoff == Cutoff::Gone { Step::Nothing } else { Step::Note(Cutoff::Gone) };
+        }
     };
     if over { take_back(grant.cutoff, raised, live) } else { raise(grant.cutoff, raised, live) }
 }
@@ -120,7 +122,9 @@ pub fn next(grant: &Grant, live: Live, at: Timestamp) -> Step {
 fn raise(cutoff: Cutoff, raised: Bytes, live: Option<Bytes>) -> Step {
     match cutoff {
         // Somebody has raised it as far already: theirs.
-        Cutoff::Untouched if live.is_some_and(|live| live >= raised) => Step::Note(Cutoff::Left { before: None, found: live }),
+        Cutoff::Untouched if live.is_some_and(|live| live >= raised) => {
+            Step::Note(Cutoff::Left { before: None, found: live })
+        }
         Cutoff::Untouched => Step::Note(Cutoff::Noted { before: live, again: 0 }),
         Cutoff::Noted { before, again } if live == Some(raised) => Step::Note(Cutoff::Raised { before, again }),
         Cutoff::Noted { before, .. } if live == before => Step::Set(Some(raised)),

@@ -95,15 +95,20 @@ impl Words<'_> {
                 if over {
                     "The grant is over, and queries may still scan as much as it allowed. It is tried again in every run.".to_owned()
                 } else {
-                    "Queries beyond the usual cutoff are cancelled by Athena. It is tried again in every run.".to_owned()
+                    "Queries beyond the usual cutoff are cancelled by Athena. It is tried again in every run."
+                        .to_owned()
                 },
             );
         }
         match facts.grant.cutoff {
             Cutoff::Left { before: Some(_), found } => (
                 format!("{workgroup}: somebody has changed the per-query cutoff during the grant"),
-                format!("Somebody has set the per-query cutoff of {workgroup} to {} during the grant.", cutoff(found, facts)),
-                "It is left so, now and when the grant ends: what is not the watchdog's doing is not overwritten.".to_owned(),
+                format!(
+                    "Somebody has set the per-query cutoff of {workgroup} to {} during the grant.",
+                    cutoff(found, facts)
+                ),
+                "It is left so, now and when the grant ends: what is not the watchdog's doing is not overwritten."
+                    .to_owned(),
             ),
             Cutoff::Left { before: None, found } => (
                 format!("{workgroup}: the per-query cutoff was raised already"),
@@ -151,7 +156,8 @@ impl Words<'_> {
 
     fn grant_rows(&self, facts: &GrantFacts, by: &str) -> Vec<(&'static str, String)> {
         let grant = &facts.grant;
-        let mut rows = vec![("Grant", plain(&grant.id)), ("Asked for by", by.to_owned()), ("Reason", plain(&grant.reason))];
+        let mut rows =
+            vec![("Grant", plain(&grant.id)), ("Asked for by", by.to_owned()), ("Reason", plain(&grant.reason))];
         if let Some(act) = &grant.approved {
             rows.push(("Approved by", plain(&act.by.to_string())));
         }
@@ -163,7 +169,8 @@ impl Words<'_> {
             rows.push(("Limit", format!("{} for {}{usual}", exact(raise.to), plain(&raise.window))));
         }
         if let Some(amount) = grant.per_query {
-            let before = grant.cutoff.before().map_or(String::new(), |b| format!("; before: {}", cutoff(b.cutoff, facts)));
+            let before =
+                grant.cutoff.before().map_or(String::new(), |b| format!("; before: {}", cutoff(b.cutoff, facts)));
             rows.push(("Per query", format!("{}{before}", exact(amount))));
         }
         rows.push(("From", self.day_and_time(grant.from)));
@@ -181,9 +188,7 @@ impl Words<'_> {
                 "Raised",
                 format!("by {} until {}; usually {}", plain(by), self.day_and_time(*until), usual.human(facts.units)),
             ),
-            UnderGrant::Ended { at } => {
-                ("Counted", format!("from {} on, when a grant ended", self.day_and_time(*at)))
-            }
+            UnderGrant::Ended { at } => ("Counted", format!("from {} on, when a grant ended", self.day_and_time(*at))),
         })
     }
 
@@ -198,7 +203,11 @@ impl Words<'_> {
             ),
             (false, true, _) => "Its silence has ended with it.".to_owned(),
             (false, false, Some(act)) => {
-                format!("The silence of this alert was ended by {} at {}.", plain(&act.by.to_string()), self.time(act.at))
+                format!(
+                    "The silence of this alert was ended by {} at {}.",
+                    plain(&act.by.to_string()),
+                    self.time(act.at)
+                )
             }
             (false, false, None) => format!("The silence of this alert ended at {}.", self.time(silence.end())),
         };
@@ -250,7 +259,10 @@ fn steps(severity: Severity, id: &str) -> Vec<Step> {
             command("Refuse it", format!("watchdog revoke {id} --write")),
         ],
         Severity::EndsSoon => {
-            vec![command("Have it last longer, so long from now", format!("watchdog grant --extend {id} --for 1h --write"))]
+            vec![command(
+                "Have it last longer, so long from now",
+                format!("watchdog grant --extend {id} --for 1h --write"),
+            )]
         }
         _ => vec![revoke],
     }

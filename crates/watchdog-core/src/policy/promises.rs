@@ -116,7 +116,8 @@ pub(super) fn silences(typed: &TypedSilences, problems: &mut Problems<'_>) -> Op
         problems.at(&place, message);
     }
     if longest.is_none() {
-        let message = "`[silences]` has no `longest`: say how long a silence may last at most, such as `longest = \"8h\"`";
+        let message =
+            "`[silences]` has no `longest`: say how long a silence may last at most, such as `longest = \"8h\"`";
         problems.at(&place, message);
     }
     let silencers = silencers.as_ref().and_then(|list| principals("silencers", list, problems));
@@ -126,8 +127,7 @@ pub(super) fn silences(typed: &TypedSilences, problems: &mut Problems<'_>) -> Op
         Some(list) => all(list.value.iter().map(|text| {
             let level = LEVELS.into_iter().find(|level| *level == text.value);
             if level.is_none() {
-                let message =
-                    format!("`never`: `{}` is no level: write `warn`, `critical` or `exhausted`", text.value);
+                let message = format!("`never`: `{}` is no level: write `warn`, `critical` or `exhausted`", text.value);
                 problems.at(&text.place, message);
             }
             level
@@ -138,7 +138,10 @@ pub(super) fn silences(typed: &TypedSilences, problems: &mut Problems<'_>) -> Op
 
 fn principals(key: &str, list: &At<Vec<At<String>>>, problems: &mut Problems<'_>) -> Option<Vec<PrincipalKey>> {
     if list.value.is_empty() {
-        problems.at(&list.place, format!("`{key}` is empty: name somebody, such as `[\"role/admin\"]`, or leave the table out"));
+        problems.at(
+            &list.place,
+            format!("`{key}` is empty: name somebody, such as `[\"role/admin\"]`, or leave the table out"),
+        );
         return None;
     }
     all(list.value.iter().map(|text| problems.ok(key, &text.place, PrincipalKey::parse(&text.value))))
@@ -147,10 +150,8 @@ fn principals(key: &str, list: &At<Vec<At<String>>>, problems: &mut Problems<'_>
 fn length(key: &str, text: &At<String>, problems: &mut Problems<'_>) -> Option<SignedDuration> {
     let length = duration(&text.value).filter(|length| (SHORTEST_PROMISE..=LONGEST_PROMISE).contains(length));
     if length.is_none() {
-        let message = format!(
-            "`{key}` is `{}`: write a time from 5 minutes to 31 days with its unit, such as `8h`",
-            text.value
-        );
+        let message =
+            format!("`{key}` is `{}`: write a time from 5 minutes to 31 days with its unit, such as `8h`", text.value);
         problems.at(&text.place, message);
     }
     length

@@ -117,14 +117,21 @@ fn grant(
         return Ok(known(&request.id));
     }
     if let Some(other) = grants.values().flat_map(|book| &book.grants).find(|other| other.id == request.id) {
-        return refused(format!("there is a grant `{}` already, of `{}`: choose another `id`", other.id, other.workgroup));
+        return refused(format!(
+            "there is a grant `{}` already, of `{}`: choose another `id`",
+            other.id, other.workgroup
+        ));
     }
     if !rules.workgroups.iter().any(|allowed| allowed == workgroup) {
         let allowed = rules.workgroups.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        return refused(format!("`{workgroup}` is none of the workgroups that the policy's `[grants]` names: {allowed}"));
+        return refused(format!(
+            "`{workgroup}` is none of the workgroups that the policy's `[grants]` names: {allowed}"
+        ));
     }
     let Some(rule) = policy.rule_for(workgroup) else {
-        return refused(format!("no rule of the policy covers `{workgroup}`: what is not watched has no limit to raise"));
+        return refused(format!(
+            "no rule of the policy covers `{workgroup}`: what is not watched has no limit to raise"
+        ));
     };
     if situation.live == Some(Live::NoWorkgroup) {
         return refused(format!("there is no workgroup `{workgroup}` in Athena"));
@@ -197,9 +204,13 @@ fn raised_limit(
 ) -> Result<Raise, Refused> {
     let windows = || rule.limits.iter().map(|l| format!("`{}`", l.window.id())).collect::<Vec<_>>().join(", ");
     let limit = match (window, rule.limits.as_slice()) {
-        (_, []) => return refused(format!("`{workgroup}` has no limit that could be raised, only a cutoff: give `per_query`")),
+        (_, []) => {
+            return refused(format!("`{workgroup}` has no limit that could be raised, only a cutoff: give `per_query`"));
+        }
         (None, [one]) => one,
-        (None, _) => return refused(format!("`{workgroup}` has several limits: give the `window`, one of {}", windows())),
+        (None, _) => {
+            return refused(format!("`{workgroup}` has several limits: give the `window`, one of {}", windows()));
+        }
         (Some(window), limits) => match limits.iter().find(|limit| limit.window.id() == window) {
             Some(limit) => limit,
             None => return refused(format!("`{workgroup}` has no limit for `{window}`: give one of {}", windows())),
@@ -207,12 +218,16 @@ fn raised_limit(
     };
     let present = limit.bytes.human(limit.units);
     if size.bytes <= limit.bytes {
-        return refused(format!("`limit` is {size}, and the limit of `{workgroup}` is {present} already: a grant raises it"));
+        return refused(format!(
+            "`limit` is {size}, and the limit of `{workgroup}` is {present} already: a grant raises it"
+        ));
     }
     match rules.highest_limit {
         Some(highest) if size.bytes <= highest.bytes => {}
         Some(highest) => return refused(format!("`limit` is {size}: the policy grants up to {highest}")),
-        None => return refused("the policy's `[grants]` has no `highest_limit`: no limit may be raised, only a cutoff"),
+        None => {
+            return refused("the policy's `[grants]` has no `highest_limit`: no limit may be raised, only a cutoff");
+        }
     }
     Ok(Raise { window: limit.window.id(), to: size.into() })
 }
@@ -225,14 +240,18 @@ fn raised_cutoff(workgroup: &str, size: Size, rules: &GrantRules, live: Option<L
         Some(highest) if size.bytes <= highest.bytes => {}
         Some(highest) => return refused(format!("`per_query` is {size}: the policy grants up to {highest}")),
         None => {
-            return refused("the policy's `[grants]` has no `highest_per_query`: no cutoff may be raised, only a limit");
+            return refused(
+                "the policy's `[grants]` has no `highest_per_query`: no cutoff may be raised, only a limit",
+            );
         }
     }
     if let Some(Live::Is(Some(present))) = live
         && size.bytes <= present
     {
         let present = present.human(size.units);
-        return refused(format!("`per_query` is {size}, and the cutoff of `{workgroup}` is {present} already: a grant raises it"));
+        return refused(format!(
+            "`per_query` is {size}, and the cutoff of `{workgroup}` is {present} already: a grant raises it"
+        ));
     }
     Ok(())
 }
@@ -243,19 +262,25 @@ fn change(request: &Request, who: &Asker, rules: &GrantRules, situation: &Situat
     if grants.values().any(|book| book.knows(&request.id)) {
         return Ok(known(&request.id));
     }
-    let (Wish::Approve { grant: named } | Wish::Extend { grant: named, .. } | Wish::Revoke { grant: named }) = &request.wish
+    let (Wish::Approve { grant: named } | Wish::Extend { grant: named, .. } | Wish::Revoke { grant: named }) =
+        &request.wish
     else {
         return refused("this changes no grant");
     };
     let by_workgroup = matches!(request.wish, Wish::Revoke { .. }).then(|| grants.get(named)).flatten();
     let book = by_workgroup.or_else(|| grants.values().find(|book| book.get(named).is_some()));
-    let Some(mut book) = book.cloned() else { return refused(format!("there is no grant `{named}`; `watchdog grants` lists them")) };
+    let Some(mut book) = book.cloned() else {
+        return refused(format!("there is no grant `{named}`; `watchdog grants` lists them"));
+    };
     let is_meant = |grant: &Grant| by_workgroup.is_some() || grant.id == *named;
     let Some(grant) = book.open_mut().filter(|grant| is_meant(grant) && grant.phase(now) != Phase::Over) else {
         return refused(format!("the grant `{named}` is over"));
     };
     if grant.requests.len() >= MOST_REQUESTS {
-        return refused(format!("the grant `{}` has been changed {MOST_REQUESTS} times: revoke it and ask anew", grant.id));
+        return refused(format!(
+            "the grant `{}` has been changed {MOST_REQUESTS} times: revoke it and ask anew",
+            grant.id
+        ));
     }
     let act = Act { by: who.clone(), at: now };
     let is_another = who.is_another_person_than(&grant.by, &policy.submitters);
@@ -267,7 +292,11 @@ fn change(request: &Request, who: &Asker, rules: &GrantRules, situation: &Situat
     let says = match &request.wish {
         Wish::Approve { .. } => {
             if grant.phase(now) != Phase::Pending {
-                return refused(format!("the grant `{}` waits for nobody: it is {}", grant.id, grant.phase(now).word()));
+                return refused(format!(
+                    "the grant `{}` waits for nobody: it is {}",
+                    grant.id,
+                    grant.phase(now).word()
+                ));
             }
             if !is_another {
                 return refused(same);
@@ -288,7 +317,10 @@ fn change(request: &Request, who: &Asker, rules: &GrantRules, situation: &Situat
                 ));
             }
             if until <= grant.until {
-                return refused(format!("`{}` lasts until {} already: revoke it to end it sooner", grant.id, grant.until));
+                return refused(format!(
+                    "`{}` lasts until {} already: revoke it to end it sooner",
+                    grant.id, grant.until
+                ));
             }
             grant.until = until;
             grant.extended = Some(act);
@@ -360,12 +392,18 @@ fn silence(request: &Request, who: &Asker, situation: &Situation<'_>) -> Result<
 }
 
 fn known(id: &str) -> Decision {
-    Decision { change: Change::Nothing, says: format!("the request `{id}` has had its effect already; nothing is changed") }
+    Decision {
+        change: Change::Nothing,
+        says: format!("the request `{id}` has had its effect already; nothing is changed"),
+    }
 }
 
 /// What a grant raises, in words.
 pub(super) fn what(grant: &Grant) -> String {
-    let limit = grant.limit.as_ref().map(|raise| format!("the limit of {} for {} to {}", grant.workgroup, raise.window, raise.to));
+    let limit = grant
+        .limit
+        .as_ref()
+        .map(|raise| format!("the limit of {} for {} to {}", grant.workgroup, raise.window, raise.to));
     let cutoff = grant.per_query.map(|amount| match limit {
         Some(_) => format!("its per-query cutoff to {amount}"),
         None => format!("the per-query cutoff of {} to {amount}", grant.workgroup),
