@@ -88,6 +88,17 @@ fn default_policies() -> Vec<String> {
         let lines = block.lines().take_while(|line| line.is_empty() || line.starts_with("            "));
         lines.map(|line| line.trim_start().to_owned() + "\n").collect::<String>()
     });
+    // The lines in quotation marks of the branch with granters, and what stands between them.
+    let (_, joined) = template.split_once("\n            Grants: !If\n").unwrap();
+    let (joined, _) = joined.split_once("\n              - \"\"\n").unwrap();
+    let parts = joined.lines().skip(3).map(|line| line.trim().trim_start_matches("- ").trim_start_matches("- "));
+    let granted: String = parts
+        .map(|part| match part {
+            "!Ref GrantHighestGB" => "5000".to_owned(),
+            "!Join ['\", \"', !Ref Granters]" => "role/admin\", \"user/deploy".to_owned(),
+            quoted => serde_json::from_str(quoted).unwrap_or_else(|error| panic!("{quoted}: {error}")),
+        })
+        .collect();
     let values = [
         ("${AWS::StackName}", "watchdog"),
         ("${SenderEmail}", "watchdog@example.com"),
@@ -99,6 +110,8 @@ fn default_policies() -> Vec<String> {
         ("${LongQueryQuotaGB}", "9999999"),
         ("${ExploratoryQuotaGB}", "1000"),
         ("${AdHocQuotaGB}", "10"),
+        // What the template joins where there are granters.
+        ("${Grants}", &granted),
     ];
     blocks.map(|block| values.iter().fold(block, |text, (name, value)| text.replace(name, value))).collect()
 }
@@ -131,6 +144,10 @@ fn the_stacks_default_policy_is_valid_and_says_what_the_design_says() {
     assert_eq!(rule("predictable").limits[0].audience.warn, [Who::Admins]);
     assert_eq!(rule("fast-query").per_query_cutoff.unwrap().bytes.get(), gb);
     assert!(policies[1].rule_for("whatever").is_some());
+    let grants = policies[0].grants.as_ref().unwrap();
+    assert_eq!((grants.workgroups.as_slice(), grants.granters.len()), (&["ad-hoc".to_owned()][..], 2));
+    assert_eq!(grants.highest_limit.unwrap().bytes.get(), 5000 * gb);
+    assert_eq!(policies[0].silences.as_ref().unwrap().never, ["exhausted"]);
 }
 
 #[test]
@@ -222,6 +239,9 @@ fn the_operators_permissions_are_for_what_the_code_calls_and_nothing_else() {
     let own = called(true);
     assert!(own.len() > 10, "{own:?}");
     let mut doctor = own.clone();
+    let asks = ["cloudformation:ListStackResources", "lambda:InvokeFunction"].map(str::to_owned);
+    assert_eq!(needed(Command::Grant), BTreeSet::from(asks));
+    assert!(doctor.remove("lambda:InvokeFunction"), "only grants ask the function");
     // AWS lets everybody ask whose credentials these are.
     assert!(doctor.remove("sts:GetCallerIdentity"));
     // What it asks as a run does.

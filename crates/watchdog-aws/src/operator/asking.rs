@@ -16,7 +16,7 @@ use watchdog_core::report::Answer;
 use crate::failure::AwsFailure;
 use crate::identity::{digest, sts_endpoint};
 
-const INVOKE: &str = "lambda:Invoke";
+const INVOKE: &str = "lambda:InvokeFunction";
 const SIGN: &str = "signing GetCallerIdentity";
 
 /// The event with a request, and the proof of whose credentials `config` has.

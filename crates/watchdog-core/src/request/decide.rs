@@ -205,7 +205,9 @@ fn raised_limit(
     let windows = || rule.limits.iter().map(|l| format!("`{}`", l.window.id())).collect::<Vec<_>>().join(", ");
     let limit = match (window, rule.limits.as_slice()) {
         (_, []) => {
-            return refused(format!("`{workgroup}` has no limit that could be raised, only a cutoff: give `per_query`"));
+            return refused(format!(
+                "`{workgroup}` has no limit that could be raised, only a cutoff: give `per_query`"
+            ));
         }
         (None, [one]) => one,
         (None, _) => {

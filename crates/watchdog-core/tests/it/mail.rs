@@ -666,28 +666,28 @@ fn policy_problems() {
     check(
         &mail(vec![broken_policy("[mail]\nsender = \"watchdog\"\n[mial]\n")]),
         expect![[r#"
-            Subject: [policy] the policy has 5 problems
+        Subject: [policy] the policy has 5 problems
 
-            [policy] the policy has 5 problems
+        [policy] the policy has 5 problems
 
-            The policy has 5 problems and cannot be used as it is.
-            The watchdog goes on with the last valid policy, in force since 2026-02-27 08:00 UTC. Nothing of the new one holds until it is mended.
+        The policy has 5 problems and cannot be used as it is.
+        The watchdog goes on with the last valid policy, in force since 2026-02-27 08:00 UTC. Nothing of the new one holds until it is mended.
 
-              - `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
-              - `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
-              - the policy has no `[[workgroup]]`: nothing would be watched; add one, with `name = "*"` for all workgroups
-              - 10-stack.toml:2:10: `sender`: `watchdog` is not a mail address: write it as `name@example.com`
-              - 10-stack.toml:3:2: unknown key `mial`: a policy knows `mail`, `defaults`, `submitters`, `grants`, `silences`, `workgroup`
+          - `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
+          - `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
+          - the policy has no `[[workgroup]]`: nothing would be watched; add one, with `name = "*"` for all workgroups
+          - 10-stack.toml:2:10: `sender`: `watchdog` is not a mail address: write it as `name@example.com`
+          - 10-stack.toml:3:2: unknown key `mial`: a policy knows `mail`, `defaults`, `submitters`, `grants`, `silences`, `workgroup`
 
-            What to do
-              Check a file before you store it:
-                watchdog check FILE
+        What to do
+          Check a file before you store it:
+            watchdog check FILE
 
-            Why now: the alert has just opened.
+        Why now: the alert has just opened.
 
-            --
-            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
-            You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+        --
+        Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
     );
     let many: String = (0..30).map(|n| format!("key{n} = 1\n")).collect();
     let mail = mail(vec![broken_policy(&many)]);
