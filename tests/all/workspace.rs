@@ -58,6 +58,7 @@ fn crates_depend_in_one_direction_only() {
 #[test]
 fn every_event_in_the_repository_is_what_its_name_says() {
     use watchdog_core::event::{Invocation, Source};
+    use watchdog_core::request::{Event, Request, Wish};
     use watchdog_core::submitter::{Reading, read_event};
     let read = |name: &str| {
         let text = fs::read_to_string(root().join("events").join(name)).unwrap();
@@ -66,6 +67,16 @@ fn every_event_in_the_repository_is_what_its_name_says() {
     assert_eq!(read("schedule-rule.json").unwrap().source, Source::Rule);
     assert_eq!(read("schedule-scheduler.json").unwrap().source, Source::Scheduler);
     assert!(read("dry-run.json").unwrap().dry_run);
+    let promise = |name: &str| {
+        let text = fs::read_to_string(root().join("events").join(name)).unwrap();
+        Event::parse(&serde_json::from_str(&text).unwrap()).unwrap().unwrap()
+    };
+    assert_eq!(promise("list-promises.json"), Event::List);
+    let Event::Signed(signed) = promise("grant.json") else { panic!("no request") };
+    assert!(matches!(Request::parse(&signed.text).unwrap().wish, Wish::Grant { .. }));
+    let sts = "https://sts.eu-central-1.amazonaws.com";
+    let signed_at = "2026-03-01T14:01:00Z".parse().unwrap();
+    watchdog_core::proof::Proof::parse(&signed.proof, sts, signed_at).unwrap();
     let text = fs::read_to_string(root().join("events/start-query-execution.json")).unwrap();
     let event = serde_json::from_str(&text).unwrap();
     let Some(Ok(Reading::Submitted(submission))) = read_event(&event) else { panic!("no submission") };

@@ -38,7 +38,7 @@ impl Words<'_> {
                 ),
                 Severity::EndsSoon => (
                     format!("{workgroup}: the grant ends at {}", grant.until.strftime("%H:%M UTC")),
-                    format!("The grant for {workgroup} ends at {until}; {}.", used_words(facts)),
+                    format!("The grant for {workgroup} ends at {until}; {} so far.", used_words(facts)),
                     "Then the usual limit holds again. Queries that still run keep running, and what they scan counts once \
                      they end."
                         .to_owned(),
@@ -245,8 +245,8 @@ fn cutoff(bytes: Option<Bytes>, facts: &GrantFacts) -> String {
 
 fn used_words(facts: &GrantFacts) -> String {
     match facts.used {
-        Some(used) => format!("{} were scanned in it so far", used.human(units(facts))),
-        None => "what was scanned in it is not known".to_owned(),
+        Some(used) => format!("{} were scanned in it", used.human(units(facts))),
+        None => "it is not known what was scanned in it".to_owned(),
     }
 }
 

@@ -135,9 +135,25 @@ fn check(who: &str, wish: Value, expected: Expect) {
 
 #[test]
 fn a_grant_within_the_caps() {
-    check("role/admin/ann", grant(json!({})), expect!["`g-one` is granted: the limit of ad-hoc for 1h to 2 TB and its per-query cutoff to 500 GB until 2026-03-01T17:05:00Z"]);
-    check("user/deploy", grant(json!({ "per_query": null, "start": "2026-03-01T22:00:00Z" })), expect!["`g-one` is planned: the limit of ad-hoc for 1h to 2 TB from 2026-03-01T22:00:00Z until 2026-03-02T01:00:00Z"]);
-    check("role/admin/ann", grant(json!({ "workgroup": "etl", "window": "24h", "limit": "9.5 TB" })), expect!["refused: `limit` is 9.5 TB: the policy grants up to 5 TB"]);
+    check(
+        "role/admin/ann",
+        grant(json!({})),
+        expect![
+            "`g-one` is granted: the limit of ad-hoc for 1h to 2 TB and its per-query cutoff to 500 GB until 2026-03-01T17:05:00Z"
+        ],
+    );
+    check(
+        "user/deploy",
+        grant(json!({ "per_query": null, "start": "2026-03-01T22:00:00Z" })),
+        expect![
+            "`g-one` is planned: the limit of ad-hoc for 1h to 2 TB from 2026-03-01T22:00:00Z until 2026-03-02T01:00:00Z"
+        ],
+    );
+    check(
+        "role/admin/ann",
+        grant(json!({ "workgroup": "etl", "window": "1h", "limit": "2 TiB", "per_query": null })),
+        expect!["`g-one` is granted: the limit of etl for 1h to 2 TiB until 2026-03-01T17:05:00Z"],
+    );
 }
 
 #[test]
@@ -466,7 +482,8 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
 
         --
         Athena Quota Watchdog (watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
-        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]].assert_eq(&format!("Subject: {}\n\n{}", mails[0].subject, mails[0].text));
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]]
+    .assert_eq(&format!("Subject: {}\n\n{}", mails[0].subject, mails[0].text));
     // 900 GB are no alert now.
     said.push(world.run(minute(20), &[(5, 900_000_000_000)]).0);
     let (soon, mails) = world.run(minute(50), &[(35, 900_000_000_000)]);
@@ -497,7 +514,8 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
 
         --
         Athena Quota Watchdog (watchdog, eu-central-1), as of 2026-03-01 14:55 UTC.
-        You get this as ann@example.com. Who hears of what is set in the watchdog's policy."#]].assert_eq(&format!("Subject: {}\n\n{}", mails[0].subject, mails[0].text));
+        You get this as ann@example.com. Who hears of what is set in the watchdog's policy."#]]
+    .assert_eq(&format!("Subject: {}\n\n{}", mails[0].subject, mails[0].text));
     said.push(world.run(minute(55), &[(40, 900_000_000_000)]).0);
     // Over, and not looked at yet.
     said.push(world.run(minute(60), &[(45, 900_000_000_000)]).0);
@@ -512,7 +530,7 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
         [grant ended] ad-hoc: the grant has ended
 
         The grant for ad-hoc ended at 15:05 UTC.
-        900 GB were scanned in it so far. The limit is 10 GB again, and counts what is scanned from now on. The per-query cutoff is 10 GB again, as before.
+        900 GB were scanned in it. The limit is 10 GB again, and counts what is scanned from now on. The per-query cutoff is 10 GB again, as before.
 
         The numbers
           Grant         g-one
@@ -546,7 +564,8 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
         ann@example.com grant/ad-hoc/g-one: resolved ends soon
         ops@example.com grant/ad-hoc/g-one: resolved ends soon
         --
-    "#]].assert_eq(&said.join("\n--\n"));
+    "#]]
+    .assert_eq(&said.join("\n--\n"));
 }
 
 #[test]
@@ -604,7 +623,8 @@ fn a_cutoff_that_is_not_as_it_should_be_is_told_at_once() {
         ann@example.com grant/ad-hoc/g-one: repeated amiss
         ops@example.com grant/ad-hoc/g-one: repeated amiss
         --
-    "#]].assert_eq(&told.join("\n--\n"));
+    "#]]
+    .assert_eq(&told.join("\n--\n"));
 }
 
 #[test]
@@ -663,7 +683,8 @@ fn a_silence_holds_mails_back_until_it_ends() {
 
         --
         Athena Quota Watchdog (watchdog, eu-central-1), as of 2026-03-01 14:40 UTC.
-        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]].assert_eq(&format!("Subject: {}\n\n{}", mails[0].subject, mails[0].text));
+        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]]
+    .assert_eq(&format!("Subject: {}\n\n{}", mails[0].subject, mails[0].text));
     said.push(world.run(minute(40), &[(40, 9_600_000_000)]).0);
     // A level that is never silenced.
     let silence = json!({ "id": "s-two", "silence": { "alert": "ad-hoc/1h", "for": "30 min", "reason": "known" } });
@@ -690,7 +711,8 @@ fn a_silence_holds_mails_back_until_it_ends() {
         --
         ops@example.com limit/ad-hoc/1h: resolved exhausted
         --
-        ops@example.com limit/ad-hoc/1h: opened warn"#]].assert_eq(&said.join("\n--\n"));
+        ops@example.com limit/ad-hoc/1h: opened warn"#]]
+    .assert_eq(&said.join("\n--\n"));
 }
 
 const ENDPOINT: &str = "https://sts.eu-central-1.amazonaws.com";
