@@ -58,6 +58,7 @@ fn crates_depend_in_one_direction_only() {
 #[test]
 fn every_event_in_the_repository_is_what_its_name_says() {
     use watchdog_core::event::{Invocation, Source};
+    use watchdog_core::request::{Event, Request, Wish};
     use watchdog_core::submitter::{Reading, read_event};
     let read = |name: &str| {
         let text = fs::read_to_string(root().join("events").join(name)).unwrap();
@@ -66,6 +67,16 @@ fn every_event_in_the_repository_is_what_its_name_says() {
     assert_eq!(read("schedule-rule.json").unwrap().source, Source::Rule);
     assert_eq!(read("schedule-scheduler.json").unwrap().source, Source::Scheduler);
     assert!(read("dry-run.json").unwrap().dry_run);
+    let promise = |name: &str| {
+        let text = fs::read_to_string(root().join("events").join(name)).unwrap();
+        Event::parse(&serde_json::from_str(&text).unwrap()).unwrap().unwrap()
+    };
+    assert_eq!(promise("list-promises.json"), Event::List);
+    let Event::Signed(signed) = promise("grant.json") else { panic!("no request") };
+    assert!(matches!(Request::parse(&signed.text).unwrap().wish, Wish::Grant { .. }));
+    let sts = "https://sts.eu-central-1.amazonaws.com";
+    let signed_at = "2026-03-01T14:01:00Z".parse().unwrap();
+    watchdog_core::proof::Proof::parse(&signed.proof, sts, signed_at).unwrap();
     let text = fs::read_to_string(root().join("events/start-query-execution.json")).unwrap();
     let event = serde_json::from_str(&text).unwrap();
     let Some(Ok(Reading::Submitted(submission))) = read_event(&event) else { panic!("no submission") };
@@ -88,6 +99,17 @@ fn default_policies() -> Vec<String> {
         let lines = block.lines().take_while(|line| line.is_empty() || line.starts_with("            "));
         lines.map(|line| line.trim_start().to_owned() + "\n").collect::<String>()
     });
+    // The lines in quotation marks of the branch with granters, and what stands between them.
+    let (_, joined) = template.split_once("\n            Grants: !If\n").unwrap();
+    let (joined, _) = joined.split_once("\n              - \"\"\n").unwrap();
+    let parts = joined.lines().skip(3).map(|line| line.trim().trim_start_matches("- ").trim_start_matches("- "));
+    let granted: String = parts
+        .map(|part| match part {
+            "!Ref GrantHighestGB" => "5000".to_owned(),
+            "!Join ['\", \"', !Ref Granters]" => "role/admin\", \"user/deploy".to_owned(),
+            quoted => serde_json::from_str(quoted).unwrap_or_else(|error| panic!("{quoted}: {error}")),
+        })
+        .collect();
     let values = [
         ("${AWS::StackName}", "watchdog"),
         ("${SenderEmail}", "watchdog@example.com"),
@@ -99,6 +121,8 @@ fn default_policies() -> Vec<String> {
         ("${LongQueryQuotaGB}", "9999999"),
         ("${ExploratoryQuotaGB}", "1000"),
         ("${AdHocQuotaGB}", "10"),
+        // What the template joins where there are granters.
+        ("${Grants}", &granted),
     ];
     blocks.map(|block| values.iter().fold(block, |text, (name, value)| text.replace(name, value))).collect()
 }
@@ -132,6 +156,10 @@ fn the_stacks_default_policy_is_valid_and_says_what_the_design_says() {
     assert_eq!(rule("predictable").waiting.as_ref().unwrap().longest.as_secs(), 120);
     assert_eq!(rule("fast-query").per_query_cutoff.unwrap().bytes.get(), gb);
     assert!(policies[1].rule_for("whatever").is_some());
+    let grants = policies[0].grants.as_ref().unwrap();
+    assert_eq!((grants.workgroups.as_slice(), grants.granters.len()), (&["ad-hoc".to_owned()][..], 2));
+    assert_eq!(grants.highest_limit.unwrap().bytes.get(), 5000 * gb);
+    assert_eq!(policies[0].silences.as_ref().unwrap().never, ["exhausted"]);
 }
 
 #[test]
@@ -223,6 +251,9 @@ fn the_operators_permissions_are_for_what_the_code_calls_and_nothing_else() {
     let own = called(true);
     assert!(own.len() > 10, "{own:?}");
     let mut doctor = own.clone();
+    let asks = ["cloudformation:ListStackResources", "lambda:InvokeFunction"].map(str::to_owned);
+    assert_eq!(needed(Command::Grant), BTreeSet::from(asks));
+    assert!(doctor.remove("lambda:InvokeFunction"), "only grants ask the function");
     // AWS lets everybody ask whose credentials these are.
     assert!(doctor.remove("sts:GetCallerIdentity"));
     // What it asks as a run does.

@@ -40,6 +40,11 @@ def calls(at, sender, domain):
         may("athena:GetWorkGroup", f"`{name}`", at.workgroup(name))
         for action in ("BatchGetQueryExecution", "ListQueryExecutions"):
             may(f"athena:{action}", f"`{name}`", at.workgroup(name))
+    # For grants: the cutoff of those that may be granted, and of no other.
+    may("athena:UpdateWorkGroup", "`ad-hoc`", at.workgroup("ad-hoc"))
+    for name in WORKGROUPS:
+        if name != "ad-hoc":
+            must_not("athena:UpdateWorkGroup", f"`{name}`", at.workgroup(name))
     must_not("athena:GetWorkGroup", "another Region", at.workgroup("primary").replace(at.region, "us-gov-west-1"))
     for action in ("BatchGetQueryExecution", "ListQueryExecutions"):
         must_not(f"athena:{action}", "another Region", at.workgroup("primary").replace(at.region, "us-gov-west-1"))
@@ -76,7 +81,7 @@ def calls(at, sender, domain):
     must_not("ses:SendEmail", "from the sender to an allowed domain", identity,
              {"ses:FromAddress": sender, "ses:Recipients": [f"ann@{domain}"]})
     must_not("ses:VerifyEmailIdentity", "any address", "*")
-    for action in ("StartQueryExecution", "StopQueryExecution", "GetQueryResults", "UpdateWorkGroup", "DeleteWorkGroup"):
+    for action in ("StartQueryExecution", "StopQueryExecution", "GetQueryResults", "DeleteWorkGroup"):
         must_not(f"athena:{action}", "any workgroup", at.workgroup("exploratory"))
     for action in ("GetParametersByPath", "GetParameter"):
         must_not(f"ssm:{action}", "other parameters", at.arn("ssm", "parameter/prod/password"))

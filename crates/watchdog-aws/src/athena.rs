@@ -1,6 +1,7 @@
 //! The account's workgroups and their settings. Query executions and capacity reservations have their own files,
 //! [`executions`] and [`reservations`].
 
+pub mod cutoff;
 pub mod executions;
 pub mod reservations;
 

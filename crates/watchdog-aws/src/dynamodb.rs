@@ -5,12 +5,16 @@
 //! | `run` | `lease` | who is running until when, and the last tick that was completed |
 //! | `ledger` | `alert#KEY` | one alert's record |
 //! | `ledger` | `policy` | the last valid policy |
+//! | `ledger` | `grant#WORKGROUP` | a workgroup's grants |
+//! | `ledger` | `silence#KEY` | the silence of an alert |
+//! | `run` | `promises` | who is changing grants or silences until when |
 //! | `submitter#ID` | `principal` | who submitted the query, where the feed is on |
 //! | `cache` | `catalogue#N` | what is known of the account's workgroups, in pieces |
 //!
 //! Every write of a record is conditional on the revision that was read; the SDK's own retries are idempotent through the
 //! transaction's token, so a lost reply does not look like somebody else's write.
 
+mod promises;
 mod submissions;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,7 +29,9 @@ use jiff::{SignedDuration, Timestamp};
 use watchdog_core::alert::{Record, Subject};
 use watchdog_core::catalogue::Catalogue;
 use watchdog_core::delivery::Records;
+use watchdog_core::grant::Grants;
 use watchdog_core::ledger::{self, StoredPolicy};
+use watchdog_core::silence::Silences;
 
 use crate::failure::AwsFailure;
 
@@ -85,10 +91,16 @@ pub struct Ledger {
     pub records: Records,
     /// The last valid policy.
     pub policy: Option<StoredPolicy>,
+    /// The grants of each workgroup.
+    pub grants: Grants,
+    /// The silence of each alert.
+    pub silences: Silences,
     /// Items that could not be read, in words. They count as nothing remembered, and are overwritten when next written.
     pub unreadable: Vec<String>,
     /// The revision of each item that is there; `None` where it has none that can be read.
     revisions: BTreeMap<Subject, Option<u64>>,
+    /// The same of grants and silences, by `sk`.
+    promised: BTreeMap<String, u64>,
 }
 
 impl Table {
@@ -199,6 +211,9 @@ impl Table {
                     Ok(policy) => ledger.policy = Some(policy),
                     Err(error) => ledger.unreadable.push(format!("the last valid policy: {error}")),
                 }
+                continue;
+            }
+            if ledger.promise(sk, body, revision) {
                 continue;
             }
             let Some(Ok(subject)) = sk.strip_prefix("alert#").map(str::parse::<Subject>) else {

@@ -16,14 +16,17 @@ pub mod cloudtrail;
 pub mod cloudwatch;
 pub mod dynamodb;
 pub mod iam;
+pub mod identity;
 pub mod servicequotas;
 pub mod ses;
 pub mod ssm;
 
+pub mod asking;
 pub mod concurrency;
 pub mod deliver;
 pub mod flights;
 pub mod gather;
+pub mod granting;
 pub mod pass;
 pub mod submitters;
 

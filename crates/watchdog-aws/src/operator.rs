@@ -7,6 +7,7 @@ pub mod clock;
 pub mod past;
 pub mod permissions;
 
+pub mod asking;
 pub mod athena;
 pub mod cloudformation;
 pub mod cloudwatch;
@@ -35,6 +36,8 @@ pub struct Operator {
     pub cloudformation: aws_sdk_cloudformation::Client,
     /// Users, roles, and what they may do.
     pub iam: aws_sdk_iam::Client,
+    /// The function.
+    pub lambda: aws_sdk_lambda::Client,
     /// The schedule.
     pub scheduler: aws_sdk_scheduler::Client,
     /// The alarm topic.
@@ -59,6 +62,7 @@ impl Operator {
         Self {
             cloudformation: client!(aws_sdk_cloudformation),
             iam: client!(aws_sdk_iam),
+            lambda: client!(aws_sdk_lambda),
             scheduler: client!(aws_sdk_scheduler),
             sns: client!(aws_sdk_sns),
             sts: client!(aws_sdk_sts),

@@ -9,8 +9,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 use watchdog_core::catalogue::Catalogue;
-use watchdog_core::delivery::{People, Standing, plan};
+use watchdog_core::delivery::{People, Promises, Standing, plan, promised};
 use watchdog_core::event::{Invocation, Tick};
+use watchdog_core::grant::in_force;
 use watchdog_core::ledger::StoredPolicy;
 use watchdog_core::mail::{Mail, Origins, compose};
 use watchdog_core::policy::{Document, Policy, Problem, Problems};
@@ -23,6 +24,7 @@ use crate::deliver::{NotWritten, deliver};
 use crate::dynamodb::{Lease, Ledger, Table};
 use crate::failure::AwsFailure;
 use crate::gather::{self, Notes, PolicySource};
+use crate::granting::{self, Troubles};
 use crate::{concurrency, flights, submitters};
 
 /// Problems of a policy in one error message; `watchdog check` shows them all.
@@ -249,10 +251,17 @@ async fn judged(
     report.warnings.append(&mut ledger.unreadable);
     let (policy, documents, standing) = choose(settings, documents, ledger.policy.as_ref(), tick.at)?;
     report.policy = Some(PolicyReport::new(documents.iter().map(|d| d.name.clone()).collect(), &standing));
+    let troubles = match held {
+        Some(table) => granting::carry_out(clients, table, &mut ledger, &settings.run_id, now, settings.deadline).await,
+        None => Troubles::default(),
+    };
+    report.warnings.extend(troubles.warnings.iter().cloned());
     let look = see(clients, tick, now, catalogue, policy, documents, standing, notes).await;
     report.warnings.extend(look.notes.warnings.iter().cloned());
-    let findings = judge(&look.policy, &tick, &look.usage);
+    let granted = in_force(&look.policy, &ledger.grants, tick.at);
+    let findings = judge(&granted, &tick, &look.usage);
     report.found(&findings);
+    report.promised(&ledger.grants, &ledger.silences, tick.at);
     let incomplete = look.usage.incomplete.as_ref();
     report.incomplete = incomplete.map(ToString::to_string);
     // Before the search, which may take long: a run that is cut off in it must not have learnt for nothing.
@@ -264,10 +273,13 @@ async fn judged(
             report.warnings.push(failure.to_string());
         }
     }
-    let decide =
-        |people: &People| plan(&look.policy, &look.standing, &tick, &findings, incomplete, &ledger.records, people);
+    let promises = Promises { grants: &ledger.grants, troubles: &troubles.told, silences: &ledger.silences };
+    let decide = |people: &People| {
+        let plan = plan(&look.policy, &look.standing, &tick, &findings, incomplete, &ledger.records, people);
+        promised(plan, &look.policy, &look.usage, &ledger.records, &promises, tick.at)
+    };
     let nobody = People::new();
-    let mut plan = decide(&nobody);
+    let (mut plan, mut silenced) = decide(&nobody);
     let mut people = People::new();
     let (known, feed) = (&mut catalogue.submitters, table.filter(|_| settings.feed));
     if plan.wants_occupancy {
@@ -286,7 +298,7 @@ async fn judged(
         people.shares = sought.people.shares;
     }
     if plan.wants_occupancy || !plan.wants.is_empty() {
-        plan = decide(&people);
+        (plan, silenced) = decide(&people);
     }
     let origins = Origins { region: clients.region.clone(), name: settings.name.clone() };
     let mails: Vec<Mail> = plan.messages.iter().map(|m| compose(m, &look.policy.mail, &origins, tick.at)).collect();
@@ -294,6 +306,12 @@ async fn judged(
         report.would_send = plan.messages.iter().map(MailReport::new).collect();
         return Ok(mails);
     };
+    // Before the mails that say so: a silence that is written down as ended is said to be so once more where a mail fails.
+    for (subject, silence) in silenced {
+        if let Err(failure) = table.write_silence(&mut ledger, &subject, silence).await {
+            report.warnings.push(format!("the end of the silence of `{subject}` could not be written down: {failure}"));
+        }
+    }
     let delivered = deliver(clients, settings.deadline, table, &tick, &mut ledger, plan, &mails, report).await;
     let (word, message) = match delivered {
         Ok(()) => return Ok(mails),

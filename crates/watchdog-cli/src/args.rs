@@ -6,6 +6,7 @@ use clap::{ArgAction, Parser, Subcommand};
 use clap_complete::Shell;
 use jiff::{SignedDuration, Timestamp};
 use watchdog_aws::operator::past::LONGEST;
+use watchdog_core::bytes::Size;
 use watchdog_core::policy::Pattern;
 use watchdog_core::window::{LONGEST_ROLLING_MINUTES, duration};
 
@@ -101,10 +102,51 @@ Examples:
 Exit codes: 0 done, whatever was found; 2 wrong usage, or a policy or use that cannot be read or understood; 3 the use of a
 workgroup, or the list of them, could not be read: what could be is in the figures, and what could not is named.";
 
+const GRANT_EXAMPLES: &str = "\
+Without `--write` the function only says what it would do. Who asks is proven to it by a signed request to AWS STS; whether they
+may is in the policy's table `[grants]`.
+
+Examples:
+  watchdog grant ad-hoc --limit 2TiB --for 3h --reason backfill
+  watchdog grant ad-hoc --limit 2TiB --per-query 500GiB --for 3h --reason \"backfill of March\" --write
+  watchdog grant ad-hoc --limit 2TiB --for 3h --start 2026-03-01T22:00:00Z --reason nightly --write
+  watchdog grant --approve g-1a2b3c4d --write      where the policy asks for a second person
+  watchdog grant --extend g-1a2b3c4d --for 2h --write      until two hours from now
+
+Exit codes: 0 done, or would be; 2 refused, with the reason; 3 the function could not be asked.";
+
+const GRANTS_EXAMPLES: &str = "\
+Examples:
+  watchdog grants
+  watchdog grants --all                     with those that are over
+  watchdog grants --json | jq '.grants[] | select(.phase == \"in force\")'
+
+Exit codes: 0 read; 3 the function could not be asked.";
+
+const REVOKE_EXAMPLES: &str = "\
+The limit is the usual one at once, and the per-query cutoff is set to what it was before.
+
+Examples:
+  watchdog revoke ad-hoc --write
+  watchdog revoke g-1a2b3c4d --write
+
+Exit codes: as of `grant`.";
+
+const SILENCE_EXAMPLES: &str = "\
+Nobody is mailed about the alert until the silence ends: at its time, by `watchdog unsilence`, or when the alert resolves. The
+policy's table `[silences]` says who may, for how long, and which levels are told all the same.
+
+Examples:
+  watchdog silence exploratory/1h --for 2h --reason \"known, Ann is at it\" --write
+  watchdog silences
+  watchdog unsilence exploratory/1h --write
+
+Exit codes: as of `grant`.";
+
 /// Watches Athena workgroups' scanned bytes against their limits.
 ///
 /// `watchdog` looks at the same policy and the same metrics as the deployed function, and decides in the same way.
-/// It changes nothing and sends nothing.
+/// It sends nothing, and changes nothing unless `--write` is given: then it asks the function to.
 #[derive(Debug, Parser)]
 #[command(name = "watchdog", version, after_help = EXIT_CODES, max_term_width = 110)]
 pub struct Args {
@@ -137,6 +179,24 @@ pub enum Command {
     /// Say what a policy would have sent over a stretch of the past, and how good that would have been
     #[command(after_help = BACKTEST_EXAMPLES)]
     Backtest(BacktestArgs),
+    /// Raise a workgroup's limit, its per-query cutoff, or both, for a while
+    #[command(after_help = GRANT_EXAMPLES)]
+    Grant(GrantArgs),
+    /// List grants
+    #[command(after_help = GRANTS_EXAMPLES)]
+    Grants(ListArgs),
+    /// End a grant before its time
+    #[command(after_help = REVOKE_EXAMPLES)]
+    Revoke(RevokeArgs),
+    /// Hold back the mails about a limit's alert for a while
+    #[command(after_help = SILENCE_EXAMPLES)]
+    Silence(SilenceArgs),
+    /// List silences
+    #[command(after_help = SILENCE_EXAMPLES)]
+    Silences(ListArgs),
+    /// End a silence before its time
+    #[command(after_help = SILENCE_EXAMPLES)]
+    Unsilence(UnsilenceArgs),
     /// Print a completion script
     #[command(after_help = "\
 Examples:
@@ -280,6 +340,116 @@ pub struct WhoArgs {
     pub aws: AwsArgs,
 }
 
+/// Of `grant`.
+#[derive(Debug, clap::Args)]
+pub struct GrantArgs {
+    /// The workgroup
+    #[arg(value_name = "WORKGROUP", value_parser = workgroup_name, required_unless_present_any = ["approve", "extend"])]
+    pub workgroup: Option<String>,
+    /// What the limit is raised to
+    #[arg(long, value_name = "SIZE", value_parser = size, conflicts_with_all = ["approve", "extend"])]
+    pub limit: Option<String>,
+    /// Which limit, by its window; needed where the workgroup has several
+    #[arg(long, value_name = "WINDOW", requires = "limit")]
+    pub window: Option<String>,
+    /// What the per-query cutoff is raised to
+    #[arg(long, value_name = "SIZE", value_parser = size, conflicts_with_all = ["approve", "extend"])]
+    pub per_query: Option<String>,
+    /// For how long; of an extension, how long from now
+    #[arg(long = "for", value_name = "TIME", value_parser = promised, required_unless_present = "approve", conflicts_with = "approve")]
+    pub length: Option<String>,
+    /// From when on [default: at once]
+    #[arg(long, value_name = "INSTANT", conflicts_with_all = ["approve", "extend"])]
+    pub start: Option<Timestamp>,
+    /// Why, for whoever reads the mail
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["approve", "extend"], conflicts_with_all = ["approve", "extend"])]
+    pub reason: Option<String>,
+    /// Approve the grant with this id
+    #[arg(long, value_name = "ID", conflicts_with_all = ["workgroup", "extend"])]
+    pub approve: Option<String>,
+    /// Have the grant with this id end later
+    #[arg(long, value_name = "ID", conflicts_with = "workgroup")]
+    pub extend: Option<String>,
+    #[command(flatten)]
+    pub asking: AskArgs,
+}
+
+/// Of `revoke`.
+#[derive(Debug, clap::Args)]
+pub struct RevokeArgs {
+    /// The grant's id, or the workgroup
+    #[arg(value_name = "ID|WORKGROUP", value_parser = workgroup_name)]
+    pub grant: String,
+    #[command(flatten)]
+    pub asking: AskArgs,
+}
+
+/// Of `silence`.
+#[derive(Debug, clap::Args)]
+pub struct SilenceArgs {
+    /// The alert: workgroup and window
+    #[arg(value_name = "WORKGROUP/WINDOW")]
+    pub alert: String,
+    /// For how long
+    #[arg(long = "for", value_name = "TIME", value_parser = promised)]
+    pub length: String,
+    /// Why, for whoever reads the mail
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    #[command(flatten)]
+    pub asking: AskArgs,
+}
+
+/// Of `unsilence`.
+#[derive(Debug, clap::Args)]
+pub struct UnsilenceArgs {
+    /// The alert: workgroup and window
+    #[arg(value_name = "WORKGROUP/WINDOW")]
+    pub alert: String,
+    #[command(flatten)]
+    pub asking: AskArgs,
+}
+
+/// Of `grants` and `silences`.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// With those that are over
+    #[arg(long)]
+    pub all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub function: FunctionArgs,
+}
+
+/// What every request to the function has.
+#[derive(Debug, clap::Args)]
+pub struct AskArgs {
+    /// Do it; without this the function only says what it would do
+    #[arg(long)]
+    pub write: bool,
+    /// Print the function's answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub function: FunctionArgs,
+}
+
+/// Which function is asked.
+#[derive(Debug, clap::Args)]
+pub struct FunctionArgs {
+    /// The stack whose function is asked
+    /// [env: WATCHDOG_STACK] [default: athena-quota-watchdog]
+    #[arg(long, value_name = "NAME", value_parser = stack_name)]
+    pub stack: Option<String>,
+    /// The function itself, the stack's output `WatchdogFunctionName`; then the stack is not asked for it
+    #[arg(long, value_name = "NAME", conflicts_with = "stack")]
+    pub function: Option<String>,
+    #[command(flatten)]
+    pub aws: AwsArgs,
+}
+
 /// A command that may ask AWS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum CommandName {
@@ -295,6 +465,8 @@ pub enum CommandName {
     Doctor,
     /// The past, with `--since`
     Backtest,
+    /// Grants and silences
+    Grant,
 }
 
 /// Where the policy is.
@@ -359,6 +531,19 @@ pub fn since(text: &str) -> Result<SignedDuration, String> {
 pub fn past(text: &str) -> Result<SignedDuration, String> {
     let length = duration(text).filter(|length| (SignedDuration::from_hours(1)..=LONGEST).contains(length));
     length.ok_or_else(|| "write a time from 1 hour to 63 days with its unit, such as `30d`".to_owned())
+}
+
+/// Bytes with their unit, handed on as they were typed.
+pub fn size(text: &str) -> Result<String, String> {
+    text.parse::<Size>().map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// How long something is promised for. How long it may be is the policy's to say, and the function's.
+pub fn promised(text: &str) -> Result<String, String> {
+    match duration(text) {
+        Some(length) if length > SignedDuration::ZERO => Ok(text.to_owned()),
+        _ => Err("write a time with its unit, such as `3h` or `90 min`".to_owned()),
+    }
 }
 
 /// A path of SSM parameters.

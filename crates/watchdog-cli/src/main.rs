@@ -1,4 +1,5 @@
-//! The operator's command line: look at a policy, at the use, and at what a run would do. It changes nothing.
+//! The operator's command line: look at a policy, at the use, and at what a run would do; ask for grants and silences. It changes nothing
+//! itself: what is to be changed the function does, where `--write` is given.
 //!
 //! Data goes to standard output, everything else to standard error. Each command returns its [`exit::Exit`]; what stops
 //! it is an [`exit::Failure`], printed here and nowhere else.
@@ -13,6 +14,7 @@ mod place;
 mod backtest;
 mod check;
 mod doctor;
+mod promises;
 mod run;
 mod status;
 mod who;
@@ -46,6 +48,12 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
             None => waiting(doctor::doctor(&args)),
         },
         Command::Who(args) => waiting(who::who(&args)),
+        Command::Grant(args) => waiting(promises::grant(&args)),
+        Command::Grants(args) => waiting(promises::grants(&args)),
+        Command::Revoke(args) => waiting(promises::revoke(&args)),
+        Command::Silence(args) => waiting(promises::silence(&args)),
+        Command::Silences(args) => waiting(promises::silences(&args)),
+        Command::Unsilence(args) => waiting(promises::unsilence(&args)),
         Command::Completions { shell } => {
             // Into memory first: `generate` panics where its writer fails, and a closed pipe is nobody's fault.
             let mut script = Vec::new();

@@ -38,21 +38,36 @@ pub enum Subject {
     Queries(Pressure),
     /// Whether what a limit on queries is about can be seen at all.
     QuerySight(Pressure),
+    /// A grant, by its id.
+    Grant {
+        /// The workgroup.
+        workgroup: String,
+        /// The grant's id.
+        id: String,
+    },
     /// Whether the list of workgroups can be read.
     Listing,
     /// Whether the policy can be understood.
     Policy,
 }
 
-/// How bad an open alert is, the worst last. `CannotSee` never mixes with the others in one story; its place says
-/// where it stands in a mail about several.
+/// How bad an open alert is, the worst last. `CannotSee` never mixes with the others in one story, nor do those
+/// of grants; their places say where they stand in a mail about several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
+    /// A grant waits for somebody's approval.
+    Asked,
+    /// A grant stands.
+    Granted,
+    /// A grant is about to end.
+    EndsSoon,
     /// Level `warn`.
     Warn,
     /// Something is not known.
     CannotSee,
+    /// A grant's cutoff is not as the grant says, or cannot be taken back.
+    Amiss,
     /// Level `critical`.
     Critical,
     /// Level `exhausted`.
@@ -410,16 +425,20 @@ impl Severity {
     pub fn level(self) -> Level {
         match self {
             Self::Warn => Level::Warn,
-            Self::CannotSee => Level::Ok,
+            Self::CannotSee | Self::Asked | Self::Granted | Self::EndsSoon | Self::Amiss => Level::Ok,
             Self::Critical => Level::Critical,
             Self::Exhausted => Level::Exhausted,
         }
     }
 
-    /// For people: `warn`, `critical`, `exhausted`, `cannot see`.
+    /// For people: `warn`, `critical`, `exhausted`, `cannot see`; of grants `asked for`, `granted`, `ends soon`, `amiss`.
     pub fn words(self) -> &'static str {
         match self {
             Self::CannotSee => "cannot see",
+            Self::Asked => "asked for",
+            Self::Granted => "granted",
+            Self::EndsSoon => "ends soon",
+            Self::Amiss => "amiss",
             other => other.level().word(),
         }
     }
@@ -446,6 +465,7 @@ impl fmt::Display for Subject {
             Self::Queries(Pressure::Waiting { workgroup }) => write!(f, "waiting/{workgroup}"),
             Self::QuerySight(Pressure::Active(class)) => write!(f, "sight-active/{}", class.key()),
             Self::QuerySight(Pressure::Waiting { workgroup }) => write!(f, "sight-waiting/{workgroup}"),
+            Self::Grant { workgroup, id } => write!(f, "grant/{workgroup}/{id}"),
             Self::Listing => f.write_str("listing"),
             Self::Policy => f.write_str("policy"),
         }
@@ -470,6 +490,7 @@ impl FromStr for Subject {
             (Some("sight-active"), Some(class), None) => active(class).map(Self::QuerySight).ok_or_else(unknown),
             (Some("waiting"), Some(w), None) => Ok(Self::Queries(waiting(w))),
             (Some("sight-waiting"), Some(w), None) => Ok(Self::QuerySight(waiting(w))),
+            (Some("grant"), Some(w), Some(id)) => Ok(Self::Grant { workgroup: w.to_owned(), id: id.to_owned() }),
             (Some("listing"), None, None) => Ok(Self::Listing),
             (Some("policy"), None, None) => Ok(Self::Policy),
             _ => Err(unknown()),

@@ -1,5 +1,6 @@
 //! Who is told what in this run: one message per person, with all that concerns them.
 
+mod promised;
 mod queueing;
 mod submitting;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::promised::{GrantFacts, Promises, promised};
 pub use self::queueing::{Cause, Filling, QueryFacts, Victim};
 use self::queueing::{Crowd, wants_occupancy};
 use self::submitting::Submitting;
@@ -19,7 +21,8 @@ use crate::forecast::Outlook;
 use crate::occupancy::Occupancy;
 use crate::people::{Party, Shares};
 use crate::percent::Percent;
-use crate::policy::{Address, Audience, MailRules, Origin, Policy, Problems, Who, WorkgroupRule};
+use crate::policy::{Address, Audience, MailRules, Origin, Policy, Problems, UnderGrant, Who, WorkgroupRule};
+use crate::silence::Quiet;
 use crate::usage::{InFlight, Unknown};
 use crate::verdict::{Finding, Findings, Foresight, Level, Reading, Verdict};
 use crate::window::Span;
@@ -97,6 +100,8 @@ pub struct Notice {
     pub facts: Facts,
     /// Whose queries it is about, as far as this person may know.
     pub people: Option<Shown>,
+    /// The silence that it comes after, or in spite of.
+    pub quiet: Option<Box<Quiet>>,
 }
 
 /// What a person may know of whose queries they are.
@@ -147,6 +152,8 @@ pub enum Facts {
         /// When the policy that is in force was first read.
         in_force_since: Timestamp,
     },
+    /// A grant.
+    Grant(Box<GrantFacts>),
     /// It is over, and there is no more to say.
     Over,
 }
@@ -184,6 +191,8 @@ pub struct LimitFacts {
     pub resolves_below: Percent,
     /// For how long use must have been below it.
     pub hold: SignedDuration,
+    /// What a grant makes of it.
+    pub grant: Option<UnderGrant>,
 }
 
 /// Whether the policy that is in force is the current one.
@@ -271,7 +280,7 @@ pub fn plan<'p>(
     // What is remembered and no longer judged: the policy or the account has changed. Where the list of workgroups is not
     // complete, absence says nothing.
     let gone = if incomplete.is_some() { Sighting::Unseen } else { Sighting::Calm(Ending::NotWatched) };
-    for subject in records.keys() {
+    for subject in records.keys().filter(|subject| !matches!(subject, Subject::Grant { .. })) {
         cases.entry(subject.clone()).or_insert_with(|| sight(gone, Facts::Over));
     }
     carry(cases, tick.at, policy, records, people)
@@ -316,15 +325,19 @@ fn carry(
         }
         after.insert(subject, record);
     }
+    Plan { messages: ranked(people), records: after, wants }
+}
+
+/// One message per person, the worst first in each and among them: a run that is cut short has told the worst.
+fn ranked(people: BTreeMap<Address, Vec<Notice>>) -> Vec<Message> {
     let rank = |notice: &Notice| (matches!(notice.reason, Reason::Resolved(_)), Reverse(notice.severity));
     let messages = people.into_iter().map(|(to, mut notices)| {
         notices.sort_by_key(rank);
         Message { to, notices }
     });
     let mut messages: Vec<Message> = messages.collect();
-    // A run that is cut short has told the worst.
     messages.sort_by_key(|message| message.notices.first().map(rank));
-    Plan { messages, records: after, wants, wants_occupancy: occupancy_wanted }
+    messages
 }
 
 /// What everybody is told of one subject, by address; its record before anybody is; and the search for submitters that is still to be
@@ -378,7 +391,7 @@ fn told_of(
             Some(crowd) => crowd.shown(person, reason, mail),
             None => submitting.shown(person, reason, rule, mail),
         };
-        let notice = Notice { subject: subject.clone(), reason, severity, opened, facts, people: shown };
+        let notice = Notice { subject: subject.clone(), reason, severity, opened, facts, people: shown, quiet: None };
         notices.push((person.clone(), notice));
     }
     (record, notices, wanted)
@@ -427,6 +440,7 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
         critical: limit.critical,
         resolves_below: limit.resolves_below(),
         hold: limit.hold,
+        grant: limit.grant.clone(),
     };
     Case {
         sighting,
@@ -441,9 +455,9 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
 
 fn who_hears(audience: &Audience, severity: Severity) -> &[Who] {
     match severity {
-        Severity::Warn | Severity::CannotSee => &audience.warn,
         Severity::Critical => &audience.critical,
         Severity::Exhausted => &audience.exhausted,
+        _ => &audience.warn,
     }
 }
 

@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Record;
+use crate::grant::Book;
 use crate::policy::Document;
 use crate::principal::Principal;
+use crate::silence::Silence;
 
 /// The version that this code writes, and the newest that it reads.
 const VERSION: u32 = 1;
@@ -63,6 +65,32 @@ pub fn encode_policy(policy: &StoredPolicy) -> String {
 /// # Errors
 /// [`Unreadable`].
 pub fn decode_policy(body: &str) -> Result<StoredPolicy, Unreadable> {
+    decode(body)
+}
+
+/// Writes the grants of a workgroup.
+pub fn encode_grants(book: &Book) -> String {
+    encode(book)
+}
+
+/// Reads the grants of a workgroup.
+///
+/// # Errors
+/// [`Unreadable`]. Unlike an alert's record, one that cannot be read must not be written over: the cutoff to be restored is in it.
+pub fn decode_grants(body: &str) -> Result<Book, Unreadable> {
+    decode(body)
+}
+
+/// Writes a silence.
+pub fn encode_silence(silence: &Silence) -> String {
+    encode(silence)
+}
+
+/// Reads a silence.
+///
+/// # Errors
+/// [`Unreadable`].
+pub fn decode_silence(body: &str) -> Result<Silence, Unreadable> {
     decode(body)
 }
 

@@ -13,12 +13,15 @@ mod untrusted;
 
 pub mod instant;
 pub mod principal;
+pub mod proof;
 
 pub mod event;
 
 pub mod policy;
 
 pub mod stack;
+
+pub mod grant;
 
 pub mod usage;
 
@@ -35,6 +38,10 @@ pub mod catalogue;
 pub mod verdict;
 
 pub mod alert;
+
+pub mod silence;
+
+pub mod request;
 
 pub mod people;
 

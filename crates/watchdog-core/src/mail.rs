@@ -4,6 +4,7 @@
 //! of workgroups, error codes and policy texts are other people's input.
 
 mod people;
+mod promises;
 mod queries;
 mod words;
 

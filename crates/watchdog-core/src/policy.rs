@@ -11,6 +11,7 @@ mod limit;
 mod meant;
 mod pattern;
 mod problem;
+mod promises;
 mod read;
 mod submitters;
 mod typed;
@@ -18,13 +19,14 @@ mod value;
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 pub use self::active::{ActiveQueries, Class, QueryRules, WaitingRule};
 pub use self::address::{Address, BadAddress};
 pub use self::pattern::{BadPattern, Pattern};
 pub use self::problem::{Place, Problem, Problems};
+pub use self::promises::SHORTEST_PROMISE;
 pub use self::typed::json_schema_text;
 use crate::bytes::{Bytes, Size, Units};
 use crate::percent::Percent;
@@ -56,6 +58,10 @@ pub struct Policy {
     pub submitters: Submitters,
     /// How near the account may come to its quotas of active queries.
     pub active_queries: ActiveQueries,
+    /// Who may raise which limits for a while; nobody where there is none.
+    pub grants: Option<GrantRules>,
+    /// Who may hold alerts back for a while; nobody where there is none.
+    pub silences: Option<SilenceRules>,
     /// Rules for exact names, then for patterns, the most specific first: the first match counts.
     rules: Vec<WorkgroupRule>,
 }
@@ -94,6 +100,55 @@ pub struct Submitters {
     pub repeat_every: SignedDuration,
     /// Whether mails show the text of queries.
     pub show_sql: bool,
+}
+
+/// Who may raise which limits for a while, how far and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantRules {
+    /// Who may grant, approve, extend and revoke. Not empty.
+    pub granters: Vec<PrincipalKey>,
+    /// Exact names.
+    pub workgroups: Vec<String>,
+    /// The most that a limit may be raised to, inclusive; `None` where no limit may.
+    pub highest_limit: Option<Size>,
+    /// The same of a per-query cutoff. Never is neither given.
+    pub highest_per_query: Option<Size>,
+    /// The longest that a grant may last with its extensions, from 5 minutes to 31 days, inclusive.
+    pub longest: SignedDuration,
+    /// Whether somebody else has to approve.
+    pub second_approver: bool,
+}
+
+/// Who may hold alerts back for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SilenceRules {
+    /// Who may silence an alert. Not empty.
+    pub silencers: Vec<PrincipalKey>,
+    /// The longest that a silence may last, from 5 minutes to 31 days, inclusive.
+    pub longest: SignedDuration,
+    /// Levels that are told all the same: of `warn`, `critical` and `exhausted`.
+    pub never: Vec<&'static str>,
+}
+
+/// What a grant makes of a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnderGrant {
+    /// The limit is raised.
+    Raised {
+        /// The grant's id.
+        id: String,
+        /// Who asked for it.
+        by: String,
+        /// Until when, exclusive.
+        until: Timestamp,
+        /// The limit without it.
+        usual: Bytes,
+    },
+    /// The limit was raised until then, and what was scanned before does not count against the usual one.
+    Ended {
+        /// When it ended.
+        at: Timestamp,
+    },
 }
 
 /// What holds for one workgroup, or for all that match a pattern.
@@ -139,6 +194,8 @@ pub struct Limit {
     pub repeat_every: SignedDuration,
     /// Who hears of it.
     pub audience: Audience,
+    /// What a grant makes of it at the instant that is judged; `None` in a policy as it is written.
+    pub grant: Option<UnderGrant>,
 }
 
 /// Where a limit's number came from.
@@ -227,6 +284,20 @@ impl Policy {
         for limit in policy.rules.iter_mut().flat_map(|rule| &mut rule.limits) {
             *limit = replace(limit);
         }
+        policy
+    }
+
+    /// The same policy with the rule of one workgroup changed; others that share its pattern keep theirs.
+    pub(crate) fn with_rule(&self, workgroup: &str, change: impl FnOnce(&mut WorkgroupRule)) -> Self {
+        let mut policy = self.clone();
+        let (Some(mut rule), Ok(pattern)) = (self.rule_for(workgroup).cloned(), Pattern::parse(workgroup)) else {
+            return policy;
+        };
+        rule.pattern = pattern;
+        change(&mut rule);
+        policy.rules.retain(|other| other.pattern != rule.pattern);
+        // The first match counts.
+        policy.rules.insert(0, rule);
         policy
     }
 

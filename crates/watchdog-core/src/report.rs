@@ -1,16 +1,21 @@
 //! What one run found and did: the function's answer, and the source of its summary event.
 
+mod promises;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use self::promises::{Answer, GrantReport, SilenceReport};
 use crate::alert::Subject;
 use crate::delivery::{Message, Standing};
 use crate::event::{Source, Tick};
+use crate::grant::Grants;
 use crate::occupancy::{Occupancy, Reservations};
 use crate::people::Shares;
+use crate::silence::Silences;
 use crate::usage::Quota;
 use crate::verdict::{Detail, Findings, Pressure, QueryVerdict, Verdict};
 
@@ -50,6 +55,12 @@ pub struct RunReport {
     /// Who has how many queries active, where somebody is to be told and it was looked for. Names are in the mails, and not here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_queries: Option<OccupancyReport>,
+    /// Grants that are not closed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<GrantReport>,
+    /// Silences that are in force.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub silences: Vec<SilenceReport>,
     /// Mails that SES has taken.
     pub sent: Vec<MailReport>,
     /// Mails that a real run would have sent.
@@ -275,6 +286,8 @@ impl RunReport {
             uncovered: Vec::new(),
             submitters: Vec::new(),
             active_queries: None,
+            grants: Vec::new(),
+            silences: Vec::new(),
             sent: Vec::new(),
             would_send: Vec::new(),
             failed: Vec::new(),
@@ -303,6 +316,12 @@ impl RunReport {
     pub fn levels(&self) -> impl Iterator<Item = &'static str> {
         let queries = self.query_limits.iter().map(|limit| limit.level);
         self.limits.iter().map(|limit| limit.level).chain(queries)
+    }
+
+    /// Notes what is promised.
+    pub fn promised(&mut self, grants: &Grants, silences: &Silences, at: Timestamp) {
+        self.grants = promises::grant_reports(grants, at).filter(|grant| !grant.is_closed()).collect();
+        self.silences = promises::silence_reports(silences, at);
     }
 
     /// Limits whose level is `unknown`.

@@ -14,9 +14,9 @@ use crate::event::Tick;
 use crate::forecast::{HISTORY, Inflow, Memo, Outlook, View};
 use crate::meter::Meter;
 use crate::percent::{Percent, whole_percent};
-use crate::policy::{Class, Limit, Policy, WorkgroupRule};
+use crate::policy::{Class, Limit, Policy, UnderGrant, WorkgroupRule};
 use crate::usage::{Flights, InFlight, Unknown, Usage, looked_at};
-use crate::window::{BUCKET, Span, floor};
+use crate::window::{BUCKET, Span, ceil, floor};
 
 /// The share of a limit from which on a workgroup's queries are asked for, beside the metric, whether or not any query is known to run: the
 /// pace after a giant has landed can only be told from one that goes on by the queries themselves. So low, because a quarter of the
@@ -157,7 +157,7 @@ pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p>
                     Finding::Unknown(why)
                 }
             };
-            let span = limit.window.span(tick.at);
+            let span = limit.span(tick.at);
             let (workgroup, as_of) = (name.to_owned(), tick.at);
             let in_flight = known.map(|flights| {
                 let mut running = flights.running.clone();
@@ -213,7 +213,7 @@ impl Limit {
         inflow: Option<&Inflow>,
         flights: &Flights,
     ) -> Result<Reading, Unknown> {
-        let used = meter.sum(self.window.span(at))?;
+        let used = meter.sum(self.span(at))?;
         let view = View { meter, window: &self.window, limit: self.bytes, at, flights };
         let foresight = match self.forecast.then(|| view.will_exhaust(inflow)).flatten() {
             None => Foresight::Silent,
@@ -248,6 +248,15 @@ impl Limit {
             .into_iter()
             .find(|level| self.threshold_when(*level, reading.foresight).reached(reading.used, self.bytes))
             .unwrap_or(if reading.foresight == Foresight::RunsOut { Level::Warn } else { Level::Ok })
+    }
+
+    /// The stretch that counts at `at`: the window's, and for as long as a grant that has ended would reach into it only what came after.
+    pub fn span(&self, at: Timestamp) -> Span {
+        let mut span = self.window.span(at);
+        if let Some(UnderGrant::Ended { at: ended }) = &self.grant {
+            span.start = ceil(*ended).clamp(span.start, span.end);
+        }
+        span
     }
 
     /// How far back a look at `at` reads: to the window's start, or further where the forecast asks for it.
@@ -314,8 +323,20 @@ impl Verdict<'_> {
         }
     }
 
-    /// Why it has this level, in one line.
+    /// Why it has this level, in one line; with the grant that it is under.
     pub fn reason(&self) -> String {
+        let reason = self.reason_alone();
+        match &self.limit.grant {
+            None => reason,
+            Some(UnderGrant::Raised { by, until, usual, .. }) => {
+                let usual = usual.human(self.limit.units);
+                format!("{reason}; raised by {by} until {until}, usually {usual}")
+            }
+            Some(UnderGrant::Ended { at }) => format!("{reason}; counted since the grant ended at {at}"),
+        }
+    }
+
+    fn reason_alone(&self) -> String {
         match &self.finding {
             Finding::Unknown(why) => why.to_string(),
             Finding::Seen { used, foresight, level, .. } => {

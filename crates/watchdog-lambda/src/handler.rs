@@ -5,14 +5,17 @@ use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
+use watchdog_aws::asking::{self, Desk};
 use watchdog_aws::callback;
 use watchdog_aws::clients::Clients;
 use watchdog_aws::dynamodb::Table;
 use watchdog_aws::gather::PolicySource;
+use watchdog_aws::identity::sts_endpoint;
 use watchdog_aws::pass::{self, RunError, Settings};
 use watchdog_core::catalogue::Catalogue;
 use watchdog_core::event::Invocation;
-use watchdog_core::report::RunReport;
+use watchdog_core::report::{Answer, RunReport};
+use watchdog_core::request;
 use watchdog_core::stack;
 use watchdog_core::submitter::{self, Reading, Unreadable};
 
@@ -64,6 +67,8 @@ pub enum Reply {
     Stack(stack::Answer),
     /// To an event of the feed.
     Fed(Fed),
+    /// To a request for a grant or a silence.
+    Asked(Box<Answer>),
 }
 
 impl Function {
@@ -95,6 +100,9 @@ impl Function {
         }
         if let Some(reading) = submitter::read_event(&event.payload) {
             return self.fed(reading).await.map(Reply::Fed);
+        }
+        if let Some(asked) = request::Event::parse(&event.payload) {
+            return self.asked(asked, &event.context).await.map(|answer| Reply::Asked(Box::new(answer)));
         }
         let name = event.context.env_config.function_name.clone();
         let result = self.run(&event.payload, &event.context).await;
@@ -139,12 +147,50 @@ impl Function {
         }
     }
 
+    /// Answers a request for a grant or a silence. What is refused is an answer; only what AWS could not be asked is a failure.
+    async fn asked(
+        &self,
+        asked: Result<request::Event, request::Refused>,
+        context: &Context,
+    ) -> Result<Answer, Failure> {
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(refused) => return Ok(Answer::refused(&refused)),
+        };
+        let environment = self.settings.clone()?;
+        let now = Timestamp::now();
+        let endpoint = std::env::var("AWS_ENDPOINT_URL").ok().filter(|endpoint| !endpoint.is_empty());
+        let desk = Desk {
+            function: context.env_config.function_name.clone(),
+            // arn:PARTITION:lambda:REGION:ACCOUNT:function:NAME
+            account: context.invoked_function_arn.split(':').nth(4).unwrap_or_default().to_owned(),
+            sts: sts_endpoint(&self.clients.region, endpoint.as_deref()),
+            policy: PolicySource::Parameters(environment.policy_path),
+            table: Table { client: self.clients.dynamodb.clone(), name: environment.state_table },
+            run_id: format!("{}@{}", context.request_id, now.as_nanosecond()),
+            deadline: deadline(context, now),
+        };
+        match asking::ask(&self.clients, &desk, &asked, now).await {
+            Ok(answer) => {
+                // Who asked for what, and what came of it: the trace that is left where the table forgets.
+                let (by, said) = (answer.by.as_deref().unwrap_or("-"), answer.says.as_deref().unwrap_or("-"));
+                let refused = answer.refused.as_deref().unwrap_or("-");
+                tracing::info!(by, said, refused, dry_run = answer.dry_run, "asked");
+                Ok(answer)
+            }
+            Err(failure) => {
+                let message = format!("the request could not be looked at to its end: {failure}; it may be sent again");
+                tracing::error!(error_type = "NotAnswered", "{message}");
+                Err(Failure { word: "NotAnswered".to_owned(), message })
+            }
+        }
+    }
+
     async fn run(&self, event: &Value, context: &Context) -> Result<RunReport, (Failure, Option<Box<RunReport>>)> {
         let environment = self.settings.clone().map_err(|failure| (failure, None))?;
         let invocation = Invocation::parse(event)
             .map_err(|error| (Failure { word: "ForeignEvent".to_owned(), message: error.to_string() }, None))?;
         let now = Timestamp::now();
-        let deadline = i64::try_from(context.deadline).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
         let settings = Settings {
             policy: PolicySource::Parameters(environment.policy_path),
             table: Some(environment.state_table),
@@ -152,7 +198,7 @@ impl Function {
             run_id: format!("{}@{}", context.request_id, now.as_nanosecond()),
             name: environment.name,
             feed: environment.feed,
-            deadline: deadline.unwrap_or(now),
+            deadline: deadline(context, now),
         };
         let mut catalogue = self.catalogue.lock().await;
         match pass::run(&self.clients, &settings, &mut catalogue, &invocation, now).await {
@@ -160,6 +206,12 @@ impl Function {
             Err(RunError { word, message, report }) => Err((Failure { word: word.to_owned(), message }, report)),
         }
     }
+}
+
+/// When the invocation is cut off.
+fn deadline(context: &Context, now: Timestamp) -> Timestamp {
+    let deadline = i64::try_from(context.deadline).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    deadline.unwrap_or(now)
 }
 
 /// Answers CloudFormation. What is wrong with the policy is part of the answer; only an answer that does not arrive is a failure here.

@@ -19,6 +19,8 @@ pub enum Command {
     Doctor,
     /// `backtest`, with `--since`.
     Backtest,
+    /// `grant`, `grants`, `revoke`, `silence`, `silences` and `unsilence`: the function does the rest.
+    Grant,
 }
 
 /// Where a policy is for.
@@ -35,7 +37,8 @@ const CUT: usize = 24;
 
 impl Command {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Check, Self::Status, Self::Run, Self::Who, Self::Doctor, Self::Backtest];
+    pub const ALL: [Self; 7] =
+        [Self::Check, Self::Status, Self::Run, Self::Who, Self::Doctor, Self::Backtest, Self::Grant];
 
     /// As it is typed.
     pub fn word(self) -> &'static str {
@@ -46,12 +49,16 @@ impl Command {
             Self::Who => "who",
             Self::Doctor => "doctor",
             Self::Backtest => "backtest",
+            Self::Grant => "grant",
         }
     }
 
     /// The actions and the resources they are needed on, statement by statement.
     pub fn statements(self, scope: &Scope) -> Vec<Statement> {
         let mut all = Vec::new();
+        if self == Self::Grant {
+            return scope.of_grant();
+        }
         if self != Self::Check {
             all.push(Statement::new("ReadPolicy", &["ssm:GetParametersByPath"], scope.policy()));
             all.push(Statement::new("FindWorkgroups", &["athena:ListWorkGroups"], any()));
@@ -62,7 +69,7 @@ impl Command {
             ));
         }
         match self {
-            Self::Check => {}
+            Self::Check | Self::Grant => {}
             Self::Status | Self::Run | Self::Who | Self::Backtest => {
                 all.push(Statement::new("ReadMetrics", &["cloudwatch:GetMetricData", "cloudwatch:ListMetrics"], any()));
             }
@@ -84,7 +91,7 @@ impl Command {
             all.push(Statement::new("ReadTheirAddress", &["iam:ListUserTags"], users));
         }
         let state: &[&str] = match self {
-            Self::Check | Self::Status | Self::Backtest => &[],
+            Self::Check | Self::Status | Self::Backtest | Self::Grant => &[],
             Self::Run | Self::Who => &["dynamodb:BatchGetItem", "dynamodb:Query"],
             Self::Doctor => &["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:Query"],
         };
@@ -157,6 +164,23 @@ impl Scope {
         vec![
             Statement::new("ReadQueries", &queries, vec![self.arn("athena", "workgroup/*")]),
             Statement::new("ReadQuotas", &quotas, any()),
+        ]
+    }
+
+    fn of_grant(&self) -> Vec<Statement> {
+        // Names are ASCII.
+        let cut = &self.stack[..self.stack.len().min(CUT)];
+        vec![
+            Statement::new(
+                "FindFunction",
+                &["cloudformation:ListStackResources"],
+                vec![self.arn("cloudformation", &format!("stack/{}/*", self.stack))],
+            ),
+            Statement::new(
+                "AskFunction",
+                &["lambda:InvokeFunction"],
+                vec![self.arn("lambda", &format!("function:{cut}*"))],
+            ),
         ]
     }
 

@@ -9,6 +9,8 @@ mod executions;
 mod failure;
 mod flights;
 #[cfg(feature = "operator")]
+mod granting;
+#[cfg(feature = "operator")]
 mod operator;
 mod pass;
 mod ssm;

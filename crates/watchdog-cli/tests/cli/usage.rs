@@ -14,6 +14,12 @@ fn help_has_examples() {
         (&["run", "--help"], expect_file!["help/run.txt"]),
         (&["doctor", "--help"], expect_file!["help/doctor.txt"]),
         (&["who", "--help"], expect_file!["help/who.txt"]),
+        (&["grant", "--help"], expect_file!["help/grant.txt"]),
+        (&["grants", "--help"], expect_file!["help/grants.txt"]),
+        (&["revoke", "--help"], expect_file!["help/revoke.txt"]),
+        (&["silence", "--help"], expect_file!["help/silence.txt"]),
+        (&["silences", "--help"], expect_file!["help/silences.txt"]),
+        (&["unsilence", "--help"], expect_file!["help/unsilence.txt"]),
         (&["completions", "--help"], expect_file!["help/completions.txt"]),
     ] {
         let output = output(watchdog(args), "");

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::people::People;
+use super::promises::badge as badge_of_grant;
 use super::queries;
 use crate::alert::{Ending, Reason, Severity, Subject};
 use crate::bytes::Units;
@@ -149,6 +150,16 @@ impl Words<'_> {
 
     /// `names` are the workgroups of a case about their sight.
     fn case(&self, notice: &Notice, names: &[&str]) -> Case {
+        let mut case = self.case_alone(notice, names);
+        if let Some(quiet) = &notice.quiet {
+            let (sentence, row) = self.quiet(quiet);
+            case.consequence = format!("{} {sentence}", case.consequence).trim_start().to_owned();
+            case.rows.push(("Silenced", row));
+        }
+        case
+    }
+
+    fn case_alone(&self, notice: &Notice, names: &[&str]) -> Case {
         if let Subject::QuerySight(pressure) = &notice.subject {
             let why = match &notice.facts {
                 Facts::Unseen { why, .. } => Some(why),
@@ -158,6 +169,7 @@ impl Words<'_> {
         }
         match &notice.facts {
             Facts::Limit(limit) => self.limit(notice, limit),
+            Facts::Grant(grant) => self.grant(notice, grant),
             Facts::Queries(facts) => self.queries(notice, facts),
             Facts::Unseen { why, .. } if !names.is_empty() => self.unseen(notice, why, names),
             Facts::Unseen { why, .. } => {
@@ -232,6 +244,11 @@ impl Words<'_> {
             Subject::Sight { .. } => {
                 let title = format!("{} can be seen again", short_list(names));
                 (title, format!("The watchdog can see {} again.", list(names)), "Limits are judged again.")
+            }
+            Subject::Grant { workgroup, .. } => {
+                let workgroup = name(workgroup);
+                let sentence = format!("The grant for {workgroup} is not remembered any more.");
+                (format!("{workgroup}: a grant is not remembered any more"), sentence, "")
             }
             Subject::Listing => (
                 "the list of workgroups can be read again".to_owned(),
@@ -325,6 +342,7 @@ impl Words<'_> {
                 ),
             ),
         ];
+        case.rows.extend(self.under_grant(facts));
         // A person's mail has that person's queries, and nobody else's.
         if !ended && !matches!(notice.people, Some(Shown::Own(_))) {
             case.rows.extend(facts.in_flight.iter().map(|query| ("Running", self.running(query, facts.units))));
@@ -444,7 +462,10 @@ impl Words<'_> {
             (_, Severity::Exhausted) => ("exhausted", "#4b1248", "#ffffff"),
             (_, Severity::CannotSee) if notice.subject == Subject::Policy => ("policy", "#0b5a8a", "#ffffff"),
             (_, Severity::CannotSee) => ("cannot see", "#0b5a8a", "#ffffff"),
+            // Those of grants, see below.
+            _ => ("grant", "#0b5a8a", "#ffffff"),
         };
+        let (badge, colour, ink) = badge_of_grant(notice.severity, over).unwrap_or((badge, colour, ink));
         let opened = self.day_and_time(notice.opened);
         let why = match notice.reason {
             Reason::Opened if notice.opened < self.as_of => {

@@ -77,6 +77,7 @@ pub(super) fn limit(
         hysteresis: rules.hysteresis?,
         repeat_every: rules.repeat_every?,
         audience: rules.audience?,
+        grant: None,
     })
 }
 

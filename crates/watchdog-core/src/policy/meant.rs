@@ -9,8 +9,11 @@ use super::active::{self, active_queries, waiting};
 use super::limit::{limit, rules};
 use super::pattern::Pattern;
 use super::problem::{Place, Problem};
+use super::promises;
 use super::submitters::{self, submitters};
-use super::typed::{TypedActive, TypedMail, TypedPolicy, TypedRules, TypedSubmitters, TypedWorkgroup, Unread};
+use super::typed::{
+    TypedActive, TypedGrants, TypedMail, TypedPolicy, TypedRules, TypedSilences, TypedSubmitters, TypedWorkgroup, Unread,
+};
 use super::value::{Context, Problems, all, allowed_address, domain, interval, later_rules, people_bound, zone};
 use super::{Address, Limit, MailRules, Policy, WorkgroupRule};
 use crate::bytes::{Bytes, Size};
@@ -18,7 +21,7 @@ use crate::bytes::{Bytes, Size};
 /// What cannot be seen is usually a setting that somebody must change: once a day.
 const REPEAT_CANNOT_SEE_EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// Athena's own lower bound of `BytesScannedCutoffPerQuery`: ten million bytes.
-const SMALLEST_CUTOFF: Bytes = Bytes::new(10_000_000);
+pub(super) const SMALLEST_CUTOFF: Bytes = Bytes::new(10_000_000);
 /// Rules with wildcards: overlap is checked pair by pair.
 const MOST_PATTERNS: usize = 100;
 
@@ -31,6 +34,8 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
     let mut defaults = TypedRules::default();
     let mut typed_submitters = TypedSubmitters::default();
     let mut typed_active = TypedActive::default();
+    let mut typed_grants = TypedGrants::default();
+    let mut typed_silences = TypedSilences::default();
     let mut workgroups: BTreeMap<String, TypedWorkgroup> = BTreeMap::new();
     for document in documents {
         unread.extend(&document.unread);
@@ -38,6 +43,8 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
         defaults = later_rules(&document.defaults, &defaults);
         typed_submitters = submitters::later(document.submitters, typed_submitters);
         typed_active = active::later(document.active_queries, typed_active);
+        typed_grants = promises::later_grants(document.grants, typed_grants);
+        typed_silences = promises::later_silences(document.silences, typed_silences);
         // A later document replaces the rule of the same name; twice in one document is a slip.
         let mut here = HashSet::new();
         for workgroup in document.workgroup {
@@ -70,6 +77,8 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
     let domains = allowed_domains(&mail, &mut problems);
     let mail = mail_rules(mail, mail_zone.clone(), domains.clone(), &mut problems);
     let submitters = submitters(&typed_submitters, domains.as_deref(), &mut problems);
+    let grants = promises::grants(&typed_grants, SMALLEST_CUTOFF, &mut problems);
+    let silences = promises::silences(&typed_silences, &mut problems);
     let mail_zone = mail_zone.unwrap_or(TimeZone::UTC);
     let context = Context { defaults: &defaults, zone: &mail_zone, domains: domains.as_deref() };
     let active_queries = active_queries(&typed_active, &context, &mut problems);
@@ -89,6 +98,8 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
         mail: mail?,
         submitters: submitters?,
         active_queries: active_queries?,
+        grants: grants?,
+        silences: silences?,
         rules: found.into_iter().map(|(_, rule)| rule).collect(),
     })
 }

@@ -8,8 +8,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Problem};
 use super::typed::{
-    At, TypedActive, TypedAudience, TypedAudiences, TypedLimit, TypedMail, TypedPolicy, TypedRules, TypedSubmitters,
-    TypedWorkgroup, Unread,
+    At, TypedActive, TypedAudience, TypedAudiences, TypedGrants, TypedLimit, TypedMail, TypedPolicy, TypedRules, TypedSilences,
+    TypedSubmitters, TypedWorkgroup, Unread,
 };
 
 /// Characters of one text. The longest that means anything is an address, of 254.
@@ -43,6 +43,8 @@ pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Typed
             .unwrap_or_default(),
         submitters: fields.table("submitters").map(read_submitters).unwrap_or_default(),
         active_queries: fields.table("active_queries").map(read_active).unwrap_or_default(),
+        grants: fields.table("grants").map(read_grants).unwrap_or_default(),
+        silences: fields.table("silences").map(read_silences).unwrap_or_default(),
         workgroup: fields.tables("workgroup", read_workgroup),
     };
     policy.unread = fields.finish("a policy");
@@ -104,6 +106,26 @@ fn read_active(mut f: Fields<'_, '_>) -> TypedActive {
     };
     f.finish("`[active_queries]`");
     active
+}
+
+fn read_grants(mut f: Fields<'_, '_>) -> TypedGrants {
+    let grants = TypedGrants {
+        granters: f.texts("granters"),
+        workgroups: f.texts("workgroups"),
+        highest_limit: f.text("highest_limit"),
+        highest_per_query: f.text("highest_per_query"),
+        longest: f.text("longest"),
+        second_approver: f.flag("second_approver"),
+    };
+    f.finish("`[grants]`");
+    grants
+}
+
+fn read_silences(mut f: Fields<'_, '_>) -> TypedSilences {
+    let silences =
+        TypedSilences { silencers: f.texts("silencers"), longest: f.text("longest"), never: f.texts("never") };
+    f.finish("`[silences]`");
+    silences
 }
 
 fn read_workgroup(mut f: Fields<'_, '_>) -> TypedWorkgroup {
@@ -317,6 +339,11 @@ impl<'a, 'r> Fields<'a, 'r> {
 fn example(key: &str) -> &'static str {
     match key {
         "limit" | "quota" | "per_query_cutoff" => "700 GB",
+        "highest_limit" | "highest_per_query" => "5 TB",
+        "granters" | "silencers" => "role/admin",
+        "workgroups" => "ad-hoc",
+        "longest" => "8h",
+        "never" => "exhausted",
         "share_floor" => "2 %",
         "bytes_floor" => "1 GB",
         "trusted_roles" | "trusted_source_identity" => "analyst",

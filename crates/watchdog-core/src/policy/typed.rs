@@ -60,9 +60,53 @@ pub(super) struct TypedPolicy {
     /// How near the account may come to its quotas of active queries.
     #[schemars(default)]
     pub active_queries: TypedActive,
+    /// Who may raise which limits for a while. Without this table nobody may.
+    #[schemars(default)]
+    pub grants: TypedGrants,
+    /// Who may hold alerts back for a while. Without this table nobody may.
+    #[schemars(default)]
+    pub silences: TypedSilences,
     /// Which workgroups are watched, and their limits.
     #[schemars(default)]
     pub workgroup: Vec<TypedWorkgroup>,
+}
+
+/// Who may raise which limits for a while, how far and for how long.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Grants")]
+pub(super) struct TypedGrants {
+    /// Who may grant, approve, extend and revoke: `user/NAME`, `role/NAME` (all its sessions), `role/NAME/SESSION`, or an ARN.
+    #[schemars(example = ["role/admin"])]
+    pub granters: Option<At<Vec<At<String>>>>,
+    /// The workgroups whose limits and cutoffs may be raised, each by its exact name.
+    #[schemars(example = ["ad-hoc"])]
+    pub workgroups: Option<At<Vec<At<String>>>>,
+    /// How far a limit may be raised; when absent, no limit may.
+    #[schemars(example = &"5 TB", regex(pattern = SIZE))]
+    pub highest_limit: Option<At<String>>,
+    /// How far a per-query cutoff may be raised; when absent, no cutoff may.
+    #[schemars(example = &"1 TB", regex(pattern = SIZE))]
+    pub highest_per_query: Option<At<String>>,
+    /// How long a grant may last with all its extensions, from 5 minutes to 31 days.
+    #[schemars(example = &"8h")]
+    pub longest: Option<At<String>>,
+    /// Whether a grant stands only once a second person has approved it; `false` when absent.
+    pub second_approver: Option<bool>,
+}
+
+/// Who may hold alerts back for a while.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Silences")]
+pub(super) struct TypedSilences {
+    /// Who may silence an alert: as `granters`.
+    #[schemars(example = ["role/admin"])]
+    pub silencers: Option<At<Vec<At<String>>>>,
+    /// How long a silence may last, from 5 minutes to 31 days.
+    #[schemars(example = &"8h")]
+    pub longest: Option<At<String>>,
+    /// Levels that are told whatever is silenced: `warn`, `critical`, `exhausted`; none when absent.
+    #[schemars(example = ["exhausted"])]
+    pub never: Option<At<Vec<At<String>>>>,
 }
 
 /// How the people behind queries are found, and when they are told.

@@ -52,7 +52,7 @@ fn size(text: &str) -> Size {
 
 fn notice(subject: &str, reason: Reason, severity: Severity, facts: Facts) -> Notice {
     let opened = if reason == Reason::Opened { at(NOW) } else { at(OPENED) };
-    Notice { subject: subject.parse().unwrap(), reason, severity, opened, facts, people: None }
+    Notice { subject: subject.parse().unwrap(), reason, severity, opened, facts, people: None, quiet: None }
 }
 
 fn limit(workgroup: &str, used: &str, limit: &str) -> LimitFacts {
@@ -66,6 +66,7 @@ fn limit(workgroup: &str, used: &str, limit: &str) -> LimitFacts {
         used: size(used).bytes,
         limit: size(limit).bytes,
         units: size(limit).units,
+        grant: None,
         origin: Origin::ShareOfQuota { quota: size("1 TB"), share: Percent::whole(70) },
         foresight: Foresight::Silent,
         outlook: None,

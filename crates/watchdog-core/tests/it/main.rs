@@ -20,6 +20,7 @@ mod meter;
 mod people;
 mod plan;
 mod policy;
+mod promises;
 mod queries;
 mod schema;
 mod stack;

@@ -199,6 +199,7 @@ fn show(plan: &Plan) -> String {
                 Facts::Unseen { workgroup, why } => format!("{} {}", workgroup.as_deref().unwrap_or("-"), why.word()),
                 Facts::Policy { problems, .. } => format!("{} problems", problems.0.len()),
                 Facts::Queries(facts) => format!("{} of {:?}", facts.strain.used, facts.strain.limit),
+                Facts::Grant(facts) => facts.grant.id.clone(),
                 Facts::Over => "over".to_owned(),
             };
             let line = format!(

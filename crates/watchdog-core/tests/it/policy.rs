@@ -701,6 +701,39 @@ fn bad_active_queries_rules() {
 }
 
 #[test]
+fn bad_promises_rules() {
+    check_bad(
+        "promises-rules",
+        expect![[r#"
+        promises-rules.toml:7:13: `granters`: `admin` names no principal: write `user/NAME`, `role/NAME` for all sessions of a role or `role/NAME/SESSION` for one, `service/NAME`, `identity-center/USER-ID`, `federated/NAME`, `root`, or the ARN of a user, role or session
+        promises-rules.toml:7:22: `granters` must be a text in quotes, such as `"role/admin"`, not the integer `7`
+        promises-rules.toml:8:15: `workgroups`: `team-*` is a pattern: name each workgroup whose limits may be raised, for the function's role has to name them, too
+        promises-rules.toml:8:25: `workgroups`: `a b` can be no workgroup's name: write 1 to 128 letters, digits, `.`, `_` or `-`, with `*` and `?` as wildcards
+        promises-rules.toml:9:17: `highest_limit`: `5` has no unit: write for example `5 GB` (10^9 bytes) or `5 GiB` (2^30 bytes)
+        promises-rules.toml:10:21: `highest_per_query`: `9 MB` is below Athena's own minimum: write `10 MB` or more
+        promises-rules.toml:11:11: `longest` is `for ever`: write a time from 5 minutes to 31 days with its unit, such as `8h`
+        promises-rules.toml:12:19: `second_approver` must be `true` or `false`, not the string `"yes"`
+        promises-rules.toml:13:1: unknown key `who`: `[grants]` knows `granters`, `workgroups`, `highest_limit`, `highest_per_query`, `longest`, `second_approver`
+        promises-rules.toml:16:13: `silencers` is empty: name somebody, such as `["role/admin"]`, or leave the table out
+        promises-rules.toml:17:11: `longest` is `32d`: write a time from 5 minutes to 31 days with its unit, such as `8h`
+        promises-rules.toml:18:22: `never`: `loud` is no level: write `warn`, `critical` or `exhausted`"#]],
+    );
+}
+
+#[test]
+fn bad_promises_missing() {
+    check_bad(
+        "promises-missing",
+        expect![[r#"
+        promises-missing.toml:7:12: `[grants]` has no `highest_limit` and no `highest_per_query`: give one at least, such as `highest_limit = "5 TB"`
+        promises-missing.toml:7:12: `[grants]` has no `longest`: say how long a grant may last at most, such as `longest = "8h"`
+        promises-missing.toml:7:12: `[grants]` has no `workgroups`: name those whose limits may be raised, such as `workgroups = ["ad-hoc"]`
+        promises-missing.toml:10:9: `[silences]` has no `longest`: say how long a silence may last at most, such as `longest = "8h"`
+        promises-missing.toml:10:9: `[silences]` has no `silencers`: name who may silence an alert, such as `silencers = ["role/admin"]`"#]],
+    );
+}
+
+#[test]
 fn bad_submitters_rules() {
     check_bad(
         "submitters-rules",
