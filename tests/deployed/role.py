@@ -54,6 +54,7 @@ def calls(at, sender, domain):
     reservation = at.arn("athena", "capacity-reservation/etl")
     may("athena:ListCapacityReservations", "the account", "*")
     may("athena:GetCapacityAssignmentConfiguration", "a capacity reservation", reservation)
+    must_not("athena:GetCapacityAssignmentConfiguration", "another Region", reservation.replace(at.region, "us-gov-west-1"))
     for action in ("CancelCapacityReservation", "UpdateCapacityReservation", "PutCapacityAssignmentConfiguration"):
         must_not(f"athena:{action}", "a capacity reservation", reservation)
     may("ssm:GetParametersByPath", "the policy", policy)

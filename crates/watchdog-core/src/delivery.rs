@@ -325,7 +325,7 @@ fn carry(
         }
         after.insert(subject, record);
     }
-    Plan { messages: ranked(people), records: after, wants }
+    Plan { messages: ranked(people), records: after, wants, wants_occupancy: occupancy_wanted }
 }
 
 /// One message per person, the worst first in each and among them: a run that is cut short has told the worst.

@@ -54,7 +54,7 @@ pub fn promised(
     promises: &Promises<'_>,
     at: Timestamp,
 ) -> (Plan, Silences) {
-    let Plan { messages, mut records, mut wants } = plan;
+    let Plan { messages, mut records, mut wants, wants_occupancy } = plan;
     let mut people: BTreeMap<Address, Vec<Notice>> = messages.into_iter().map(|m| (m.to, m.notices)).collect();
     let mut ended = Silences::new();
     for (subject, silence) in promises.silences {
@@ -105,14 +105,10 @@ pub fn promised(
         }
     }
     for subject in told {
-        cases.entry(subject).or_insert_with(|| Case {
-            sighting: Sighting::Calm(Ending::NotWatched),
-            facts: Facts::Over,
-            audience: BTreeSet::new(),
-            repeat_every: SignedDuration::MAX,
-            submitters: false,
-            limit: None,
-        });
+        let gone = Sighting::Calm(Ending::NotWatched);
+        cases
+            .entry(subject)
+            .or_insert_with(|| Case::new(gone, Facts::Over, BTreeSet::new(), SignedDuration::MAX));
     }
     for (subject, case) in cases {
         let record = before.get(&subject).cloned().unwrap_or_default();
@@ -123,7 +119,7 @@ pub fn promised(
         records.insert(subject, record);
     }
     people.retain(|_, notices| !notices.is_empty());
-    (Plan { messages: ranked(people), records, wants }, ended)
+    (Plan { messages: ranked(people), records, wants, wants_occupancy }, ended)
 }
 
 fn case<'p>(
@@ -156,7 +152,7 @@ fn case<'p>(
     audience.extend(rule.and_then(|rule| rule.owner.as_ref()));
     // A cutoff that cannot be taken back is a reminder's worth; that a grant goes on is not.
     let repeat_every = if amiss { policy.mail.repeat_cannot_see_every } else { SignedDuration::MAX };
-    Case { sighting, facts: Facts::Grant(Box::new(facts)), audience, repeat_every, submitters: false, limit: None }
+    Case::new(sighting, Facts::Grant(Box::new(facts)), audience, repeat_every)
 }
 
 /// What was scanned from the grant's beginning to its end or `at`, by whole buckets; `None` where so much is not known.
