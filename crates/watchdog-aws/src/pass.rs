@@ -2,6 +2,7 @@
 //!
 //! The Lambda and the operator's tool call the same function; a dry run stops before anything is changed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,6 +92,9 @@ pub async fn run(
     let held = table.as_ref().filter(|_| !invocation.dry_run);
     let result = locked(clients, settings, catalogue, tick, now, table.as_ref(), held, &mut report).await;
     report.calls = clients.calls.take();
+    // Different parts of a run may meet the same trouble.
+    let mut told = BTreeSet::new();
+    report.warnings.retain(|warning| told.insert(warning.clone()));
     match result {
         Ok(mails) if report.failed.is_empty() => Ok((report, mails)),
         Ok(_) => {
@@ -362,7 +366,7 @@ async fn see(
     mut notes: Notes,
 ) -> Look {
     let mut usage = gather::usage(clients, &policy, &tick, now, catalogue, &mut notes).await;
-    let asked = worth_asking(&policy, &tick, &usage, false);
+    let asked = worth_asking(&policy, &tick, &usage);
     let (flights, warnings) = flights::flights(&clients.athena, &clients.paces, &asked, tick.at).await;
     usage.flights = flights;
     notes.warnings.extend(warnings);

@@ -60,6 +60,23 @@ impl Fault {
         Self::KilledAfter,
     ];
 
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Broken => "a 500",
+            Self::Silent => "no answer, nothing done",
+            Self::SilentAfter => "no answer, though it was done",
+            Self::Reset => "connection reset, nothing done",
+            Self::ResetAfter => "connection reset, though it was done",
+            Self::Garbage => "an answer that cannot be read, though it was done",
+            Self::Denied => "denied",
+            Self::Partial => "answered in part, or a 500",
+            Self::Killed => "the process is killed before the call",
+            Self::KilledAfter => "the process is killed after it was done",
+        }
+    }
+
     /// Whether the call was carried out all the same.
     pub fn acts(self) -> bool {
         matches!(self, Self::SilentAfter | Self::ResetAfter | Self::Garbage | Self::KilledAfter)
@@ -102,6 +119,10 @@ pub struct World {
     pub used: BTreeMap<String, f64>,
     /// The most DML queries that were active at once, of a quota of 100, by the start of the five minutes.
     pub active: BTreeMap<i64, f64>,
+    /// Whom SES refuses to mail.
+    pub refused: BTreeSet<String>,
+    /// Whether the day's mails are used up.
+    pub is_quota_gone: bool,
     /// The state table.
     pub items: BTreeMap<(String, String), Map<String, Value>>,
     /// Tokens of transactions that were carried out.
@@ -290,6 +311,19 @@ impl World {
             "TransactWriteItems" => Some(self.transact(call)),
             "SendRawEmail" => {
                 let Body::Form(form) = &call.body else { panic!("not a form") };
+                let error = |code: &str, message: &str| {
+                    let body = format!(
+                        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>\
+                         <RequestId>r</RequestId></ErrorResponse>"
+                    );
+                    Some(response(400, "text/xml", body.into_bytes()))
+                };
+                if self.is_quota_gone {
+                    return error("Throttling", "Daily message quota exceeded.");
+                }
+                if self.refused.contains(&form["Destinations.member.1"]) {
+                    return error("MessageRejected", "Address is on the suppression list.");
+                }
                 let raw = unbase64(&form["RawMessage.Data"]);
                 self.mailed.push(Mailed { run: self.run, to: form["Destinations.member.1"].clone(), raw });
                 let body = format!(
