@@ -388,6 +388,12 @@ async fn see(
     let (flights, warnings) = flights::flights(&clients.athena, &clients.paces, &asked, tick.at).await;
     usage.flights = flights;
     notes.warnings.extend(warnings);
+    if let Some(workgroup) = usage.uncounted(tick.at, policy.active_queries.look_back) {
+        notes.warnings.push(format!(
+            "a query has been running in `{workgroup}` for a while, and AWS counts no active query: it is on a capacity reservation, or \
+             `AWS/Usage` is not published here, and then nobody is warned before queries are refused"
+        ));
+    }
     Look { policy, documents, standing, usage, notes }
 }
 

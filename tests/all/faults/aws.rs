@@ -117,12 +117,12 @@ pub struct World {
     pub policy: String,
     /// Gigabytes in the window of each workgroup; those in it are all there are.
     pub used: BTreeMap<String, f64>,
+    /// The most DML queries that were active at once, of a quota of 100, by the start of the five minutes.
+    pub active: BTreeMap<i64, f64>,
     /// Whom SES refuses to mail.
     pub refused: BTreeSet<String>,
     /// Whether the day's mails are used up.
     pub is_quota_gone: bool,
-    /// The most DML queries that were active at once, of a quota of 100.
-    pub active: f64,
     /// The state table.
     pub items: BTreeMap<(String, String), Map<String, Value>>,
     /// Tokens of transactions that were carried out.
@@ -355,17 +355,14 @@ impl World {
             };
             let is_dml = dimensions.len() == 4 && dimensions.iter().any(|d| get(d, "Value") == Some(&text("DML")));
             let name = get(metric, "MetricName").and_then(Cbor::as_text).unwrap_or_default();
-            let point = match name {
-                "ProcessedBytes" => self.used.get(workgroup).map(|used| used * 1e9),
-                "ResourceCount" if is_dml => Some(self.active),
-                _ => None,
+            let points = match name {
+                "ProcessedBytes" => self.used.get(workgroup).map(|used| (end - 300, used * 1e9)).into_iter().collect(),
+                "ResourceCount" if is_dml => self.active.clone(),
+                _ => BTreeMap::new(),
             };
-            let (stamps, values) = match point.filter(|value| *value > 0.0) {
-                Some(value) => {
-                    (vec![Cbor::Tag(1, Box::new(Cbor::Integer((end - 300).into())))], vec![Cbor::Float(value)])
-                }
-                None => (vec![], vec![]),
-            };
+            let points = points.into_iter().filter(|(_, value)| *value > 0.0);
+            let stamp = |at: i64| Cbor::Tag(1, Box::new(Cbor::Integer(at.into())));
+            let (stamps, values): (Vec<_>, Vec<_>) = points.map(|(at, value)| (stamp(at), Cbor::Float(value))).unzip();
             let status = if partly { "PartialData" } else { "Complete" };
             map([
                 ("Id", id),

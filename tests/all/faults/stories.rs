@@ -195,6 +195,7 @@ async fn ten_thousand_alerts_at_once() {
     {
         let mut world = stage.world.lock().expect("a world");
         world.policy = policy;
+        world.active.clear();
         world.used = (0..workgroups).map(|n| (format!("team-{n:04}"), 60.0)).collect();
     }
     let mut catalogue = Catalogue::default();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Unknown};
+use super::{Answer, Unknown, Usage};
 use crate::policy::Class;
 use crate::window::{Span, floor};
 
@@ -96,6 +96,22 @@ impl Peaks {
     /// The value of the newest bucket inside `span` that has one.
     pub fn newest(&self, span: Span) -> Option<(Timestamp, u64)> {
         self.0.range(span.start..span.end.max(span.start)).next_back().map(|(at, value)| (*at, *value))
+    }
+}
+
+impl Usage {
+    /// A workgroup with a query that has been running for all of the time that is looked back at, though AWS counts no active query in it. On
+    /// a capacity reservation that is as it should be; otherwise the count is not published here, and nothing would ever be warned of.
+    pub fn uncounted(&self, at: Timestamp, look_back: SignedDuration) -> Option<&str> {
+        let span = looked_at(at, look_back);
+        self.concurrency.active.get(&Class::Dml)?.peaks.as_ref().ok()?;
+        // What runs may be of either class.
+        let is_counted = |active: &Active| active.peaks.as_ref().is_ok_and(|peaks| peaks.largest(span).is_some());
+        if self.concurrency.active.values().any(is_counted) {
+            return None;
+        }
+        let runs = |flights: &super::Flights| flights.running.iter().any(|query| query.started <= span.start);
+        self.flights.iter().find(|(_, flights)| runs(flights)).map(|(workgroup, _)| workgroup.as_str())
     }
 }
 

@@ -244,6 +244,26 @@ fn only_the_classes_that_are_watched_are_judged() {
     );
 }
 
+#[test]
+fn a_query_that_runs_and_is_not_counted_is_noticed() {
+    use watchdog_core::usage::{Flights, InFlight};
+    let check = |points: &[(i64, f64)], ago: i64, expected: Option<&str>| {
+        let running = vec![InFlight { id: "q".to_owned(), started: at(NOW) - minutes(ago), scanned: None }];
+        let mut usage = active(Class::Dml, peaks(at(NOW), points), None);
+        usage.flights.insert("exploratory".to_owned(), Flights { running, ..Flights::default() });
+        assert_eq!(usage.uncounted(at(NOW), minutes(10)), expected, "{points:?} {ago}");
+    };
+    check(&[], 15, Some("exploratory"));
+    // Begun so late that the count may not be there yet; and one that is counted.
+    check(&[], 9, None);
+    check(&[(7, 1.0)], 15, None);
+    // What is not known is told as that.
+    let mut usage = active(Class::Dml, Err(denied("cloudwatch:GetMetricData")), None);
+    let running = vec![InFlight { id: "q".to_owned(), started: at(NOW) - minutes(15), scanned: None }];
+    usage.flights.insert("exploratory".to_owned(), Flights { running, ..Flights::default() });
+    assert_eq!(usage.uncounted(at(NOW), minutes(10)), None);
+}
+
 /// What is gathered of waiting in `predictable`.
 fn waits(waited: Result<Peaks, Unknown>, queue: Option<Result<Queue, Unknown>>) -> Usage {
     let waiting = BTreeMap::from([("predictable".to_owned(), Waiting { waited, queue })]);
