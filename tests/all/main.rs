@@ -6,6 +6,8 @@ mod workspace;
 #[cfg(feature = "local-aws")]
 mod doctor;
 #[cfg(feature = "local-aws")]
+mod grants;
+#[cfg(feature = "local-aws")]
 mod scenarios;
 #[cfg(feature = "local-aws")]
 mod shipped;

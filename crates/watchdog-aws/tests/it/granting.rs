@@ -183,7 +183,6 @@ async fn whatever_call_a_process_dies_at_the_cutoff_ends_as_it_was_before() {
         }
     }
     assert!(deaths > 300, "{deaths}");
-    println!("{deaths} deaths");
 }
 
 #[tokio::test]
