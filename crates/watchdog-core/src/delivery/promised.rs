@@ -106,9 +106,7 @@ pub fn promised(
     }
     for subject in told {
         let gone = Sighting::Calm(Ending::NotWatched);
-        cases
-            .entry(subject)
-            .or_insert_with(|| Case::new(gone, Facts::Over, BTreeSet::new(), SignedDuration::MAX));
+        cases.entry(subject).or_insert_with(|| Case::new(gone, Facts::Over, BTreeSet::new(), SignedDuration::MAX));
     }
     for (subject, case) in cases {
         let record = before.get(&subject).cloned().unwrap_or_default();

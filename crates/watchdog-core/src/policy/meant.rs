@@ -12,7 +12,8 @@ use super::problem::{Place, Problem};
 use super::promises;
 use super::submitters::{self, submitters};
 use super::typed::{
-    TypedActive, TypedGrants, TypedMail, TypedPolicy, TypedRules, TypedSilences, TypedSubmitters, TypedWorkgroup, Unread,
+    TypedActive, TypedGrants, TypedMail, TypedPolicy, TypedRules, TypedSilences, TypedSubmitters, TypedWorkgroup,
+    Unread,
 };
 use super::value::{Context, Problems, all, allowed_address, domain, interval, later_rules, people_bound, zone};
 use super::{Address, Limit, MailRules, Policy, WorkgroupRule};

@@ -8,8 +8,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Problem};
 use super::typed::{
-    At, TypedActive, TypedAudience, TypedAudiences, TypedGrants, TypedLimit, TypedMail, TypedPolicy, TypedRules, TypedSilences,
-    TypedSubmitters, TypedWorkgroup, Unread,
+    At, TypedActive, TypedAudience, TypedAudiences, TypedGrants, TypedLimit, TypedMail, TypedPolicy, TypedRules,
+    TypedSilences, TypedSubmitters, TypedWorkgroup, Unread,
 };
 
 /// Characters of one text. The longest that means anything is an address, of 254.

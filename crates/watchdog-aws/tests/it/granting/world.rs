@@ -185,6 +185,7 @@ fn clients(state: &Arc<Mutex<State>>) -> Clients {
         cloudwatch: mock_client!(aws_sdk_cloudwatch, [&metrics]),
         dynamodb: dynamodb(state),
         iam: mock_client!(aws_sdk_iam, [&tags]),
+        servicequotas: crate::no_quotas(),
         ses: mock_client!(aws_sdk_ses, [&mail]),
         ssm: ssm(state),
         region: "eu-central-1".to_owned(),
