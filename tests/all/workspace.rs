@@ -224,6 +224,8 @@ fn the_operators_permissions_are_for_what_the_code_calls_and_nothing_else() {
     let mut doctor = own.clone();
     // AWS lets everybody ask whose credentials these are.
     assert!(doctor.remove("sts:GetCallerIdentity"));
+    // It writes nothing.
+    assert!(doctor.remove("ssm:PutParameter"));
     // What it asks as a run does.
     doctor.extend(
         [
@@ -251,6 +253,10 @@ fn the_operators_permissions_are_for_what_the_code_calls_and_nothing_else() {
     assert_eq!(needed(Command::Status), without_state.cloned().collect());
     // A back-test reads the use of weeks in the place of a day, and nothing else.
     assert_eq!(needed(Command::Backtest), needed(Command::Status));
+    // A plan does as well, and writes one document of the policy.
+    let mut plan = needed(Command::Status);
+    plan.insert("ssm:PutParameter".to_owned());
+    assert_eq!(needed(Command::Plan), plan);
     assert!(needed(Command::Check).is_empty());
 }
 

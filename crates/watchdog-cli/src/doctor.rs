@@ -81,6 +81,7 @@ impl From<CommandName> for Command {
             CommandName::Who => Self::Who,
             CommandName::Doctor => Self::Doctor,
             CommandName::Backtest => Self::Backtest,
+            CommandName::Plan => Self::Plan,
         }
     }
 }

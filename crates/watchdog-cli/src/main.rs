@@ -1,4 +1,4 @@
-//! The operator's command line: look at a policy, at the use, and at what a run would do. It changes nothing.
+//! The operator's command line: look at a policy, at the use, and at what a run would do. It changes nothing without `--write`.
 //!
 //! Data goes to standard output, everything else to standard error. Each command returns its [`exit::Exit`]; what stops
 //! it is an [`exit::Failure`], printed here and nowhere else.
@@ -13,6 +13,7 @@ mod place;
 mod backtest;
 mod check;
 mod doctor;
+mod plan;
 mod run;
 mod status;
 mod who;
@@ -39,6 +40,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Check(args) => check::check(&args),
         Command::Backtest(args) => backtest::backtest(&args),
+        Command::Plan(args) => plan::plan(&args),
         Command::Status(args) => waiting(status::status(&args)),
         Command::Run(args) => waiting(run::run(&args)),
         Command::Doctor(args) => match args.print_iam {

@@ -52,4 +52,6 @@ pub mod trace;
 
 pub mod backtest;
 
+pub mod proposal;
+
 pub mod checkup;

@@ -9,6 +9,7 @@ mod address;
 mod limit;
 mod meant;
 mod pattern;
+mod plan;
 mod problem;
 mod read;
 mod submitters;
@@ -22,6 +23,7 @@ use jiff::tz::TimeZone;
 
 pub use self::address::{Address, BadAddress};
 pub use self::pattern::{BadPattern, Pattern};
+pub use self::plan::{BadPlanRule, PlanRule, plan_rules, usual_rules};
 pub use self::problem::{Place, Problem, Problems};
 pub use self::typed::json_schema_text;
 use crate::bytes::{Bytes, Size, Units};
@@ -101,6 +103,8 @@ pub struct WorkgroupRule {
     pub owner: Option<Address>,
     /// What one query may scan, enforced by Athena and not by the watchdog.
     pub per_query_cutoff: Option<Size>,
+    /// How `watchdog plan` is to compute its limits; nothing where the policy does not say. Runs take no notice of it.
+    pub plan: Vec<PlanRule>,
     /// One per window.
     pub limits: Vec<Limit>,
 }

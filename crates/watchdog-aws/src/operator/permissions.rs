@@ -3,6 +3,7 @@
 //! Actions are those of the calls that the code makes (a test compares the two), resources as narrow as AWS lets them be.
 
 use serde_json::{Value, json};
+use watchdog_core::proposal::document::NAME as PLAN;
 
 /// A command of the tool that asks AWS, or does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Command {
     Doctor,
     /// `backtest`, with `--since`.
     Backtest,
+    /// `plan`, with `--since` and `--write`.
+    Plan,
 }
 
 /// Where a policy is for.
@@ -35,7 +38,8 @@ const CUT: usize = 24;
 
 impl Command {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Check, Self::Status, Self::Run, Self::Who, Self::Doctor, Self::Backtest];
+    pub const ALL: [Self; 7] =
+        [Self::Check, Self::Status, Self::Run, Self::Who, Self::Doctor, Self::Backtest, Self::Plan];
 
     /// As it is typed.
     pub fn word(self) -> &'static str {
@@ -46,6 +50,7 @@ impl Command {
             Self::Who => "who",
             Self::Doctor => "doctor",
             Self::Backtest => "backtest",
+            Self::Plan => "plan",
         }
     }
 
@@ -63,7 +68,7 @@ impl Command {
         }
         match self {
             Self::Check => {}
-            Self::Status | Self::Run | Self::Who | Self::Backtest => {
+            Self::Status | Self::Run | Self::Who | Self::Backtest | Self::Plan => {
                 all.push(Statement::new("ReadMetrics", &["cloudwatch:GetMetricData", "cloudwatch:ListMetrics"], any()));
             }
             Self::Doctor => {
@@ -79,13 +84,18 @@ impl Command {
             all.push(Statement::new("ReadTheirAddress", &["iam:ListUserTags"], users));
         }
         let state: &[&str] = match self {
-            Self::Check | Self::Status | Self::Backtest => &[],
+            Self::Check | Self::Status | Self::Backtest | Self::Plan => &[],
             Self::Run | Self::Who => &["dynamodb:BatchGetItem", "dynamodb:Query"],
             Self::Doctor => &["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:Query"],
         };
         if !state.is_empty() {
             let table = vec![scope.arn("dynamodb", &format!("table/{}-StateTable-*", scope.stack))];
             all.push(Statement::new("ReadState", state, table));
+        }
+        if self == Self::Plan {
+            // One name: the stack's own document and those of others are nobody's to overwrite.
+            let name = format!("parameter/athena-quota-watchdog/{}/policy/{PLAN}", scope.stack);
+            all.push(Statement::new("WritePlan", &["ssm:PutParameter"], vec![scope.arn("ssm", &name)]));
         }
         if self == Self::Doctor {
             all.extend(scope.of_doctor());

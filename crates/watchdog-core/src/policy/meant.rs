@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::limit::{limit, rules};
 use super::pattern::Pattern;
+use super::plan::plan_rules;
 use super::problem::{Place, Problem};
 use super::submitters::{self, submitters};
 use super::typed::{TypedMail, TypedPolicy, TypedRules, TypedSubmitters, TypedWorkgroup, Unread};
@@ -187,6 +188,7 @@ fn workgroup(
         }
         Some(size)
     });
+    let plan = typed.plan.as_ref().map(|text| problems.ok("plan", &text.place, plan_rules(&text.value)));
     let rules_here = later_rules(&typed.rules, context.defaults);
     rules(&rules_here, context, problems);
     let mut limits = Vec::new();
@@ -216,7 +218,11 @@ fn workgroup(
         Some(cutoff) => Some(cutoff?),
         None => None,
     };
-    Some((name.place.clone(), WorkgroupRule { pattern: pattern?, owner, per_query_cutoff: cutoff, limits }))
+    let plan = match plan {
+        Some(plan) => plan?,
+        None => Vec::new(),
+    };
+    Some((name.place.clone(), WorkgroupRule { pattern: pattern?, owner, per_query_cutoff: cutoff, plan, limits }))
 }
 
 fn overlaps(rules: &[(Place, WorkgroupRule)], problems: &mut Problems<'_>) {

@@ -96,6 +96,7 @@ fn read_workgroup(mut f: Fields<'_, '_>) -> TypedWorkgroup {
         name: f.text("name"),
         owner: f.text("owner"),
         per_query_cutoff: f.text("per_query_cutoff"),
+        plan: f.text("plan"),
         rules: read_rules(&mut f),
         limit: f.tables("limit", read_limit),
     };
@@ -299,6 +300,7 @@ impl<'a, 'r> Fields<'a, 'r> {
 fn example(key: &str) -> &'static str {
     match key {
         "limit" | "quota" | "per_query_cutoff" => "700 GB",
+        "plan" => "1h + 10 %",
         "share_floor" => "2 %",
         "bytes_floor" => "1 GB",
         "trusted_roles" | "trusted_source_identity" => "analyst",

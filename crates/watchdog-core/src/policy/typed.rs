@@ -187,6 +187,10 @@ pub(super) struct TypedWorkgroup {
     /// What one query may scan. Athena enforces this itself; it is stated here to be shown and compared.
     #[schemars(example = &"50 GB", regex(pattern = SIZE))]
     pub per_query_cutoff: Option<At<String>>,
+    /// How `watchdog plan` computes the limits: `1h + 10 %`, `per query`, `70 % of spare`, `100 GB in 1h`, or several with commas
+    /// between them. Runs take no notice of it.
+    #[schemars(example = &"1h + 10 %")]
+    pub plan: Option<At<String>>,
     #[schemars(flatten)]
     pub rules: TypedRules,
     /// The workgroup's limits, one per window.
