@@ -20,7 +20,7 @@ def read(path):
 
 
 def peaks(rows, hours, since):
-    """The largest window of each day, of windows that end after `since`; and how often use rose to each limit is counted from them.
+    """The largest window of each day, of windows that end after `since`, and each window, for how often a limit was risen to.
     The plan's own arithmetic is not used: this is the other pair of eyes."""
     used = {}
     for at, size in rows:
@@ -36,8 +36,8 @@ def peaks(rows, hours, since):
             days.setdefault(at.date(), []).append(total)
             looks.append(total)
         at += BUCKET
-    # A day counts where two thirds of it are there, as in the plan.
-    return [max(day) for day in days.values() if len(day) >= 192], looks
+    # The day of the cut and the last one are parts of days, and count like others: what is passed there is passed.
+    return [max(day) for day in days.values()], looks
 
 
 def episodes(looks, limit):

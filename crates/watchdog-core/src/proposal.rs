@@ -222,7 +222,7 @@ fn per_query(subject: &Subject) -> Result<Proposed, Unproposed> {
     let times = subject.queries.iter().filter(|bytes| **bytes > quota.bytes).count();
     let (times, of) = (u32::try_from(times).unwrap_or(u32::MAX), u32::try_from(need.queries).unwrap_or(u32::MAX));
     // What is tried once is tried again: two in a row count as one here, too.
-    let passed = Passed { times, of, last: None, expected: expected(times, of, 366, 2) };
+    let passed = Passed { times, of, last: None, expected: expected(times, of, 1_000, 2) };
     let basis = Basis::Queries(need);
     Ok(Proposed { window: None, quota, part: Part::Whole, limit: quota.bytes, basis, passed: Some(passed) })
 }

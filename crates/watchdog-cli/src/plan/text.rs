@@ -63,14 +63,14 @@ fn write(out: &mut String, found: &Found) -> fmt::Result {
     Ok(())
 }
 
-/// `Back-test of etl: proposed limits 2 mails, 1 alert, reached once; present ones …`
+/// `Back-test of etl: proposed limits 2 mails, 1 alert, reached once; under the present policy …`
 pub fn backtest(replayed: &Replayed) -> String {
     let of = |n: usize| {
         let tallies = || replayed.outcome.tallies.values().filter_map(move |tallies| tallies.get(n));
         let (reached, alerts): (usize, usize) =
             (tallies().map(|t| t.leads.len()).sum(), tallies().map(|t| t.alerts).sum());
         let mails = replayed.outcome.mails.get(n).copied().unwrap_or(0);
-        format!("{}, {}, reached {}", count(mails, "mail"), count(alerts, "alert"), times(reached))
+        format!("{}, {}, {}", count(mails, "mail"), count(alerts, "alert"), times(reached))
     };
     let present = match replayed.outcome.mails.len() {
         2.. => format!("; under the present policy {}", of(1)),
@@ -81,8 +81,8 @@ pub fn backtest(replayed: &Replayed) -> String {
 
 fn times(n: usize) -> String {
     match n {
-        0 => "never".to_owned(),
-        1 => "once".to_owned(),
-        n => format!("{n} times"),
+        0 => "never reached".to_owned(),
+        1 => "reached once".to_owned(),
+        n => format!("reached {n} times"),
     }
 }

@@ -10,8 +10,8 @@ use crate::window::Window;
 /// How sure the range is meant to be: eight times out of ten the number lies in it.
 const OUTSIDE: f64 = 0.1;
 
-/// How many days to come are spoken of at most: a year. More would be a guess about another company.
-const MOST_DAYS: u32 = 366;
+/// How many days, or queries, to come are spoken of at most. Of more than a thousand a share says as much.
+const MOST: u32 = 1_000;
 
 /// On how many of the days to come something will happen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,7 +41,7 @@ pub fn clump(window: &Window) -> u32 {
 
 /// On how many of the next `of` days it happens, where it has happened on `passed` of `days`, and `clump` days count as one.
 pub fn expected(passed: u32, days: u32, of: u32, clump: u32) -> Expected {
-    let (of, clump) = (of.min(MOST_DAYS), clump.max(1));
+    let (of, clump) = (of.min(MOST), clump.max(1));
     let size = f64::from(clump);
     let draws = (f64::from(of) / size).round().max(1.0) as u32;
     let (a, b) = (f64::from(passed) / size + 0.5, f64::from(days.saturating_sub(passed)) / size + 0.5);

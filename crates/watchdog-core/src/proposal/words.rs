@@ -40,9 +40,9 @@ pub fn because(proposal: &Proposal) -> Vec<String> {
             ));
             lines.extend(proposed.passed.as_ref().map(|passed| {
                 format!(
-                    "It would have cut off {} of them; of the next {} queries about {} (likely {} to {}).",
+                    "It would have cut off {} of them; of the next {} queries about {} (eight times out of ten {} to {}).",
                     grouped(u64::from(passed.times)),
-                    passed.expected.of,
+                    grouped(u64::from(passed.expected.of)),
                     about(passed.expected.mean),
                     passed.expected.fewest,
                     passed.expected.most
@@ -51,12 +51,12 @@ pub fn because(proposal: &Proposal) -> Vec<String> {
         }
         Basis::Spare { capacity, hour, production, days, workgroups } => {
             lines.push(format!(
-                "The account can take {} {}, as stated; at {hour:02}:00 UTC, the busiest hour of the day, production ({}) needs {} of it, \
-                 by {days} days.",
-                short(capacity, units),
+                "The account can take {} {}, as stated; in its busiest hour of the day, from {hour:02}:00 UTC, production ({}) needs {} \
+                 of it, by {days} days.",
+                short(*capacity, units),
                 proposed.window.as_ref().map_or(String::new(), span),
                 workgroups.join(", "),
-                short(production, units)
+                short(*production, units)
             ));
             lines.extend(proposed.passed.as_ref().map(days_passed));
         }
