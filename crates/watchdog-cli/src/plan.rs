@@ -96,7 +96,8 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
             "no workgroup has a rule to compute limits by: give one, such as `--rule 'etl-*=1h + 10 %'`, or `plan` in the policy",
         ));
     }
-    let apart = args.policy.policy.is_empty() && source.is_some();
+    // A directory is merged in the order of names, as what is under a path of SSM is.
+    let apart = args.policy.policy.is_empty() || args.policy.policy.iter().any(|path| path.is_dir());
     let written = source.as_ref().map_or(&[][..], |source| &source.documents);
     let draft = draft(written, apart, &proposals).map_err(|error| Failure::usage(error.to_string()))?;
     let replayed = match &draft {

@@ -344,7 +344,8 @@ impl std::fmt::Display for Unproposed {
             Self::NoHistory => f.write_str("nothing is known of its use: give a file with its rows, or a longer `--since`"),
             Self::TooLittle { days } => write!(
                 f,
-                "too little history: of {days} days most windows are known, and it takes {FEWEST_DAYS}; wait, or give a longer one"
+                "too little history: {days} {} known well enough, and it takes {FEWEST_DAYS}; wait, or give a longer one",
+                if *days == 1 { "day is" } else { "days are" }
             ),
             Self::Idle { days } => write!(f, "nothing was scanned on {days} days: there is nothing to compute a limit from"),
             Self::NoQueries { bound: Some((bytes, at)) } => write!(

@@ -309,7 +309,7 @@ fn standard_input_is_a_document() {
             `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
             `[mail]` has no `sender`: write an address that SES has verified, `sender = "watchdog@example.com"`
             <stdin>:1:1: workgroup `x` has neither a `[[workgroup.limit]]` nor a `per_query_cutoff`: give it one
-            <stdin>:3:1: unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
+            <stdin>:3:1: unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `plan`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
             5 problems
         "#]],
     );

@@ -42,7 +42,9 @@ pub enum NoDraft {
         workgroup: String,
     },
     /// What came out is no policy.
-    #[error("the policy with the proposals in it would have problems:\n{0}")]
+    #[error(
+        "the policy cannot be edited by lines: write its limits as `[[workgroup.limit]]` tables, a key a line. With the proposals in it, it would have problems:\n{0}"
+    )]
     Invalid(String),
     /// A later document has a rule of the same name, and that would count.
     #[error(

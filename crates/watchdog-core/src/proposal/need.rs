@@ -25,7 +25,7 @@ const ONE_DAY_IN: usize = 20;
 /// with two they would be passed more often.
 const ACCIDENT: u128 = 3;
 
-/// Growth from the first half of the days to the second counts from a tenth on, and up to a half: it is taken to go on for as long again.
+/// Growth from the first weeks to as many at the end counts from a tenth on, and up to a half: it is taken to go on for as long again.
 const LEAST_GROWTH: (u128, u128) = (11, 10);
 const MOST_GROWTH: (u128, u128) = (3, 2);
 
@@ -63,7 +63,7 @@ pub struct Need {
     pub rank: u32,
     /// The largest, where it is left out.
     pub accident: Option<Peak>,
-    /// The medians of the days of the first half and the second, where they are far enough apart to be growth.
+    /// The medians of the first weeks and of as many at the end, where they are far enough apart to be growth.
     pub growth: Option<(Bytes, Bytes)>,
     /// The weekday with the largest median and that with the smallest, where there are two weeks.
     pub week: Option<[(Weekday, Bytes); 2]>,
@@ -158,7 +158,8 @@ fn growth(days: &[Day]) -> Option<(Bytes, Bytes)> {
     if days.len() < TWO_WEEKS {
         return None;
     }
-    let half = days.len() / 2;
+    // Whole weeks at both ends: of other halves one has a weekend more, and that would be growth.
+    let half = days.len() / 2 / 7 * 7;
     let (first, second) = (days.get(..half)?, days.get(days.len() - half..)?);
     let medians = (median(first.iter().map(|day| day.peak))?, median(second.iter().map(|day| day.peak))?);
     let (before, after) = (u128::from(medians.0.get()), u128::from(medians.1.get()));
@@ -249,6 +250,8 @@ mod tests {
         check((0..14).map(|n| if n < 7 { 100 } else { 120 }), "144 rank 1 of 14, 100 to 120");
         check((0..14).map(|n| if n < 7 { 100 } else { 109 }), "109 rank 1 of 14");
         check((0..14).map(|n| if n < 7 { 100 } else { 250 }), "375 rank 1 of 14, 100 to 250");
+        // A week of seven days is no growth, wherever it is cut.
+        check((0..20).map(|n| 100 + n % 7 * 20), "220 rank 1 of 20");
         // Use that falls does not lower what is needed.
         check((0..14).map(|n| if n < 7 { 100 } else { 50 }), "100 rank 1 of 14");
         check((0..13).map(|n| if n < 7 { 100 } else { 120 }), "120 rank 1 of 13");

@@ -5,12 +5,15 @@ use jiff::civil::Weekday;
 
 use super::need::{Need, Peak};
 use super::{Basis, Part, Passed, Proposal, Proposed, rounded_up, written};
-use crate::bytes::{Bytes, Units, grouped};
+use crate::bytes::{Bytes, Size, Units, grouped};
 use crate::percent::whole_percent;
 use crate::window::Window;
 
 /// From this many days on a weekday that is twice as busy as another is told of.
 const WORTH_TELLING: u128 = 2;
+
+/// A limit is shown to the byte where that takes no more characters than this.
+const MOST_EXACT: usize = 9;
 
 /// Below two weeks how a proposal is called.
 const UNSURE_BELOW: u32 = 14;
@@ -70,7 +73,8 @@ pub fn because(proposal: &Proposal) -> Vec<String> {
 
 fn computed(proposed: &Proposed) -> String {
     let quota = written(proposed.quota);
-    let limit = short(proposed.limit, proposed.quota.units);
+    let exact = written(Size { bytes: proposed.limit, units: proposed.quota.units });
+    let limit = if exact.len() <= MOST_EXACT { exact } else { proposed.limit.human(proposed.quota.units) };
     match (&proposed.window, proposed.part) {
         (None, _) => format!("{quota} for each query, without a buffer."),
         (Some(window), Part::Whole) => format!("{quota} {}.", span(window)),
@@ -128,8 +132,8 @@ fn oddities(need: &Need, proposed: &Proposed, units: Units) -> Vec<String> {
     }
     if let Some((before, after)) = need.growth {
         lines.push(format!(
-            "Use grows: half of the days reached {} or more in the first half of the time and {} in the second; as much growth again is \
-             in the number, at most a half.",
+            "Use grows: half of the days reached {} or more in the first weeks and {} in as many at the end; as much growth again is in the \
+             number, at most a half.",
             short(before, units),
             short(after, units)
         ));
