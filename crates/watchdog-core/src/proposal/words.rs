@@ -26,7 +26,7 @@ pub fn because(proposal: &Proposal) -> Vec<String> {
     match &proposed.basis {
         Basis::Windows(need) => {
             lines.push(statistic(need, units, proposed.window.as_ref()));
-            lines.extend(proposed.passed.as_ref().map(|passed| days_passed(passed)));
+            lines.extend(proposed.passed.as_ref().map(days_passed));
             lines.extend(oddities(need, proposed, units));
         }
         Basis::Queries(need) => {
