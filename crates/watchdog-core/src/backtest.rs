@@ -339,6 +339,7 @@ impl<'p> Replay<'p> {
                     span,
                     as_of: at,
                     finding,
+                    misfit: None,
                     in_flight: in_flight.to_vec(),
                 };
                 let (after, notices) = plan_limit(&verdict, &watch.subject, &watch.record, watch.whole);

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
+use crate::fit::Fits;
 use crate::identity::Tag;
 use crate::principal::Principal;
 use crate::queries::Execution;
@@ -46,6 +47,9 @@ pub struct Catalogue {
     pub listed: Listed,
     /// When they were last listed in full.
     pub listed_read: Option<Timestamp>,
+    /// How much of their limits the last days have used.
+    #[serde(default, skip_serializing_if = "Fits::is_empty")]
+    pub fits: Fits,
     /// Who submitted what, as long as the process lives: the next one asks again.
     #[serde(skip)]
     pub submitters: KnownSubmitters,
@@ -122,6 +126,7 @@ impl Catalogue {
     /// Notes a complete list of names, and forgets what is known of those that are gone.
     pub fn replace_names(&mut self, names: BTreeMap<String, bool>, now: Timestamp) {
         self.settings.retain(|name, _| names.contains_key(name));
+        self.fits.retain(|name| names.contains_key(name));
         self.names = names;
         self.names_read = Some(now);
     }

@@ -12,6 +12,7 @@ use self::submitting::Submitting;
 use crate::alert::{Ending, Reason, Record, Severity, Sighting, Story, Subject, sighting};
 use crate::bytes::{Bytes, Units};
 use crate::event::Tick;
+use crate::fit::Misfit;
 use crate::forecast::Outlook;
 use crate::people::{Party, Shares};
 use crate::percent::Percent;
@@ -159,6 +160,8 @@ pub struct LimitFacts {
     pub resolves_below: Percent,
     /// For how long use must have been below it.
     pub hold: SignedDuration,
+    /// How the limit itself does not fit, where that is known.
+    pub misfit: Option<Misfit>,
 }
 
 /// Whether the policy that is in force is the current one.
@@ -406,6 +409,7 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
         critical: limit.critical,
         resolves_below: limit.resolves_below(),
         hold: limit.hold,
+        misfit: verdict.misfit,
     };
     Case {
         sighting,

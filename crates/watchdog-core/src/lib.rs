@@ -30,6 +30,8 @@ pub mod identity;
 pub mod queries;
 pub mod submitter;
 
+pub mod fit;
+
 pub mod catalogue;
 
 pub mod verdict;

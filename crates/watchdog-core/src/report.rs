@@ -33,6 +33,9 @@ pub struct RunReport {
     pub policy: Option<PolicyReport>,
     /// One entry per limit.
     pub limits: Vec<LimitReport>,
+    /// Limits that do not fit the work under them, as far as the last days say so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub misfits: Vec<MisfitReport>,
     /// Why the list of workgroups is not complete, where it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
@@ -90,6 +93,40 @@ pub struct LimitReport {
     pub exhausts_at: Option<Timestamp>,
     /// The instant that was judged.
     pub as_of: Timestamp,
+}
+
+/// Misfits in one report: whoever has more of them has no use for a list, but for `watchdog plan`.
+const MOST_MISFITS: usize = 20;
+
+/// A limit that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MisfitReport {
+    /// The workgroup.
+    pub workgroup: String,
+    /// The window's name.
+    pub window: String,
+    /// `too_low` or `too_high`.
+    pub misfit: &'static str,
+    /// What the days say, in words.
+    pub reason: String,
+    /// The limit in bytes.
+    pub limit_bytes: u64,
+    /// About what would hold, by these days.
+    pub about_bytes: u64,
+}
+
+impl MisfitReport {
+    fn of(verdict: &Verdict<'_>) -> Option<Self> {
+        let misfit = verdict.misfit?;
+        Some(Self {
+            workgroup: verdict.workgroup.clone(),
+            window: verdict.limit.window.id(),
+            misfit: misfit.word(),
+            reason: misfit.words(verdict.limit.units),
+            limit_bytes: verdict.limit.bytes.get(),
+            about_bytes: misfit.about().get(),
+        })
+    }
 }
 
 /// Something that could not be seen.
@@ -189,6 +226,7 @@ impl RunReport {
             skipped: None,
             policy: None,
             limits: Vec::new(),
+            misfits: Vec::new(),
             incomplete: None,
             unseen: Vec::new(),
             uncovered: Vec::new(),
@@ -204,6 +242,7 @@ impl RunReport {
     /// Notes what was found.
     pub fn found(&mut self, findings: &Findings<'_>) {
         self.limits = findings.verdicts.iter().map(LimitReport::from).collect();
+        self.misfits = findings.verdicts.iter().filter_map(MisfitReport::of).take(MOST_MISFITS).collect();
         self.unseen = findings
             .unseen
             .iter()

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
 use crate::event::Tick;
+use crate::fit::Misfit;
 use crate::forecast::{HISTORY, Inflow, Memo, Outlook, View};
 use crate::meter::Meter;
 use crate::percent::{Percent, whole_percent};
@@ -44,6 +45,8 @@ pub struct Verdict<'p> {
     pub as_of: Timestamp,
     /// The finding.
     pub finding: Finding,
+    /// How the limit itself does not fit, where that is known.
+    pub misfit: Option<Misfit>,
     /// The queries that are running, as far as they are known; the one that has scanned the most first.
     pub in_flight: Vec<InFlight>,
 }
@@ -136,7 +139,8 @@ pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p>
             let (workgroup, as_of) = (name.to_owned(), tick.at);
             let mut in_flight = in_flight.to_vec();
             in_flight.sort_by_key(|query| (Reverse(query.scanned), query.started));
-            findings.verdicts.push(Verdict { workgroup, rule, limit, span, as_of, finding, in_flight });
+            let misfit = None;
+            findings.verdicts.push(Verdict { workgroup, rule, limit, span, as_of, finding, misfit, in_flight });
         }
         match unseen {
             None => findings.seen.push(name.to_owned()),

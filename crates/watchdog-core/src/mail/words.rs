@@ -294,6 +294,7 @@ impl Words<'_> {
                 ),
             ),
         ];
+        case.rows.extend(facts.misfit.map(|misfit| ("Does it fit", misfit.words(facts.units))));
         if !ended {
             case.rows.extend(
                 facts.in_flight.iter().filter_map(|query| Some(("Running", self.running(query, facts.units)?))),

@@ -11,6 +11,7 @@ mod alert;
 mod backtest;
 mod checkup;
 mod event;
+mod fit;
 mod forecast;
 mod ledger;
 mod mail;
