@@ -256,7 +256,7 @@ fn ranges_hold_as_often_as_they_say() {
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
-        seed % one_in == 0
+        seed.is_multiple_of(one_in)
     };
     for one_in in [4, 10, 25] {
         let mut held = 0;
