@@ -272,7 +272,8 @@ pub struct PlanArgs {
     /// The history: what CloudWatch knows of the policy's workgroups since so long ago, up to 63 days
     #[arg(long, value_name = "TIME", value_parser = past, conflicts_with_all = ["usage", "step"])]
     pub since: Option<SignedDuration>,
-    /// A log of queries, for cutoffs: a CSV file with the columns submitted,completed,workgroup,bytes. Without another history it is that, too
+    /// A log of queries, for cutoffs: a CSV file with the columns submitted,completed,workgroup,bytes. Of a workgroup without another history
+    /// it is that, too
     #[arg(long, value_name = "FILE")]
     pub queries: Option<PathBuf>,
     /// Use only what was before this instant

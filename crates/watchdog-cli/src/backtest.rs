@@ -102,7 +102,7 @@ fn from_cloudwatch(args: &BacktestArgs, length: SignedDuration, wanted: Wanted) 
         Ok::<_, Failure>((clients, documents.map_err(unread)?))
     })?;
     let policy = parsed(&documents)?;
-    let mut past = runtime.block_on(Past::open(&clients, &policy, length, Timestamp::now()));
+    let mut past = runtime.block_on(Past::open(&clients, &policy, false, length, Timestamp::now()));
     let mut unseen = std::mem::take(&mut past.unseen);
     for warning in &past.warnings {
         out::warning(warning);

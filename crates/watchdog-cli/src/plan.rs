@@ -82,8 +82,7 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
         all_seen = from_cloudwatch(args, policy, &mut past)?;
     }
     if let Some(queries) = &args.queries {
-        let is_history = args.usage.is_none() && args.since.is_none();
-        past::from_queries(queries, args.until, is_history, &mut past)?;
+        past::from_queries(queries, args.until, &mut past)?;
     }
     for note in &past.notes {
         out::warning(note);
@@ -270,7 +269,7 @@ fn from_cloudwatch(args: &PlanArgs, policy: Option<&Policy>, past: &mut Past) ->
     let runtime = crate::runtime()?;
     let clients = runtime.block_on(place::clients(&args.aws))?;
     let until = args.until.unwrap_or_else(Timestamp::now);
-    let mut read = runtime.block_on(CloudWatch::open(&clients, policy, length, until));
+    let mut read = runtime.block_on(CloudWatch::open(&clients, policy, true, length, until));
     let mut unseen = std::mem::take(&mut read.unseen);
     past.notes.append(&mut read.warnings);
     if let Some(why) = &read.incomplete {

@@ -230,7 +230,11 @@ fn per_query(subject: &Subject) -> Result<Proposed, Unproposed> {
 fn spare(subject: &Subject, share: Percent, all: &[Subject], stated: &Stated) -> Result<Proposed, Unproposed> {
     let (capacity, window) = stated.capacity.clone().ok_or(Unproposed::NoCapacity)?;
     let produces = |rule: &PlanRule| matches!(rule, PlanRule::Windows { .. } | PlanRule::PerQuery);
-    let production = || all.iter().filter(|other| other.rules.iter().any(produces) && other.history.is_some());
+    let production = || all.iter().filter(|other| other.rules.iter().any(produces));
+    // A part of production that is not known is not zero: what it takes would be given away.
+    if production().any(|other| other.history.is_none()) {
+        return Err(Unproposed::NoProduction);
+    }
     let sum = History::sum(production().filter_map(|other| other.history.as_ref())).ok_or(Unproposed::NoProduction)?;
     let hours = sum.hours(&window);
     if hours.iter().any(|days| days.len() < FEWEST_HOURS) {

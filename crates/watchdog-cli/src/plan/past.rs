@@ -88,11 +88,11 @@ pub fn from_usage(path: &Path, step: Option<i64>, until: Option<Timestamp>, past
     fill(&table, step, &file, past)
 }
 
-/// Reads a log of queries: their sizes, and their bytes at their ends where no other history is given.
+/// Reads a log of queries: their sizes, and of workgroups without another history their bytes, which land at their ends.
 ///
 /// # Errors
 /// As [`from_usage`].
-pub fn from_queries(path: &Path, until: Option<Timestamp>, is_history: bool, past: &mut Past) -> Result<(), Failure> {
+pub fn from_queries(path: &Path, until: Option<Timestamp>, past: &mut Past) -> Result<(), Failure> {
     let mut queries = Queries::open(path)?;
     let file = queries.name().to_owned();
     let mut table = Table::default();
@@ -105,13 +105,11 @@ pub fn from_queries(path: &Path, until: Option<Timestamp>, is_history: bool, pas
     if table.rows.is_empty() {
         return Err(Failure::usage(format!("`{file}` has no rows below its header: there is nothing to look at")));
     }
-    if is_history {
-        table.rows.sort_by_key(|row| (row.workgroup, row.at));
-        // Several queries end in one bucket, which is no slip.
-        let notes = past.notes.len();
-        fill(&table, BUCKET, &file, past)?;
-        past.notes.truncate(notes);
-    }
+    table.rows.sort_by_key(|row| (row.workgroup, row.at));
+    // Several queries end in one bucket, which is no slip.
+    let notes = past.notes.len();
+    fill(&table, BUCKET, &file, past)?;
+    past.notes.truncate(notes);
     Ok(())
 }
 
@@ -171,7 +169,7 @@ fn fill(table: &Table, step: i64, file: &str, past: &mut Past) -> Result<(), Fai
         let own = gaps.iter().filter(|(_, to)| *to > start).filter_map(of).collect();
         let series = Series::from_buckets(Timestamp::from_second(start).unwrap_or(Timestamp::MIN), buckets);
         let name = rows.first().map_or("", |row| table.name(row.workgroup)).to_owned();
-        past.histories.insert(name, History { series, holes: own });
+        past.histories.entry(name).or_insert(History { series, holes: own });
     }
     if repeated > 0 {
         past.notes.push(format!("{repeated} rows with the stamp of another row of the same workgroup: added to it"));

@@ -59,6 +59,16 @@ fn what_is_spare_is_what_production_leaves() {
         "there is no room: at 03:00 UTC production alone needs 540 GB of the 540 GB that the account can take",
     );
     all("1 GB", "there is no room: at 03:00 UTC production alone needs 540 GB of the 1 GB that the account can take");
+    let unknown = [
+        subject("predictable", "", Some(history(3, 300 * GB))),
+        subject("etl", "1h + 10 %", None),
+        subject("exploratory", "", None),
+    ];
+    check_last(
+        &unknown,
+        &stated("1 TB"),
+        "what production needs is not known: it takes each hour of 5 days of the workgroups whose rule is a window or a cutoff",
+    );
     let alone = [subject("exploratory", "", Some(history(3, GB)))];
     check_last(
         &alone,
