@@ -281,7 +281,7 @@ fn ranges_hold_as_often_as_they_say() {
 }
 
 #[test]
-fn the_rule_of_a_workgroup_is_the_policys() {
+fn a_workgroups_rule_is_that_of_the_policy() {
     let policy = crate::support::policy(
         "[[workgroup]]\nname = \"etl-*\"\nplan = \"1h + 20 %, per query\"\nper_query_cutoff = \"1 TB\"\n",
     );
