@@ -284,17 +284,18 @@ fn may_be_read(
     }
 }
 
-/// The workgroups with limits in the policy, by name, and whether a missing datapoint of theirs would mean zero; for somebody who then
+/// The workgroups with limits in the policy, and with `cutoffs` those with nothing but a cutoff, by name, and whether a missing datapoint of theirs would mean zero; for somebody who then
 /// asks [`read`] for a longer time than a run does.
 #[cfg(feature = "operator")]
 pub(crate) async fn covered(
     clients: &Clients,
     policy: &Policy,
+    cutoffs: bool,
     now: Timestamp,
     catalogue: &mut Catalogue,
     notes: &mut Notes,
 ) -> Vec<(String, Result<(), Unknown>)> {
-    let limited = |name: &str| policy.rule_for(name).is_some_and(|rule| !rule.limits.is_empty());
+    let limited = |name: &str| policy.rule_for(name).is_some_and(|rule| cutoffs || !rule.limits.is_empty());
     let named = policy.rules().iter().map(|rule| &rule.pattern).filter(|p| p.is_exact()).map(|p| p.as_str());
     // Those that the policy names are asked for by name: one that is gone is told of.
     let names: BTreeSet<String> = catalogue.names.keys().cloned().chain(named.map(str::to_owned)).collect();

@@ -16,6 +16,7 @@ pub mod iam;
 pub mod scheduler;
 pub mod ses;
 pub mod sns;
+pub mod ssm;
 pub mod sts;
 
 mod survey;

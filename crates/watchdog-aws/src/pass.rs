@@ -14,7 +14,8 @@ use watchdog_core::event::{Invocation, Tick};
 use watchdog_core::grant::in_force;
 use watchdog_core::ledger::StoredPolicy;
 use watchdog_core::mail::{Mail, Origins, compose};
-use watchdog_core::policy::{Document, Policy, Problem, Problems};
+use watchdog_core::meter::Meter;
+use watchdog_core::policy::{Document, Limit, Policy, Problem, Problems};
 use watchdog_core::report::{MailReport, OccupancyReport, PolicyReport, RunReport, SubmittersReport};
 use watchdog_core::usage::Usage;
 use watchdog_core::verdict::{judge, worth_asking};
@@ -259,7 +260,12 @@ async fn judged(
     let look = see(clients, tick, now, catalogue, policy, documents, standing, notes).await;
     report.warnings.extend(look.notes.warnings.iter().cloned());
     let granted = in_force(&look.policy, &ledger.grants, tick.at);
-    let findings = judge(&granted, &tick, &look.usage);
+    let has_noted = note_yesterday(catalogue, &look, tick.at);
+    let mut findings = judge(&granted, &tick, &look.usage);
+    for verdict in &mut findings.verdicts {
+        verdict.misfit = catalogue.fits.misfit(&verdict.workgroup, verdict.limit);
+    }
+    let findings = findings;
     report.found(&findings);
     report.promised(&ledger.grants, &ledger.silences, tick.at);
     let incomplete = look.usage.incomplete.as_ref();
@@ -267,7 +273,7 @@ async fn judged(
     // Before the search, which may take long: a run that is cut off in it must not have learnt for nothing.
     if let Some(table) = held {
         remember_policy(table, &look, ledger.policy.as_ref(), tick.at, report).await;
-        if look.notes.catalogue_changed
+        if (look.notes.catalogue_changed || has_noted)
             && let Err(failure) = table.write_catalogue(catalogue, now).await
         {
             report.warnings.push(failure.to_string());
@@ -395,6 +401,25 @@ async fn see(
         ));
     }
     Look { policy, documents, standing, usage, notes }
+}
+
+/// Notes how much of each limit the day before has used, once a day; returns whether there was anything to note.
+fn note_yesterday(catalogue: &mut Catalogue, look: &Look, at: Timestamp) -> bool {
+    let mut has_noted = false;
+    for (name, seen) in &look.usage.workgroups {
+        let (Ok(series), Some(rule)) = (seen, look.policy.rule_for(name)) else { continue };
+        let due = |limit: &&Limit| catalogue.fits.is_due(name, limit, at);
+        let due: Vec<&Limit> = rule.limits.iter().filter(due).collect();
+        if due.is_empty() {
+            continue;
+        }
+        let meter = Meter::from(series);
+        for limit in due {
+            catalogue.fits.note(name, limit, &meter, at);
+            has_noted = true;
+        }
+    }
+    has_noted
 }
 
 async fn remember_policy(

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
 use clap_complete::Shell;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use watchdog_aws::operator::past::LONGEST;
 use watchdog_core::bytes::Size;
-use watchdog_core::policy::Pattern;
-use watchdog_core::window::{LONGEST_ROLLING_MINUTES, duration};
+use watchdog_core::policy::{Pattern, PlanRule, plan_rules};
+use watchdog_core::window::{LONGEST_ROLLING_MINUTES, Window, duration};
 
 use crate::backtest::seconds;
 
@@ -84,6 +85,26 @@ Examples:
 Exit codes: 0 every query has a person's name; 1 some have none, each with the reason; 3 something could not be seen: the \
 list of queries, the metric or CloudTrail's records. 3 beats 1.";
 
+const PLAN_EXAMPLES: &str = "\
+Each workgroup's rule is the one of `--rule`, or that of `plan` in the policy, or by its name: `predictable` 1h + 10 %, `long-query` \
+24h + 100 %, `fast-query` per query, `exploratory` 70 % of spare, `ad-hoc` a stated value. Missing rows are zero; a day and more without any \
+row of any workgroup is not known, and counts for nothing. Rows may stand in any order, and those with the same stamp and workgroup are added up.
+
+Examples:
+  watchdog plan --since 63d                                  the stack's workgroups, by CloudWatch
+  watchdog plan --usage use.csv --rule 'etl-*=1h + 10 %, 24h + 20 %'
+  watchdog plan --usage use.csv --queries queries.csv --policy policy.toml --diff
+  watchdog plan --since 63d --account-capacity 5TiB/1h --ad-hoc 100GB --html plan.html
+  watchdog plan --usage use.csv --policy policy.toml --out new.toml && watchdog check new.toml
+  watchdog plan --since 63d --diff && watchdog plan --since 63d --write
+
+Nothing is changed without `--write`: then the file of `--policy` is written, or, without one, the parameter `90-plan` beside the stack's \
+other documents.
+
+Exit codes: 0 every limit that was asked for is as the plan says, or was written, or there is no policy to compare with; 1 a limit differs; \
+2 wrong usage, or a history or policy that cannot be read or understood; 3 a limit could not be computed (too little history, something that \
+nobody has stated), or a workgroup's use could not be read. 3 beats 1.";
+
 const BACKTEST_EXAMPLES: &str = "\
 A row stamped t stands for the time from t on for one step, and is known to the run at t + step. Missing rows are zero, and
 rows with the same stamp and workgroup are added up. Rows of one workgroup stand in the order of time; otherwise they are
@@ -146,7 +167,7 @@ Exit codes: as of `grant`.";
 /// Watches Athena workgroups' scanned bytes against their limits.
 ///
 /// `watchdog` looks at the same policy and the same metrics as the deployed function, and decides in the same way.
-/// It sends nothing, and changes nothing unless `--write` is given: then it asks the function to.
+/// It sends nothing, and changes nothing without `--write`.
 #[derive(Debug, Parser)]
 #[command(name = "watchdog", version, after_help = EXIT_CODES, max_term_width = 110)]
 pub struct Args {
@@ -197,6 +218,9 @@ pub enum Command {
     /// End a silence before its time
     #[command(after_help = SILENCE_EXAMPLES)]
     Unsilence(UnsilenceArgs),
+    /// Compute limits from measured use, with the evidence behind each, and say what they would have sent
+    #[command(after_help = PLAN_EXAMPLES)]
+    Plan(PlanArgs),
     /// Print a completion script
     #[command(after_help = "\
 Examples:
@@ -290,6 +314,58 @@ pub struct BacktestArgs {
     #[arg(long, value_name = "INSTANT")]
     pub score_from: Option<Timestamp>,
     /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    #[command(flatten)]
+    pub aws: AwsArgs,
+}
+
+/// Of `plan`.
+#[derive(Debug, clap::Args)]
+pub struct PlanArgs {
+    /// The history: a CSV file with the columns timestamp,workgroup,bytes, or `-` for standard input
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["queries", "since"])]
+    pub usage: Option<PathBuf>,
+    /// The history: what CloudWatch knows of the policy's workgroups since so long ago, up to 63 days
+    #[arg(long, value_name = "TIME", value_parser = past, conflicts_with_all = ["usage", "step"])]
+    pub since: Option<SignedDuration>,
+    /// A log of queries, for cutoffs: a CSV file with the columns submitted,completed,workgroup,bytes. Of a workgroup without another history
+    /// it is that, too
+    #[arg(long, value_name = "FILE")]
+    pub queries: Option<PathBuf>,
+    /// Use only what was before this instant
+    #[arg(long, value_name = "INSTANT")]
+    pub until: Option<Timestamp>,
+    /// How a workgroup's limits are computed; NAME may have `*` and `?`, and the first that matches counts
+    #[arg(long = "rule", value_name = "NAME=RULE", value_parser = plan_rule)]
+    pub rules: Vec<(Pattern, Vec<PlanRule>)>,
+    /// What the account can take before queries queue, such as `5TiB/1h`
+    #[arg(long, value_name = "SIZE/TIME", value_parser = capacity)]
+    pub account_capacity: Option<(Size, Window)>,
+    /// The limit of `ad-hoc`, for an hour, such as `100GB` [default: the one that the policy has]
+    #[arg(long, value_name = "SIZE")]
+    pub ad_hoc: Option<Size>,
+    /// For how many days to come it is said how often a limit will be passed
+    #[arg(long, value_name = "DAYS", default_value = "30", value_parser = clap::value_parser!(u32).range(1..=366))]
+    pub next_days: u32,
+    /// How long a row stands for [default: the smallest gap between two rows of a workgroup]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub step: Option<i64>,
+    /// Write the policy with the proposed limits to this new file; `-` for standard output, in the place of the evidence
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Show what would change in the policy
+    #[arg(long, conflicts_with = "json")]
+    pub diff: bool,
+    /// Write a page with the evidence and a plot of each limit to this file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write the proposed limits into the policy in force
+    #[arg(long)]
+    pub write: bool,
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -467,6 +543,8 @@ pub enum CommandName {
     Backtest,
     /// Grants and silences
     Grant,
+    /// Limits from the past, with `--since` and `--write`
+    Plan,
 }
 
 /// Where the policy is.
@@ -543,6 +621,25 @@ pub fn promised(text: &str) -> Result<String, String> {
     match duration(text) {
         Some(length) if length > SignedDuration::ZERO => Ok(text.to_owned()),
         _ => Err("write a time with its unit, such as `3h` or `90 min`".to_owned()),
+    }
+}
+
+/// A workgroup's name or pattern, and the rules for its limits.
+pub fn plan_rule(text: &str) -> Result<(Pattern, Vec<PlanRule>), String> {
+    let (name, rules) = text.split_once('=').ok_or("write it as `NAME=RULE`, such as `etl=1h + 10 %`")?;
+    let name = Pattern::parse(name.trim()).map_err(|error| error.to_string())?;
+    Ok((name, plan_rules(rules).map_err(|error| error.to_string())?))
+}
+
+/// A size in a window.
+pub fn capacity(text: &str) -> Result<(Size, Window), String> {
+    let (size, window) = text.split_once('/').ok_or("write a size and a time, such as `5TiB/1h`")?;
+    let size = size.parse::<Size>().map_err(|error| error.to_string())?;
+    match Window::parse(window, &TimeZone::UTC) {
+        Ok(window @ Window::Rolling { minutes }) if minutes <= 24 * 60 => Ok((size, window)),
+        _ => Err(format!(
+            "`{window}` is no time that it can be counted in: write one from 15 minutes to 24 hours, such as `1h`"
+        )),
     }
 }
 

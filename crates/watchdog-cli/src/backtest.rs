@@ -1,9 +1,9 @@
 //! `watchdog backtest`: what a policy would have sent over a stretch of the past, and how good that would have been.
 
 mod landings;
-mod page;
-mod replays;
-mod rows;
+pub mod page;
+pub mod replays;
+pub mod rows;
 mod shards;
 mod table;
 
@@ -84,7 +84,7 @@ fn policy_in_files(args: &BacktestArgs) -> Result<Policy, Failure> {
     parsed(&documents::read(&args.policy.policy)?)
 }
 
-fn parsed(documents: &[Document]) -> Result<Policy, Failure> {
+pub fn parsed(documents: &[Document]) -> Result<Policy, Failure> {
     Policy::parse(documents).map_err(|problems| {
         let n = out::count(problems.0.len(), "problem");
         Failure::usage(format!("the policy has {n}:\n{problems}"))
@@ -102,7 +102,7 @@ fn from_cloudwatch(args: &BacktestArgs, length: SignedDuration, wanted: Wanted) 
         Ok::<_, Failure>((clients, documents.map_err(unread)?))
     })?;
     let policy = parsed(&documents)?;
-    let mut past = runtime.block_on(Past::open(&clients, &policy, length, Timestamp::now()));
+    let mut past = runtime.block_on(Past::open(&clients, &policy, false, length, Timestamp::now()));
     let mut unseen = std::mem::take(&mut past.unseen);
     for warning in &past.warnings {
         out::warning(warning);
@@ -146,7 +146,7 @@ fn write_lines(path: &Path, notifications: &[Notification]) -> Result<(), Failur
     write_file(path, &text)
 }
 
-fn write_file(path: &Path, text: &[u8]) -> Result<(), Failure> {
+pub fn write_file(path: &Path, text: &[u8]) -> Result<(), Failure> {
     std::fs::write(path, text)
         .map_err(|error| Failure::usage(format!("`{}` cannot be written: {error}", path.display())))
 }

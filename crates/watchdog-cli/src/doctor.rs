@@ -82,6 +82,7 @@ impl From<CommandName> for Command {
             CommandName::Doctor => Self::Doctor,
             CommandName::Backtest => Self::Backtest,
             CommandName::Grant => Self::Grant,
+            CommandName::Plan => Self::Plan,
         }
     }
 }

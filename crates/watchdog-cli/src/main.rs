@@ -1,5 +1,5 @@
-//! The operator's command line: look at a policy, at the use, and at what a run would do; ask for grants and silences. It changes nothing
-//! itself: what is to be changed the function does, where `--write` is given.
+//! The operator's command line: look at a policy, at the use, and at what a run would do; compute limits; ask for grants and silences. It
+//! changes nothing without `--write`.
 //!
 //! Data goes to standard output, everything else to standard error. Each command returns its [`exit::Exit`]; what stops
 //! it is an [`exit::Failure`], printed here and nowhere else.
@@ -14,6 +14,7 @@ mod place;
 mod backtest;
 mod check;
 mod doctor;
+mod plan;
 mod promises;
 mod run;
 mod status;
@@ -41,6 +42,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Check(args) => check::check(&args),
         Command::Backtest(args) => backtest::backtest(&args),
+        Command::Plan(args) => plan::plan(&args),
         Command::Status(args) => waiting(status::status(&args)),
         Command::Run(args) => waiting(run::run(&args)),
         Command::Doctor(args) => match args.print_iam {

@@ -374,6 +374,7 @@ impl<'p> Replay<'p> {
                     span,
                     as_of: at,
                     finding,
+                    misfit: None,
                     in_flight: Some(flights.running.clone()),
                 };
                 let (after, notices) = plan_limit(&verdict, &watch.subject, &watch.record, watch.whole);

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
+use crate::fit::Fits;
 use crate::identity::Tag;
 use crate::policy::Class;
 use crate::principal::Principal;
@@ -57,6 +58,9 @@ pub struct Catalogue {
     /// The account's quotas of active queries, as they were last read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub quotas: BTreeMap<Class, Quota>,
+    /// How much of their limits the last days have used.
+    #[serde(default, skip_serializing_if = "Fits::is_empty")]
+    pub fits: Fits,
     /// Who submitted what, as long as the process lives: the next one asks again.
     #[serde(skip)]
     pub submitters: KnownSubmitters,
@@ -145,6 +149,7 @@ impl Catalogue {
     /// Notes a complete list of names, and forgets what is known of those that are gone.
     pub fn replace_names(&mut self, names: BTreeMap<String, bool>, now: Timestamp) {
         self.settings.retain(|name, _| names.contains_key(name));
+        self.fits.retain(|name| names.contains_key(name));
         self.names = names;
         self.names_read = Some(now);
     }

@@ -17,6 +17,7 @@ use self::submitting::Submitting;
 use crate::alert::{Ending, Reason, Record, Severity, Sighting, Story, Subject, sighting};
 use crate::bytes::{Bytes, Units};
 use crate::event::Tick;
+use crate::fit::Misfit;
 use crate::forecast::Outlook;
 use crate::occupancy::Occupancy;
 use crate::people::{Party, Shares};
@@ -193,6 +194,8 @@ pub struct LimitFacts {
     pub hold: SignedDuration,
     /// What a grant makes of it.
     pub grant: Option<UnderGrant>,
+    /// How the limit itself does not fit, where that is known.
+    pub misfit: Option<Misfit>,
 }
 
 /// Whether the policy that is in force is the current one.
@@ -441,6 +444,7 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
         resolves_below: limit.resolves_below(),
         hold: limit.hold,
         grant: limit.grant.clone(),
+        misfit: verdict.misfit,
     };
     Case {
         sighting,

@@ -33,6 +33,8 @@ pub mod identity;
 pub mod queries;
 pub mod submitter;
 
+pub mod fit;
+
 pub mod catalogue;
 
 pub mod verdict;
@@ -60,5 +62,7 @@ pub mod score;
 pub mod trace;
 
 pub mod backtest;
+
+pub mod proposal;
 
 pub mod checkup;

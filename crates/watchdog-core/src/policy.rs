@@ -10,6 +10,7 @@ mod address;
 mod limit;
 mod meant;
 mod pattern;
+mod plan;
 mod problem;
 mod promises;
 mod read;
@@ -25,6 +26,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use self::active::{ActiveQueries, Class, QueryRules, WaitingRule};
 pub use self::address::{Address, BadAddress};
 pub use self::pattern::{BadPattern, Pattern};
+pub use self::plan::{BadPlanRule, PlanRule, plan_rules, usual_rules};
 pub use self::problem::{Place, Problem, Problems};
 pub use self::promises::SHORTEST_PROMISE;
 pub use self::typed::json_schema_text;
@@ -162,6 +164,8 @@ pub struct WorkgroupRule {
     pub per_query_cutoff: Option<Size>,
     /// How long its queries may wait.
     pub waiting: Option<WaitingRule>,
+    /// How `watchdog plan` is to compute its limits; nothing where the policy does not say. Runs take no notice of it.
+    pub plan: Vec<PlanRule>,
     /// One per window.
     pub limits: Vec<Limit>,
 }

@@ -42,6 +42,9 @@ pub struct RunReport {
     pub limits: Vec<LimitReport>,
     /// One entry per limit on queries: active ones in the account, and waiting in a workgroup.
     pub query_limits: Vec<QueryLimitReport>,
+    /// Limits that do not fit the work under them, as far as the last days say so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub misfits: Vec<MisfitReport>,
     /// Why the list of workgroups is not complete, where it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
@@ -183,6 +186,40 @@ impl From<&Occupancy> for OccupancyReport {
     }
 }
 
+/// Misfits in one report: whoever has more of them has no use for a list, but for `watchdog plan`.
+const MOST_MISFITS: usize = 20;
+
+/// A limit that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MisfitReport {
+    /// The workgroup.
+    pub workgroup: String,
+    /// The window's name.
+    pub window: String,
+    /// `too_low` or `too_high`.
+    pub misfit: &'static str,
+    /// What the days say, in words.
+    pub reason: String,
+    /// The limit in bytes.
+    pub limit_bytes: u64,
+    /// About what would hold, by these days.
+    pub about_bytes: u64,
+}
+
+impl MisfitReport {
+    fn of(verdict: &Verdict<'_>) -> Option<Self> {
+        let misfit = verdict.misfit?;
+        Some(Self {
+            workgroup: verdict.workgroup.clone(),
+            window: verdict.limit.window.id(),
+            misfit: misfit.word(),
+            reason: misfit.words(verdict.limit.units),
+            limit_bytes: verdict.limit.bytes.get(),
+            about_bytes: misfit.about().get(),
+        })
+    }
+}
+
 /// Something that could not be seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnseenReport {
@@ -281,6 +318,7 @@ impl RunReport {
             policy: None,
             limits: Vec::new(),
             query_limits: Vec::new(),
+            misfits: Vec::new(),
             incomplete: None,
             unseen: Vec::new(),
             uncovered: Vec::new(),
@@ -300,6 +338,7 @@ impl RunReport {
     pub fn found(&mut self, findings: &Findings<'_>) {
         self.limits = findings.verdicts.iter().map(LimitReport::from).collect();
         self.query_limits = findings.queries.iter().map(QueryLimitReport::from).collect();
+        self.misfits = findings.verdicts.iter().filter_map(MisfitReport::of).take(MOST_MISFITS).collect();
         self.unseen = findings
             .unseen
             .iter()

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use self::queries::{Detail, Pressure, QueryVerdict, Strain, in_the_last, waited};
 use crate::bytes::Bytes;
 use crate::event::Tick;
+use crate::fit::Misfit;
 use crate::forecast::{HISTORY, Inflow, Memo, Outlook, View};
 use crate::meter::Meter;
 use crate::percent::{Percent, whole_percent};
@@ -57,6 +58,8 @@ pub struct Verdict<'p> {
     pub as_of: Timestamp,
     /// The finding.
     pub finding: Finding,
+    /// How the limit itself does not fit, where that is known.
+    pub misfit: Option<Misfit>,
     /// The queries that are running, as far as they are known; the one that has scanned the most first, and of those of which that is not
     /// known the oldest. `None` where they were not asked for, or could not be.
     pub in_flight: Option<Vec<InFlight>>,
@@ -159,12 +162,13 @@ pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p>
             };
             let span = limit.span(tick.at);
             let (workgroup, as_of) = (name.to_owned(), tick.at);
+            let misfit = None;
             let in_flight = known.map(|flights| {
                 let mut running = flights.running.clone();
                 running.sort_by_key(|query| (Reverse(query.scanned), query.started));
                 running
             });
-            findings.verdicts.push(Verdict { workgroup, rule, limit, span, as_of, finding, in_flight });
+            findings.verdicts.push(Verdict { workgroup, rule, limit, span, as_of, finding, misfit, in_flight });
         }
         match unseen {
             None => findings.seen.push(name.to_owned()),

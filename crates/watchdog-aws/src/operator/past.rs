@@ -39,13 +39,20 @@ pub struct Past<'c> {
 }
 
 impl<'c> Past<'c> {
-    /// Finds out which workgroups there are and which of them can be read, for the `length` before `now`, at most [`LONGEST`].
-    pub async fn open(clients: &'c Clients, policy: &Policy, length: SignedDuration, now: Timestamp) -> Past<'c> {
+    /// Finds out which workgroups there are and which of them can be read, for the `length` before `now`, at most [`LONGEST`]. With `cutoffs`
+    /// also those that the policy has nothing but a cutoff for.
+    pub async fn open(
+        clients: &'c Clients,
+        policy: &Policy,
+        cutoffs: bool,
+        length: SignedDuration,
+        now: Timestamp,
+    ) -> Past<'c> {
         let mut catalogue = Catalogue::default();
         let mut notes = gather::refresh(clients, &mut catalogue, now).await;
         let mut covered = Vec::new();
         for _ in 0..MOST_ROUNDS {
-            covered = gather::covered(clients, policy, now, &mut catalogue, &mut notes).await;
+            covered = gather::covered(clients, policy, cutoffs, now, &mut catalogue, &mut notes).await;
             if !covered.iter().any(|(_, seen)| seen == &Err(Unknown::NotExaminedYet)) {
                 break;
             }

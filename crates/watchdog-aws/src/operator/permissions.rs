@@ -3,6 +3,7 @@
 //! Actions are those of the calls that the code makes (a test compares the two), resources as narrow as AWS lets them be.
 
 use serde_json::{Value, json};
+use watchdog_core::proposal::document::NAME as PLAN;
 
 /// A command of the tool that asks AWS, or does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Command {
     Backtest,
     /// `grant`, `grants`, `revoke`, `silence`, `silences` and `unsilence`: the function does the rest.
     Grant,
+    /// `plan`, with `--since` and `--write`.
+    Plan,
 }
 
 /// Where a policy is for.
@@ -37,8 +40,8 @@ const CUT: usize = 24;
 
 impl Command {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Check, Self::Status, Self::Run, Self::Who, Self::Doctor, Self::Backtest, Self::Grant];
+    pub const ALL: [Self; 8] =
+        [Self::Check, Self::Status, Self::Run, Self::Who, Self::Doctor, Self::Backtest, Self::Grant, Self::Plan];
 
     /// As it is typed.
     pub fn word(self) -> &'static str {
@@ -50,6 +53,7 @@ impl Command {
             Self::Doctor => "doctor",
             Self::Backtest => "backtest",
             Self::Grant => "grant",
+            Self::Plan => "plan",
         }
     }
 
@@ -70,7 +74,7 @@ impl Command {
         }
         match self {
             Self::Check | Self::Grant => {}
-            Self::Status | Self::Run | Self::Who | Self::Backtest => {
+            Self::Status | Self::Run | Self::Who | Self::Backtest | Self::Plan => {
                 all.push(Statement::new("ReadMetrics", &["cloudwatch:GetMetricData", "cloudwatch:ListMetrics"], any()));
             }
             Self::Doctor => {
@@ -91,13 +95,18 @@ impl Command {
             all.push(Statement::new("ReadTheirAddress", &["iam:ListUserTags"], users));
         }
         let state: &[&str] = match self {
-            Self::Check | Self::Status | Self::Backtest | Self::Grant => &[],
+            Self::Check | Self::Status | Self::Backtest | Self::Grant | Self::Plan => &[],
             Self::Run | Self::Who => &["dynamodb:BatchGetItem", "dynamodb:Query"],
             Self::Doctor => &["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:Query"],
         };
         if !state.is_empty() {
             let table = vec![scope.arn("dynamodb", &format!("table/{}-StateTable-*", scope.stack))];
             all.push(Statement::new("ReadState", state, table));
+        }
+        if self == Self::Plan {
+            // One name: the stack's own document and those of others are nobody's to overwrite.
+            let name = format!("parameter/athena-quota-watchdog/{}/policy/{PLAN}", scope.stack);
+            all.push(Statement::new("WritePlan", &["ssm:PutParameter"], vec![scope.arn("ssm", &name)]));
         }
         if self == Self::Doctor {
             all.extend(scope.of_doctor());

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use watchdog_core::backtest::{Notification, Scored, Traced};
 use watchdog_core::bytes::{Bytes, Units};
+use watchdog_core::trace::Trace;
 
 use super::replays::Outcome;
 use super::table;
@@ -56,9 +57,55 @@ struct Plot {
     told: String,
 }
 
-struct Tick {
-    x: String,
-    label: String,
+/// A day or an hour that is named below a plot.
+pub struct Tick {
+    pub x: String,
+    pub label: String,
+}
+
+/// The use in a plot that may hold several limits, and where things lie in it.
+pub struct Frame {
+    /// The outline of the use.
+    pub area: String,
+    /// What is named below it.
+    pub ticks: Vec<Tick>,
+    /// Whether use was cut off above.
+    pub is_cut: bool,
+    highest: f64,
+}
+
+impl Frame {
+    /// Where so much lies, from above.
+    pub fn height_of(&self, bytes: Bytes) -> f64 {
+        TOP + HEIGHT * (1.0 - (bytes.get() as f64 / self.highest).clamp(0.0, 1.0))
+    }
+}
+
+/// The frame for this use, with room for a limit of `most`.
+pub fn frame(trace: &Trace, most: Bytes, (from, until): (Timestamp, Timestamp)) -> Frame {
+    let (start, end) = (from.as_second(), until.as_second().max(from.as_second() + 1));
+    let x = |at: i64| LEFT + WIDTH * ((at - start) as f64 / (end - start) as f64).clamp(0.0, 1.0);
+    let most = most.get().max(1) as f64;
+    let share = trace.peak().get() as f64 / most;
+    let highest = most * share.clamp(1.0, HIGHEST) * 1.05;
+    let mut frame = Frame { area: String::new(), ticks: Vec::new(), is_cut: share > HIGHEST, highest };
+    let mut last = LEFT;
+    let mut area = String::new();
+    for (n, (at, used)) in trace.points().enumerate() {
+        let (x, y) = (x(at), frame.height_of(used));
+        // Writing to a string does not fail.
+        let _ = match n {
+            0 => write!(area, "M{x:.1} {:.1}V{y:.1}", TOP + HEIGHT),
+            _ => write!(area, "L{x:.1} {y:.1}"),
+        };
+        last = x;
+    }
+    if !area.is_empty() {
+        let _ = write!(area, "L{last:.1} {:.1}Z", TOP + HEIGHT);
+    }
+    frame.area = area;
+    frame.ticks = ticks(start, end).into_iter().map(|(at, label)| Tick { x: format!("{:.1}", x(at)), label }).collect();
+    frame
 }
 
 /// One alert, from opened to resolved.
@@ -145,24 +192,9 @@ fn alerts(notifications: &[Notification]) -> HashMap<(&str, &str), Vec<Alert>> {
 fn plot(scored: &Scored, traced: &Traced, alerts: &[Alert], (from, until): (Timestamp, Timestamp)) -> Plot {
     let (start, end) = (from.as_second(), until.as_second().max(from.as_second() + 1));
     let x = |at: i64| LEFT + WIDTH * ((at - start) as f64 / (end - start) as f64).clamp(0.0, 1.0);
-    let limit = traced.limit.get().max(1) as f64;
     let peak = traced.trace.peak();
-    let highest = (peak.get() as f64 / limit).clamp(1.0, HIGHEST) * 1.05;
-    let y = |share: f64| TOP + HEIGHT * (1.0 - (share / highest).clamp(0.0, 1.0));
-    let mut area = String::new();
-    let mut last = LEFT;
-    for (n, (at, used)) in traced.trace.points().enumerate() {
-        let (x, y) = (x(at), y(used.get() as f64 / limit));
-        // Writing to a string does not fail.
-        let _ = match n {
-            0 => write!(area, "M{x:.1} {:.1}V{y:.1}", TOP + HEIGHT),
-            _ => write!(area, "L{x:.1} {y:.1}"),
-        };
-        last = x;
-    }
-    if !area.is_empty() {
-        let _ = write!(area, "L{last:.1} {:.1}Z", TOP + HEIGHT);
-    }
+    let frame = frame(&traced.trace, traced.limit, (from, until));
+    let warn_at = traced.warn.of(traced.limit).unwrap_or(traced.limit);
     let bars = alerts.iter().take(MOST_ALERTS).map(|alert| {
         let (left, right) = (x(alert.opened.as_second()), alert.resolved.map_or(LEFT + WIDTH, |at| x(at.as_second())));
         let height = match alert.level {
@@ -192,16 +224,16 @@ fn plot(scored: &Scored, traced: &Traced, alerts: &[Alert], (from, until): (Time
         1 => "reached once".to_owned(),
         n => format!("reached {n} times"),
     };
-    let cut = if peak.get() as f64 / limit > HIGHEST { ", cut off above" } else { "" };
+    let cut = if frame.is_cut { ", cut off above" } else { "" };
     let more = alerts.len().saturating_sub(MOST_ALERTS);
     let more = if more > 0 { format!(", of which the last {more} are not shown") } else { String::new() };
     Plot {
         title: format!("{}, {}", traced.workgroup, scored.window),
         summary: format!("limit {}, {reached}; the most was {}{cut}", human(traced.limit), human(peak)),
-        ticks: ticks(start, end).into_iter().map(|(at, label)| Tick { x: format!("{:.1}", x(at)), label }).collect(),
-        area,
-        limit_y: format!("{:.1}", y(1.0)),
-        warn_y: format!("{:.1}", y(traced.warn.as_f64() / 100.0)),
+        limit_y: format!("{:.1}", frame.height_of(traced.limit)),
+        warn_y: format!("{:.1}", frame.height_of(warn_at)),
+        ticks: frame.ticks,
+        area: frame.area,
         warn: traced.warn.to_string(),
         alerts: bars.collect(),
         told: format!("{}{more}", count(alerts.len(), "alert")),

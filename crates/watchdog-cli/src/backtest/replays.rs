@@ -21,7 +21,7 @@ const SAMPLE: usize = 20_000;
 
 /// The longest stretch between the first row and the last, in seconds. It is there for slips of the pen: with the year 2206 for 2026 the
 /// watchdog would run for two centuries.
-pub(super) const LONGEST: i64 = 20 * 366 * 86_400;
+pub const LONGEST: i64 = 20 * 366 * 86_400;
 
 /// What a back-test found.
 #[derive(Debug, Default)]
@@ -213,7 +213,7 @@ fn sorted(path: &Path, policies: &[&Policy], wanted: Wanted) -> Result<Outcome, 
 }
 
 /// The step of the data: what was said, or the smallest gap between two rows of a workgroup.
-fn learnt<'r>(rows: impl Iterator<Item = (i64, &'r str)>, file: &str, wanted: Wanted) -> Result<i64, Failure> {
+pub fn learnt<'r>(rows: impl Iterator<Item = (i64, &'r str)>, file: &str, wanted: Wanted) -> Result<i64, Failure> {
     let mut newest: HashMap<&str, i64> = HashMap::new();
     let mut least: Option<i64> = None;
     let mut any = false;

@@ -103,7 +103,7 @@ fn problems_as_json_are_data() {
                   "document": "json-bad.toml",
                   "line": 3,
                   "column": 1,
-                  "message": "unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `waiting`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`"
+                  "message": "unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `waiting`, `plan`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`"
                 }
               ],
               "policy": null

@@ -391,7 +391,7 @@ fn standard_input_is_a_document() {
             `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
             `[mail]` has no `sender`: write an address that SES has verified, `sender = "watchdog@example.com"`
             <stdin>:1:1: workgroup `x` has no `[[workgroup.limit]]`, no `per_query_cutoff` and no `waiting`: give it one of them
-            <stdin>:3:1: unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `waiting`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
+            <stdin>:3:1: unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `waiting`, `plan`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
             5 problems
         "#]],
     );

@@ -8,6 +8,7 @@ mod backtest;
 mod bad_policies;
 mod check;
 mod doctor;
+mod plan;
 mod promises;
 mod streams;
 mod usage;

@@ -11,6 +11,7 @@ fn help_has_examples() {
         (&["check", "--help"], expect_file!["help/check.txt"]),
         (&["status", "--help"], expect_file!["help/status.txt"]),
         (&["backtest", "--help"], expect_file!["help/backtest.txt"]),
+        (&["plan", "--help"], expect_file!["help/plan.txt"]),
         (&["run", "--help"], expect_file!["help/run.txt"]),
         (&["doctor", "--help"], expect_file!["help/doctor.txt"]),
         (&["who", "--help"], expect_file!["help/who.txt"]),

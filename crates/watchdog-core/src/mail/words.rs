@@ -343,6 +343,7 @@ impl Words<'_> {
             ),
         ];
         case.rows.extend(self.under_grant(facts));
+        case.rows.extend(facts.misfit.map(|misfit| ("Does it fit", misfit.words(facts.units))));
         // A person's mail has that person's queries, and nobody else's.
         if !ended && !matches!(notice.people, Some(Shown::Own(_))) {
             case.rows.extend(facts.in_flight.iter().map(|query| ("Running", self.running(query, facts.units))));

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use super::active::{self, active_queries, waiting};
 use super::limit::{limit, rules};
 use super::pattern::Pattern;
+use super::plan::plan_rules;
 use super::problem::{Place, Problem};
 use super::promises;
 use super::submitters::{self, submitters};
@@ -208,6 +209,7 @@ fn workgroup(
         }
         Some(size)
     });
+    let plan = typed.plan.as_ref().map(|text| problems.ok("plan", &text.place, plan_rules(&text.value)));
     let rules_here = later_rules(&typed.rules, context.defaults);
     rules(&rules_here, context, problems);
     let waits = typed.waiting.as_ref().map(|text| waiting(text, &rules_here, context, problems));
@@ -244,7 +246,14 @@ fn workgroup(
         Some(waiting) => Some(waiting?),
         None => None,
     };
-    Some((name.place.clone(), WorkgroupRule { pattern: pattern?, owner, per_query_cutoff: cutoff, waiting, limits }))
+    let plan = match plan {
+        Some(plan) => plan?,
+        None => Vec::new(),
+    };
+    Some((
+        name.place.clone(),
+        WorkgroupRule { pattern: pattern?, owner, per_query_cutoff: cutoff, waiting, plan, limits },
+    ))
 }
 
 fn overlaps(rules: &[(Place, WorkgroupRule)], problems: &mut Problems<'_>) {

@@ -136,6 +136,7 @@ fn read_workgroup(mut f: Fields<'_, '_>) -> TypedWorkgroup {
         owner: f.text("owner"),
         per_query_cutoff: f.text("per_query_cutoff"),
         waiting: f.text("waiting"),
+        plan: f.text("plan"),
         rules: read_rules(&mut f),
         limit: f.tables("limit", read_limit),
     };
@@ -344,6 +345,7 @@ fn example(key: &str) -> &'static str {
         "workgroups" => "ad-hoc",
         "longest" => "8h",
         "never" => "exhausted",
+        "plan" => "1h + 10 %",
         "share_floor" => "2 %",
         "bytes_floor" => "1 GB",
         "trusted_roles" | "trusted_source_identity" => "analyst",

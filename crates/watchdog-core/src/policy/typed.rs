@@ -272,6 +272,10 @@ pub(super) struct TypedWorkgroup {
     /// How long its queries may wait before they run, from 10 seconds to 24 hours.
     #[schemars(example = &"2 min")]
     pub waiting: Option<At<String>>,
+    /// How `watchdog plan` computes the limits: `1h + 10 %`, `per query`, `70 % of spare`, `100 GB in 1h`, or several with commas
+    /// between them. Runs take no notice of it.
+    #[schemars(example = &"1h + 10 %")]
+    pub plan: Option<At<String>>,
     #[schemars(flatten)]
     pub rules: TypedRules,
     /// The workgroup's limits, one per window.

@@ -75,6 +75,7 @@ fn limit(workgroup: &str, used: &str, limit: &str) -> LimitFacts {
         critical: Percent::whole(95),
         resolves_below: Percent::whole(75),
         hold: SignedDuration::ZERO,
+        misfit: None,
     }
 }
 
@@ -385,6 +386,17 @@ fn resolved_while_a_newer_alert_is_open_for_others() {
             Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
             You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
     );
+}
+
+/// A limit that does not fit is told of with its number, in each mail about it.
+#[test]
+fn a_limit_that_does_not_fit_is_told_of() {
+    let misfit = watchdog_core::fit::Misfit::TooLow { passed: 5, of: 7, about: Bytes::new(1_200_000_000_000) };
+    let facts = LimitFacts { misfit: Some(misfit), ..limit("exploratory", "710 GB", "700 GB") };
+    let notice = notice("limit/exploratory/1h", Reason::Opened, Severity::Exhausted, Facts::Limit(facts));
+    let text = mail_in("UTC", vec![notice]).text;
+    let line = text.lines().find(|line| line.contains("Does it fit")).unwrap();
+    expect!["Does it fit   It was passed on 5 of the last 7 days, by ordinary work: the limit looks too low. By these days about 1.2 TB would hold; `watchdog plan` computes it from weeks."].assert_eq(line.trim());
 }
 
 #[test]

@@ -100,7 +100,7 @@ async fn read(days: i64) -> (Vec<String>, Vec<String>, Vec<Asked>) {
     let config = aws_config::SdkConfig::builder().behavior_version(version).build();
     let clients = Clients { athena: athena(), cloudwatch: cloudwatch(&asked), ..Clients::new(&config) };
     let policy = Policy::parse(&[Document { name: "p".to_owned(), text: POLICY.to_owned() }]).unwrap();
-    let mut past = Past::open(&clients, &policy, SignedDuration::from_hours(24 * days), at(NOW)).await;
+    let mut past = Past::open(&clients, &policy, false, SignedDuration::from_hours(24 * days), at(NOW)).await;
     let mut unseen: Vec<String> = past.unseen.iter().map(|(name, why)| format!("{name}: {why}")).collect();
     assert_eq!(past.incomplete, None);
     let mut known = Vec::new();
