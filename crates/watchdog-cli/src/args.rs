@@ -137,6 +137,9 @@ pub enum Command {
     /// Say what a policy would have sent over a stretch of the past, and how good that would have been
     #[command(after_help = BACKTEST_EXAMPLES)]
     Backtest(BacktestArgs),
+    /// Compute what a month of the watchdog costs
+    #[command(after_help = crate::cost::EXAMPLES)]
+    Cost(crate::cost::CostArgs),
     /// Print a completion script
     #[command(after_help = "\
 Examples:

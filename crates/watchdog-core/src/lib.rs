@@ -55,3 +55,5 @@ pub mod trace;
 pub mod backtest;
 
 pub mod checkup;
+
+pub mod cost;
