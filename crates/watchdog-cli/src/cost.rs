@@ -11,8 +11,8 @@ use crate::out;
 
 /// Below the help.
 pub const EXAMPLES: &str = "\
-Prices are us-east-1's list, without any free tier, as known in November 2026. Another Region's or your own: `--price`, any of
-metrics_1000, invocations_1m, gb_second, writes_1m, reads_1m, mails_1000, log_gb, metric and alarm, in US dollars.
+Prices are us-east-1's list, without any free tier, as known in November 2026. For another Region or your own contract name them
+with `--price`, in US dollars: metrics_1000, invocations_1m, gb_second, writes_1m, reads_1m, mails_1000, log_gb, metric, alarm.
 
 Examples:
   watchdog cost
@@ -120,7 +120,7 @@ fn text(answer: &Answer, limits: u64) -> String {
             month.requests.to_string(),
             month.metrics.to_string(),
             month.writes.to_string(),
-            month.mails.to_string(),
+            setup.mails.to_string(),
             format!("{:.0}", month.gb_seconds),
             format!("{:.2}", month.usd),
             format!("{:.2}", month.metrics_usd),
@@ -130,7 +130,8 @@ fn text(answer: &Answer, limits: u64) -> String {
     }
     out.push_str(
         "\nALARMS: one CloudWatch alarm for each limit instead, which tells one topic at one threshold. COST has the stack's own\n\
-         alarms and metrics in it. Workgroups and runs make the cost, not limits: each metric is asked for once a run.\n",
+         alarms and metrics in it. Workgroups and runs make the cost, not limits: each metric is asked for once a run. A workgroup\n\
+         with `waiting` is asked for four metrics more, which is not counted here.\n",
     );
     out
 }

@@ -22,6 +22,8 @@ const REFRESH: u64 = 15 * 60;
 const NAMES: u64 = 50;
 const METRICS: u64 = 500;
 const SLICE: u64 = 20;
+/// Hours after which settings are read again whatever the slice.
+const PRESSING: u64 = 5;
 /// Memory of the function in GB, and its share of a processor: Lambda gives a whole one at 1,769 MB.
 const MEMORY_GB: f64 = 0.125;
 const PROCESSOR: f64 = 128.0 / 1769.0;
@@ -118,8 +120,6 @@ pub struct Month {
     pub metrics: u64,
     /// Writes into the table.
     pub writes: u64,
-    /// Mails.
-    pub mails: u64,
     /// Memory times billed time.
     pub gb_seconds: f64,
     /// US dollars for `GetMetricData` alone.
@@ -145,7 +145,7 @@ pub fn month(setup: Setup, prices: &Prices) -> Month {
         true => runs,
         false => workgroups.div_ceil(NAMES) * refreshes,
     };
-    let settings = (workgroups * refreshes).min(SLICE * runs);
+    let settings = (SLICE * runs).max(workgroups * DAYS * 24 / PRESSING).min(workgroups * refreshes);
     // The bytes and the times that queries waited.
     let lists = 2 * workgroups.div_ceil(METRICS) * refreshes;
     // The lease twice, and what was learnt of the workgroups wherever something was: a write unit a KB, 150 bytes a workgroup.
@@ -172,7 +172,6 @@ pub fn month(setup: Setup, prices: &Prices) -> Month {
         requests: always + names + settings + lists + learnt + 2 * mails,
         metrics,
         writes,
-        mails,
         gb_seconds,
         metrics_usd,
         usd,
@@ -209,6 +208,8 @@ mod tests {
         // 1,000 workgroups: lease, ledger, policy, four pages of data; twenty settings and their write; in every third run 20 pages of names
         // and four of metrics.
         assert_eq!(of(1000, 2, 5).requests, (8 + 20 + 1) * 8640 + 24 * 2880);
+        // Where runs are rare the slice is too small: what is five hours old is read again all the same.
+        assert_eq!(of(1000, 2, 15).requests, (8 + 50 + 1 + 24) * 2880);
     }
 
     #[test]
