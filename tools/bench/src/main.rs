@@ -224,3 +224,30 @@ fn print(table: &Value) {
         println!("  {:>5}: {}", account["workgroups"], account["calls"]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// The depth of calls from and to these milliseconds.
+    #[track_caller]
+    fn check(calls: &[(u64, u64)], expected: usize) {
+        let zero = Instant::now();
+        let at = |ms| zero + Duration::from_millis(ms);
+        let call = |(start, end): &(u64, u64)| Call { operation: String::new(), start: at(*start), end: at(*end) };
+        assert_eq!(depth(&calls.iter().map(call).collect::<Vec<_>>()), expected, "{calls:?}");
+    }
+
+    #[test]
+    fn calls_side_by_side_are_one_deep() {
+        check(&[], 0);
+        check(&[(0, 20), (1, 21), (19, 40)], 1);
+        // Each began when the one before was answered, in whatever order they are noted.
+        check(&[(40, 60), (0, 20), (20, 40)], 3);
+        // The longest chain counts: two short ones beside a long one.
+        check(&[(0, 50), (0, 20), (20, 40), (50, 70)], 3);
+        check(&[(0, 45), (0, 20), (20, 40), (42, 60)], 3);
+    }
+}
