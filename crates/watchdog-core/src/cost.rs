@@ -148,8 +148,9 @@ pub fn month(setup: Setup, prices: &Prices) -> Month {
     let settings = (SLICE * runs).max(workgroups * DAYS * 24 / PRESSING).min(workgroups * refreshes);
     // The bytes and the times that queries waited.
     let lists = 2 * workgroups.div_ceil(METRICS) * refreshes;
-    // The lease twice, and what was learnt of the workgroups wherever something was: a write unit a KB, 150 bytes a workgroup.
-    let learnt = if settings >= runs { runs } else { refreshes };
+    // The lease twice, and what was learnt of the workgroups wherever something was: a write unit a KB, 150 bytes a workgroup. All that is
+    // due at once is learnt in as many runs as it has slices.
+    let learnt = (refreshes * workgroups.div_ceil(SLICE).max(1)).min(runs);
     let cached = (workgroups * 150).div_ceil(1024).max(1);
     let writes = 2 * runs + learnt + mails;
     let write_units = 2 * runs + learnt * cached + 2 * mails;
