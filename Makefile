@@ -6,7 +6,7 @@ CHECKS := .tools/checks/bin
 DENY := .tools/cargo-deny/bin/cargo-deny --locked check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test permissions faults check tools fmt clean
+.PHONY: help demo local test permissions faults bench check tools fmt clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
@@ -25,6 +25,10 @@ permissions: ## write docs/permissions.md anew from the policies as they are dep
 
 faults: ## every call of a run times every fault; writes docs/faults.md anew (some minutes)
 	@WATCHDOG_FAULTS_PAGE=1 cargo test --workspace --locked --test all faults::no_fault -- --nocapture
+
+bench: ## what the function that ships costs to start and run, for 5, 100 and 1,000 workgroups (a minute once built); writes target/bench.json
+	@$(PYTHON) tools/localaws.py build
+	@cargo run --quiet --release --locked --package watchdog-bench -- .aws-sam/build/Function/bootstrap target/bench.json
 
 check: tools ## format, clippy, licences and sources, spelling, the template
 	cargo fmt --all --check

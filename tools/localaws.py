@@ -3,6 +3,7 @@
 
     python3 tools/localaws.py demo             a short story, with the mails it leads to
     python3 tools/localaws.py local            leaves it running until Ctrl-C
+    python3 tools/localaws.py build            only builds the function as it ships
     python3 tools/localaws.py run -- COMMAND   runs COMMAND against it and passes on how it ended
 
 What is deployed is what ships: `sam build`, `sam deploy`, template.yaml and samconfig.toml, as for a real account.
@@ -100,7 +101,7 @@ def inside_the_environment(arguments):
 
 
 def main(arguments):
-    if not arguments or arguments[0] not in ("demo", "local", "run") or (
+    if not arguments or arguments[0] not in ("demo", "local", "build", "run") or (
         arguments[0] == "run" and (len(arguments) < 3 or arguments[1] != "--")
     ) or (arguments[0] != "run" and len(arguments) != 1):
         print(__doc__, file=sys.stderr)
@@ -110,6 +111,8 @@ def main(arguments):
         stack.check_machine()
         inside_the_environment(arguments)
         stack.build()
+        if arguments[0] == "build":
+            return 0
         if arguments[0] == "demo":
             return demo()
         if arguments[0] == "local":

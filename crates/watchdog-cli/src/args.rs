@@ -221,6 +221,9 @@ pub enum Command {
     /// Compute limits from measured use, with the evidence behind each, and say what they would have sent
     #[command(after_help = PLAN_EXAMPLES)]
     Plan(PlanArgs),
+    /// Compute what a month of the watchdog costs
+    #[command(after_help = crate::cost::EXAMPLES)]
+    Cost(crate::cost::CostArgs),
     /// Print a completion script
     #[command(after_help = "\
 Examples:

@@ -13,6 +13,7 @@ mod place;
 
 mod backtest;
 mod check;
+mod cost;
 mod doctor;
 mod plan;
 mod promises;
@@ -49,6 +50,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
             Some(command) => doctor::print_iam(&args, command),
             None => waiting(doctor::doctor(&args)),
         },
+        Command::Cost(args) => cost::cost(&args),
         Command::Who(args) => waiting(who::who(&args)),
         Command::Grant(args) => waiting(promises::grant(&args)),
         Command::Grants(args) => waiting(promises::grants(&args)),

@@ -66,3 +66,5 @@ pub mod backtest;
 pub mod proposal;
 
 pub mod checkup;
+
+pub mod cost;

@@ -7,6 +7,7 @@
 mod backtest;
 mod bad_policies;
 mod check;
+mod cost;
 mod doctor;
 mod plan;
 mod promises;

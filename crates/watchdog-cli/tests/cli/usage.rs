@@ -21,6 +21,7 @@ fn help_has_examples() {
         (&["silence", "--help"], expect_file!["help/silence.txt"]),
         (&["silences", "--help"], expect_file!["help/silences.txt"]),
         (&["unsilence", "--help"], expect_file!["help/unsilence.txt"]),
+        (&["cost", "--help"], expect_file!["help/cost.txt"]),
         (&["completions", "--help"], expect_file!["help/completions.txt"]),
     ] {
         let output = output(watchdog(args), "");
