@@ -24,6 +24,8 @@ pub mod usage;
 
 pub mod meter;
 
+pub mod trail;
+
 pub mod forecast;
 
 pub mod identity;

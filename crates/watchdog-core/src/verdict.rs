@@ -12,6 +12,7 @@ use crate::forecast::{HISTORY, Inflow, Memo, Outlook, View};
 use crate::meter::Meter;
 use crate::percent::{Percent, whole_percent};
 use crate::policy::{Limit, Policy, WorkgroupRule};
+use crate::trail::Trail;
 use crate::usage::{Flights, InFlight, Unknown, Usage};
 use crate::window::{BUCKET, Span, floor};
 
@@ -54,6 +55,8 @@ pub struct Verdict<'p> {
     /// The queries that are running, as far as they are known; the one that has scanned the most first, and of those of which that is not
     /// known the oldest. `None` where they were not asked for, or could not be.
     pub in_flight: Option<Vec<InFlight>>,
+    /// How the window has filled.
+    pub trail: Trail,
 }
 
 /// Seen, or not.
@@ -144,13 +147,15 @@ pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p>
                 }
             };
             let span = limit.window.span(tick.at);
+            let trail = meter.as_ref().map(|meter| Trail::of(meter, &limit.window, tick.at));
+            let trail = trail.unwrap_or_else(|_| Trail::unknown(span));
             let (workgroup, as_of) = (name.to_owned(), tick.at);
             let in_flight = known.map(|flights| {
                 let mut running = flights.running.clone();
                 running.sort_by_key(|query| (Reverse(query.scanned), query.started));
                 running
             });
-            findings.verdicts.push(Verdict { workgroup, rule, limit, span, as_of, finding, in_flight });
+            findings.verdicts.push(Verdict { workgroup, rule, limit, span, as_of, finding, in_flight, trail });
         }
         match unseen {
             None => findings.seen.push(name.to_owned()),
