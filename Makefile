@@ -6,7 +6,7 @@ CHECKS := .tools/checks/bin
 DENY := .tools/cargo-deny/bin/cargo-deny --locked check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test permissions check tools fmt clean
+.PHONY: help demo local test permissions gallery check tools fmt clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
@@ -22,6 +22,10 @@ test: ## every test there is, the end-to-end ones on the shipped artefact includ
 
 permissions: ## write docs/permissions.md anew from the policies as they are deployed
 	@UPDATE_EXPECT=1 $(PYTHON) tools/localaws.py run -- python -m unittest discover --start-directory tests/deployed -k PermissionsTest
+
+gallery: ## make docs/gallery anew: every mail as a browser shows it, light and dark; needs Chromium
+	cargo build --locked --workspace --bins
+	@$(PYTHON) tools/gallery.py
 
 check: tools ## format, clippy, licences and sources, spelling, the template
 	cargo fmt --all --check

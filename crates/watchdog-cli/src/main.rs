@@ -13,6 +13,7 @@ mod place;
 mod backtest;
 mod check;
 mod doctor;
+mod preview;
 mod run;
 mod status;
 mod who;
@@ -45,6 +46,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
             Some(command) => doctor::print_iam(&args, command),
             None => waiting(doctor::doctor(&args)),
         },
+        Command::Preview(args) => waiting(preview::run(&args)),
         Command::Who(args) => waiting(who::who(&args)),
         Command::Completions { shell } => {
             // Into memory first: `generate` panics where its writer fails, and a closed pipe is nobody's fault.

@@ -44,6 +44,8 @@ pub mod delivery;
 
 pub mod mail;
 
+pub mod preview;
+
 pub mod ledger;
 
 pub mod report;

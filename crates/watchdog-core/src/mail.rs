@@ -195,7 +195,8 @@ impl Mail {
         };
         let parts = parts.singlepart(part(ContentType::TEXT_PLAIN, &self.text)?);
         let html = part(ContentType::TEXT_HTML, &self.html)?;
-        let parts = if self.pictures.is_empty() { parts.singlepart(html) } else { parts.multipart(self.related(html)?) };
+        let parts =
+            if self.pictures.is_empty() { parts.singlepart(html) } else { parts.multipart(self.related(html)?) };
         let message = builder.multipart(parts).map_err(|error| fail(error.to_string()))?;
         Ok(message.formatted())
     }
@@ -209,9 +210,8 @@ impl Mail {
         let mut parts = MultiPart::related().boundary("=_athena_quota_watchdog_pictures").singlepart(html);
         let kind = ContentType::parse("image/png").map_err(|error| fail(error.to_string()))?;
         for picture in &self.pictures {
-            parts = parts.singlepart(
-                Attachment::new_inline(picture.cid.clone()).body(picture.png.clone(), kind.clone()),
-            );
+            parts =
+                parts.singlepart(Attachment::new_inline(picture.cid.clone()).body(picture.png.clone(), kind.clone()));
         }
         Ok(parts)
     }

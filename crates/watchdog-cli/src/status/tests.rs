@@ -499,5 +499,6 @@ fn what_runs_is_shown_once_for_a_workgroup_and_what_is_not_known_as_such() {
             etl-3 for 3 min: ?
             etl-2 for 2 min: ?
             and 2 more
-    "#]].assert_eq(shown);
+    "#]]
+    .assert_eq(shown);
 }

@@ -8,6 +8,7 @@ mod backtest;
 mod bad_policies;
 mod check;
 mod doctor;
+mod preview;
 mod streams;
 mod usage;
 

@@ -14,6 +14,7 @@ fn help_has_examples() {
         (&["run", "--help"], expect_file!["help/run.txt"]),
         (&["doctor", "--help"], expect_file!["help/doctor.txt"]),
         (&["who", "--help"], expect_file!["help/who.txt"]),
+        (&["preview", "--help"], expect_file!["help/preview.txt"]),
         (&["completions", "--help"], expect_file!["help/completions.txt"]),
     ] {
         let output = output(watchdog(args), "");

@@ -91,7 +91,10 @@ fn spark(facts: &LimitFacts) -> String {
         let sum = facts.trail.points().take_while(|(point, _)| *point <= at).last().map_or(Bytes::ZERO, |(_, sum)| sum);
         let eighths = (u128::from(sum.get()) * 8 / u128::from(facts.limit.get().max(1))).min(8);
         let least = u128::from(sum > Bytes::ZERO);
-        [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'].get(usize::try_from(eighths.max(least)).unwrap_or(8)).copied().unwrap_or(' ')
+        [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
+            .get(usize::try_from(eighths.max(least)).unwrap_or(8))
+            .copied()
+            .unwrap_or(' ')
     };
     (0..CELLS).map(cell).collect()
 }

@@ -22,9 +22,9 @@ use crate::window::zone_name;
 /// Notices spelled out in one mail. A person reads a handful; the rest are counted, and the whole stays below the size at
 /// which mail programs cut a message off (about 100 KB), as each takes up to 8 KB in
 /// both forms together.
-pub(super) const MOST_NOTICES: usize = 10;
+pub(super) const MOST_NOTICES: usize = 6;
 /// Cases after those, in one line each, so that nothing that somebody counts as told about is without its name.
-const MOST_LINES: usize = 35;
+const MOST_LINES: usize = 39;
 /// Names in a list of workgroups that share one trouble.
 const MOST_NAMES: usize = 12;
 /// Policy problems spelled out.
@@ -237,7 +237,13 @@ impl Words<'_> {
         let outlook = facts.outlook.filter(|_| !ended && facts.used < facts.limit);
         let out = outlook.and_then(|outlook| outlook.about);
         let out = out.map_or(String::new(), |at| format!(", out at about {}", at.strftime("%H:%M UTC")));
-        let mut case = self.frame(notice, format!("{workgroup}: {percent} % of {limit} used{}", if out.is_empty() { format!(" {window}") } else { out }));
+        let mut case = self.frame(
+            notice,
+            format!(
+                "{workgroup}: {percent} % of {limit} used{}",
+                if out.is_empty() { format!(" {window}") } else { out }
+            ),
+        );
         case.sentence =
             format!("{workgroup} has used {percent} % of its {limit} {window} (as of {}).", self.time(self.as_of));
         let left = facts.limit.saturating_sub(facts.used).human(facts.units);

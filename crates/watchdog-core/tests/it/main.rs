@@ -18,6 +18,7 @@ mod meter;
 mod people;
 mod plan;
 mod policy;
+mod preview;
 mod queries;
 mod schema;
 mod stack;
