@@ -6,7 +6,7 @@ CHECKS := .tools/checks/bin
 DENY := .tools/cargo-deny/bin/cargo-deny --locked check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test permissions gallery check tools fmt clean
+.PHONY: help demo local test permissions faults gallery check tools fmt clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
@@ -26,6 +26,9 @@ permissions: ## write docs/permissions.md anew from the policies as they are dep
 gallery: ## make docs/gallery anew: every mail as a browser shows it, light and dark; needs Chromium
 	cargo build --locked --workspace --bins
 	@$(PYTHON) tools/gallery.py
+
+faults: ## every call of a run times every fault; writes docs/faults.md anew (some minutes)
+	@WATCHDOG_FAULTS_PAGE=1 cargo test --workspace --locked --test all faults::no_fault -- --nocapture
 
 check: tools ## format, clippy, licences and sources, spelling, the template
 	cargo fmt --all --check

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_athena::types::WorkGroupConfigurationUpdates;
+use aws_sdk_athena::types::{ResultConfiguration, WorkGroupConfigurationUpdates};
 use aws_sdk_cloudformation::types::Capability;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum};
@@ -241,12 +241,21 @@ async fn every_permission_is_used_and_no_call_lacks_one() {
     assert!(doctor.remove("sts:GetCallerIdentity"), "{doctor:?}");
     assert_eq!(doctor, needed(Command::Doctor));
 
-    let clients = &installation.account.clients;
-    let now = Timestamp::now();
+    // A seventh of the limit, and a query: then it is also asked what runs.
+    let (account, now) = (&installation.account, Timestamp::now());
+    account.use_bytes("exploratory", now - SignedDuration::from_mins(10), 100e9).await;
+    let place = ResultConfiguration::builder().output_location("s3://results/").build();
+    let start = account.clients.athena.start_query_execution().work_group("exploratory").query_string("SELECT 1");
+    start.result_configuration(place).send().await.unwrap();
+    // And something is active: then the quota is asked for, and its default only where it was never raised.
+    account.active_queries("DML", now - SignedDuration::from_mins(2), 1.0).await;
+    let clients = &account.clients;
     calls.take();
     let tick = Tick { at: now, timing: Timing::Now };
     pass::look(clients, &installation.settings(None), tick, now).await.unwrap();
-    assert_eq!(calls.take().into_keys().map(lower).collect::<BTreeSet<_>>(), needed(Command::Status));
+    let mut status = needed(Command::Status);
+    assert!(status.remove("servicequotas:GetAWSDefaultServiceQuota"), "{status:?}");
+    assert_eq!(calls.take().into_keys().map(lower).collect::<BTreeSet<_>>(), status);
 
     let invocation = Invocation { dry_run: true, source: Source::Person, time: None };
     let settings = installation.settings(Some(installation.id("StateTable").await));

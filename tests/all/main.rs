@@ -1,8 +1,11 @@
 //! One binary for every test that is about the whole.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod faults;
 mod workspace;
 
+#[cfg(feature = "local-aws")]
+mod active;
 #[cfg(feature = "local-aws")]
 mod cli;
 #[cfg(feature = "local-aws")]

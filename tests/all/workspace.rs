@@ -129,6 +129,7 @@ fn the_stacks_default_policy_is_valid_and_says_what_the_design_says() {
     let told = &rule("exploratory").limits[0].audience;
     assert_eq!([&told.warn[..], &told.critical, &told.exhausted], [submitters.as_slice(); 3]);
     assert_eq!(rule("predictable").limits[0].audience.warn, [Who::Admins]);
+    assert_eq!(rule("predictable").waiting.as_ref().unwrap().longest.as_secs(), 120);
     assert_eq!(rule("fast-query").per_query_cutoff.unwrap().bytes.get(), gb);
     assert!(policies[1].rule_for("whatever").is_some());
 }
@@ -204,7 +205,7 @@ fn the_functions_role_allows_what_the_code_calls_and_nothing_else() {
     let template = template();
     let (_, role) = template.split_once("\n  FunctionRole:\n").unwrap();
     let (role, _) = role.split_once("\n  # The opt-in feed").unwrap();
-    let ours = ["athena:", "cloudtrail:", "cloudwatch:", "dynamodb:", "iam:", "ses:", "ssm:"];
+    let ours = ["athena:", "cloudtrail:", "cloudwatch:", "dynamodb:", "iam:", "servicequotas:", "ses:", "ssm:"];
     let words = role.split_whitespace().filter(|word| ours.iter().any(|service| word.starts_with(service)));
     // Condition keys stand with a colon at their end.
     let allowed: BTreeSet<String> = words.filter(|word| !word.ends_with(':')).map(str::to_owned).collect();
@@ -245,12 +246,16 @@ fn the_operators_permissions_are_for_what_the_code_calls_and_nothing_else() {
     };
     assert_eq!(needed(Command::Run), of_a_run.iter().filter(reads).cloned().collect());
     assert_eq!(needed(Command::Who), needed(Command::Run));
-    // What a run reads beside the use itself: what it remembers, and whose queries it was.
-    let beside = ["dynamodb:", "cloudtrail:", "iam:", "athena:ListQueryExecutions", "athena:BatchGetQueryExecution"];
-    let without_state = of_a_run.iter().filter(reads).filter(|action| !beside.iter().any(|b| action.starts_with(b)));
-    assert_eq!(needed(Command::Status), without_state.cloned().collect());
-    // A back-test reads the use of weeks in the place of a day, and nothing else.
-    assert_eq!(needed(Command::Backtest), needed(Command::Status));
+    // What a run reads beside what stands now: what it remembers, and whose queries it was.
+    let without = |beside: &[&str]| -> BTreeSet<String> {
+        let reads = of_a_run.iter().filter(reads);
+        reads.filter(|action| !beside.iter().any(|b| action.starts_with(b))).cloned().collect()
+    };
+    let beside = ["dynamodb:", "cloudtrail:", "iam:", "athena:ListCapacity", "athena:GetCapacity"];
+    assert_eq!(needed(Command::Status), without(&beside));
+    // A back-test reads the use of weeks in the place of a day, and nothing of what stands now.
+    let now = ["servicequotas:", "athena:ListQueryExecutions", "athena:BatchGetQueryExecution"];
+    assert_eq!(needed(Command::Backtest), without(&[&beside[..], &now].concat()));
     assert!(needed(Command::Check).is_empty());
 }
 

@@ -43,6 +43,14 @@ def calls(at, sender, domain):
     must_not("athena:GetWorkGroup", "another Region", at.workgroup("primary").replace(at.region, "us-gov-west-1"))
     for action in ("BatchGetQueryExecution", "ListQueryExecutions"):
         must_not(f"athena:{action}", "another Region", at.workgroup("primary").replace(at.region, "us-gov-west-1"))
+    may("servicequotas:GetServiceQuota", "any quota", "*")
+    may("servicequotas:GetAWSDefaultServiceQuota", "any default quota", "*")
+    must_not("servicequotas:RequestServiceQuotaIncrease", "a quota it reads", at.arn("servicequotas", "athena/L-FC5F6546"))
+    reservation = at.arn("athena", "capacity-reservation/etl")
+    may("athena:ListCapacityReservations", "the account", "*")
+    may("athena:GetCapacityAssignmentConfiguration", "a capacity reservation", reservation)
+    for action in ("CancelCapacityReservation", "UpdateCapacityReservation", "PutCapacityAssignmentConfiguration"):
+        must_not(f"athena:{action}", "a capacity reservation", reservation)
     may("ssm:GetParametersByPath", "the policy", policy)
     may("cloudtrail:LookupEvents", "the account", "*")
     may("iam:ListUserTags", "a user", f"arn:aws:iam::{at.account}:user/ann")

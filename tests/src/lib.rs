@@ -137,6 +137,25 @@ impl Account {
         put.metric_data(datum(alone)).metric_data(datum(split)).send().await.unwrap();
     }
 
+    /// Publishes the most queries that were active at once, as AWS counts them for its quotas.
+    pub async fn active_queries(&self, class: &str, at: Timestamp, most: f64) {
+        let all = [("Service", "Athena"), ("Resource", "ActiveQueryCount"), ("Type", "Resource"), ("Class", class)];
+        self.publish("AWS/Usage", "ResourceCount", &all, at, most).await;
+    }
+
+    /// Publishes how long a query had waited, as Athena does when it has ended.
+    pub async fn waited(&self, workgroup: &str, at: Timestamp, millis: f64) {
+        let all = [("QueryState", "SUCCEEDED"), ("QueryType", "DML"), ("WorkGroup", workgroup)];
+        self.publish("AWS/Athena", "QueryQueueTime", &all, at, millis).await;
+    }
+
+    async fn publish(&self, namespace: &str, name: &str, dimensions: &[(&str, &str)], at: Timestamp, value: f64) {
+        let dimension = |(name, value): &(&str, &str)| Dimension::builder().name(*name).value(*value).build();
+        let datum = MetricDatum::builder().metric_name(name).timestamp(DateTime::from_secs(at.as_second()));
+        let datum = datum.set_dimensions(Some(dimensions.iter().map(dimension).collect())).value(value).build();
+        self.clients.cloudwatch.put_metric_data().namespace(namespace).metric_data(datum).send().await.unwrap();
+    }
+
     /// One run of the schedule at `at`, by a clock that says the same.
     ///
     /// # Errors
@@ -185,6 +204,12 @@ pub fn story(outcome: &Result<(RunReport, Vec<Mail>), RunError>) -> String {
     if let Some(report) = report {
         lines.extend(report.skipped.iter().map(|why| format!("skipped: {why}")));
         lines.extend(report.limits.iter().map(|l| format!("{}/{} {}: {}", l.workgroup, l.window, l.level, l.reason)));
+        // Most stories are about bytes: what is idle is left out.
+        let queries = report.query_limits.iter().filter(|limit| limit.used != Some(0));
+        lines.extend(queries.map(|l| {
+            let of = l.workgroup.as_deref().or(l.class).unwrap_or_default();
+            format!("{} {of} {}: {}", l.measure, l.level, l.reason)
+        }));
         let mails = [("sent", &report.sent), ("would send", &report.would_send), ("owed", &report.failed)];
         for (what, mails) in mails {
             for mail in mails {

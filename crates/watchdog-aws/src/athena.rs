@@ -1,6 +1,8 @@
-//! The account's workgroups and their settings. Query executions have their own file, [`executions`].
+//! The account's workgroups and their settings. Query executions and capacity reservations have their own files,
+//! [`executions`] and [`reservations`].
 
 pub mod executions;
+pub mod reservations;
 
 use std::collections::BTreeMap;
 

@@ -10,6 +10,7 @@ use aws_sdk_ssm::config::retry::RetryConfig;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::http::HttpClient;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
@@ -41,6 +42,8 @@ pub struct Clients {
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// Users' tags.
     pub iam: aws_sdk_iam::Client,
+    /// The account's quotas.
+    pub servicequotas: aws_sdk_servicequotas::Client,
     /// Mail.
     pub ses: aws_sdk_ses::Client,
     /// The policy.
@@ -81,6 +84,7 @@ impl Clients {
             cloudwatch: client!(aws_sdk_cloudwatch),
             dynamodb: client!(aws_sdk_dynamodb),
             iam: client!(aws_sdk_iam),
+            servicequotas: client!(aws_sdk_servicequotas),
             ses,
             ssm: client!(aws_sdk_ssm),
             region: config.region().map_or_else(String::new, ToString::to_string),
@@ -93,6 +97,11 @@ impl Clients {
 /// The configuration of every client: one HTTP client and connection pool, everything bounded.
 pub async fn config(loader: ConfigLoader) -> SdkConfig {
     let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    bounded(loader, http).await
+}
+
+/// [`config`] with an HTTP client of somebody else's.
+pub async fn bounded(loader: ConfigLoader, http: impl HttpClient + 'static) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT)
         .operation_attempt_timeout(ATTEMPT)
@@ -126,7 +135,9 @@ impl Intercept for Calls {
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let Some(metadata) = cfg.load::<Metadata>() {
-            let key = format!("{}:{}", metadata.service().to_ascii_lowercase(), metadata.name());
+            // As IAM writes it, as far as the SDK's names of services go.
+            let service = metadata.service().to_ascii_lowercase().replace(' ', "");
+            let key = format!("{service}:{}", metadata.name());
             *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(0) += 1;
         }
         Ok(())

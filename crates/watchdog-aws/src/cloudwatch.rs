@@ -1,4 +1,4 @@
-//! Bytes scanned, from CloudWatch.
+//! Bytes scanned, queries active and times waited, from CloudWatch.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy, StatusCode};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
+use watchdog_core::policy::Class;
 use watchdog_core::usage::{Answer, Dimensions, Listed, PageStatus, Unknown};
 use watchdog_core::window::{BUCKET, Span, ceil, floor};
 
@@ -16,6 +17,10 @@ const GET: &str = "cloudwatch:GetMetricData";
 const LIST: &str = "cloudwatch:ListMetrics";
 const NAMESPACE: &str = "AWS/Athena";
 const METRIC: &str = "ProcessedBytes";
+/// How long a query had waited in the queue, in milliseconds.
+const WAITED: &str = "QueryQueueTime";
+/// Where AWS counts resources that its quotas are about.
+const OF_QUOTAS: (&str, &str) = ("AWS/Usage", "ResourceCount");
 
 /// Metrics in one request: CloudWatch's bound.
 const MOST_QUERIES: usize = 500;
@@ -28,13 +33,26 @@ const AT_ONCE: usize = 4;
 /// Pages of 500 metrics: ten for each of 2,000 workgroups.
 const MOST_LIST_PAGES: usize = 40;
 
-/// One metric to ask for: a workgroup and the dimensions beside it.
+/// One metric to ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// The workgroup.
-    pub workgroup: String,
-    /// The rest of the dimension set.
-    pub dimensions: Dimensions,
+pub enum Wanted {
+    /// Bytes scanned, added up by bucket.
+    Bytes {
+        /// The workgroup.
+        workgroup: String,
+        /// The rest of the dimension set.
+        dimensions: Dimensions,
+    },
+    /// How long queries had waited, in milliseconds; the longest of each bucket.
+    Waited {
+        /// The workgroup.
+        workgroup: String,
+        /// The rest of the dimension set.
+        dimensions: Dimensions,
+    },
+    /// The account's active queries, those that run and those that wait; the most of each bucket. AWS documents no other statistic as
+    /// useful, and reports nothing while there are none.
+    Active(Class),
 }
 
 /// Lists which `ProcessedBytes` metrics exist.
@@ -59,7 +77,7 @@ pub async fn listed(client: &Client) -> Result<Listed, AwsFailure> {
     Err(AwsFailure::own(LIST, "EndlessList", format!("the list goes on after {MOST_LIST_PAGES} pages")))
 }
 
-/// Asks for the metrics over `span` in five-minute sums. The answers are in the order of `wanted`; one for which a call failed
+/// Asks for the metrics over `span` in five-minute buckets. The answers are in the order of `wanted`; one for which a call failed
 /// says so itself, so that the others still count.
 pub async fn answers(client: &Client, span: Span, wanted: &[Wanted]) -> Vec<Answer> {
     let (start, end) = (floor(span.start), ceil(span.end));
@@ -145,14 +163,29 @@ fn id(i: usize) -> String {
 
 fn query(i: usize, wanted: &Wanted) -> MetricDataQuery {
     let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
-    let mut dimensions = vec![dimension("WorkGroup", &wanted.workgroup)];
-    if let Dimensions::StateAndType { state, query_type } = &wanted.dimensions {
-        dimensions.insert(0, dimension("QueryState", state));
-        dimensions.insert(1, dimension("QueryType", query_type));
-    }
-    let metric = Metric::builder().namespace(NAMESPACE).metric_name(METRIC).set_dimensions(Some(dimensions)).build();
+    let of_workgroup = |workgroup: &str, set: &Dimensions| {
+        let mut dimensions = vec![dimension("WorkGroup", workgroup)];
+        if let Dimensions::StateAndType { state, query_type } = set {
+            dimensions.insert(0, dimension("QueryState", state));
+            dimensions.insert(1, dimension("QueryType", query_type));
+        }
+        dimensions
+    };
+    let ((namespace, name), stat, dimensions) = match wanted {
+        Wanted::Bytes { workgroup, dimensions } => ((NAMESPACE, METRIC), "Sum", of_workgroup(workgroup, dimensions)),
+        Wanted::Waited { workgroup, dimensions } => {
+            ((NAMESPACE, WAITED), "Maximum", of_workgroup(workgroup, dimensions))
+        }
+        Wanted::Active(class) => {
+            let all = [("Service", "Athena"), ("Resource", "ActiveQueryCount"), ("Type", "Resource")];
+            let mut all: Vec<Dimension> = all.into_iter().map(|(name, value)| dimension(name, value)).collect();
+            all.push(dimension("Class", class.word()));
+            (OF_QUOTAS, "Maximum", all)
+        }
+    };
+    let metric = Metric::builder().namespace(namespace).metric_name(name).set_dimensions(Some(dimensions)).build();
     let period = i32::try_from(BUCKET).unwrap_or(300);
     // No `Unit`: asking for one hides datapoints that were stored with another.
-    let stat = MetricStat::builder().metric(metric).period(period).stat("Sum").build();
+    let stat = MetricStat::builder().metric(metric).period(period).stat(stat).build();
     MetricDataQuery::builder().id(id(i)).metric_stat(stat).return_data(true).build()
 }

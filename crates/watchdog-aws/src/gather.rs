@@ -11,11 +11,12 @@ use watchdog_core::bytes::Bytes;
 use watchdog_core::catalogue::{Catalogue, Settings};
 use watchdog_core::event::Tick;
 use watchdog_core::policy::{Document, Policy};
-use watchdog_core::usage::{Seen, Series, Unknown, Usage};
+use watchdog_core::usage::{Answer, Seen, Series, Unknown, Usage, looked_at};
 use watchdog_core::window::{BUCKET, Span};
 
 use crate::clients::Clients;
 use crate::cloudwatch::Wanted;
+use crate::concurrency::{self, Asked};
 use crate::failure::AwsFailure;
 use crate::{athena, cloudwatch, ssm};
 
@@ -102,7 +103,7 @@ pub async fn refresh(clients: &Clients, catalogue: &mut Catalogue, now: Timestam
     notes
 }
 
-/// Reads the use of every workgroup that the policy covers, as far back as its longest window and its forecast ask for: with the forecast
+/// Reads the use of every workgroup that the policy covers, and what queries are active and wait; the use as far back as its longest window and its forecast ask for: with the forecast
 /// that is 27 hours and a half, 337 buckets, of which 299 metrics fill a request. A thousand workgroups so take four requests, and cost the
 /// same as a look at the last hour would: CloudWatch charges by the metric.
 pub async fn usage(
@@ -124,11 +125,14 @@ pub async fn usage(
     let failed = examine(clients, catalogue, &watched, now, notes).await;
     let mut usage = Usage { incomplete: notes.incomplete.clone(), ..Usage::default() };
     let mut readable = Vec::new();
+    let mut waiting = Vec::new();
     for name in &known {
         let seen = match policy.rule_for(name) {
             // Covered by no rule: only named in the report.
             None => Ok(Series::from_buckets(tick.at, Vec::new())),
-            Some(rule) => match may_be_read(catalogue, name, now, &failed) {
+            Some(rule) => match may_be_read(catalogue, name, now, &failed).inspect(|()| {
+                waiting.extend(rule.waiting.as_ref().map(|_| name.clone()));
+            }) {
                 Ok(()) if rule.limits.is_empty() => Ok(Series::from_buckets(tick.at, Vec::new())),
                 Ok(()) => {
                     readable.push(name.as_str());
@@ -145,13 +149,31 @@ pub async fn usage(
         let start = limits.iter().map(|limit| limit.reads_from(tick.at)).min().unwrap_or(tick.at);
         by_start.entry(start).or_default().push(name);
     }
-    let by_span = fewest_requests(by_start, tick.at);
-    let groups = by_span.into_iter().map(|(span, names)| {
-        let catalogue = &*catalogue;
-        async move { read(clients, catalogue, span, &names).await }
+    let mut by_span = fewest_requests(by_start, tick.at);
+    let asked = Asked::new(policy, &catalogue.listed, waiting);
+    // What is asked beside the bytes rides with them, where a request looks back far enough: no call more.
+    let beside = looked_at(tick.at, policy.active_queries.look_back);
+    let ride = by_span.iter().position(|(span, _)| span.start <= beside.start).unwrap_or_else(|| {
+        by_span.push((beside, Vec::new()));
+        by_span.len() - 1
+    });
+    let groups = by_span.into_iter().enumerate().map(|(i, (span, names))| {
+        let (catalogue, beside) = (&*catalogue, if i == ride { &asked.wanted[..] } else { &[] });
+        async move { read_with(clients, catalogue, span, &names, beside).await }
     });
     let groups: Vec<_> = stream::iter(groups).buffer_unordered(4).collect().await;
-    usage.workgroups.extend(groups.into_iter().flatten());
+    let mut answers = Vec::new();
+    for (series, beside) in groups {
+        usage.workgroups.extend(series);
+        answers.extend(beside);
+    }
+    usage.concurrency = asked.read(&answers);
+    let known = catalogue.quotas.clone();
+    notes.warnings.extend(concurrency::complete(clients, policy, tick.at, now, catalogue, &mut usage).await);
+    // A quota that is as it was is read again soon enough; only another one is worth a write.
+    let values =
+        |quotas: &BTreeMap<_, watchdog_core::usage::Quota>| quotas.values().map(|q| q.most).collect::<Vec<_>>();
+    notes.catalogue_changed |= values(&known) != values(&catalogue.quotas);
     usage
 }
 
@@ -285,18 +307,31 @@ pub(crate) async fn covered(
 
 /// What the metrics say of these workgroups in `span`, in the order of `names`. The catalogue must know them.
 pub(crate) async fn read(clients: &Clients, catalogue: &Catalogue, span: Span, names: &[&str]) -> Vec<(String, Seen)> {
+    read_with(clients, catalogue, span, names, &[]).await.0
+}
+
+/// The same, and the answers for what is asked `beside` it, in its order.
+async fn read_with(
+    clients: &Clients,
+    catalogue: &Catalogue,
+    span: Span,
+    names: &[&str],
+    beside: &[Wanted],
+) -> (Vec<(String, Seen)>, Vec<Answer>) {
     let choices: Vec<_> = names.iter().map(|name| (*name, catalogue.listed.metrics_of(name))).collect();
     let wanted: Vec<Wanted> = choices
         .iter()
         .flat_map(|(name, alternatives)| {
             let all = alternatives.iter().flatten();
-            all.map(|dimensions| Wanted { workgroup: (*name).to_owned(), dimensions: dimensions.clone() })
+            all.map(|dimensions| Wanted::Bytes { workgroup: (*name).to_owned(), dimensions: dimensions.clone() })
         })
+        .chain(beside.iter().cloned())
         .collect();
     let mut answers = cloudwatch::answers(&clients.cloudwatch, span, &wanted).await.into_iter();
     let series = choices.into_iter().map(|(name, alternatives)| {
         let shaped: Vec<Vec<_>> = alternatives.iter().map(|sets| answers.by_ref().take(sets.len()).collect()).collect();
         (name.to_owned(), Series::from_answers(span, &shaped))
     });
-    series.collect()
+    let series = series.collect();
+    (series, answers.collect())
 }

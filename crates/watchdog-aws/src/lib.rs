@@ -16,9 +16,11 @@ pub mod cloudtrail;
 pub mod cloudwatch;
 pub mod dynamodb;
 pub mod iam;
+pub mod servicequotas;
 pub mod ses;
 pub mod ssm;
 
+pub mod concurrency;
 pub mod deliver;
 pub mod flights;
 pub mod gather;

@@ -2,6 +2,8 @@
 //!
 //! The Lambda and the operator's tool call the same function; a dry run stops before anything is changed.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,7 +14,7 @@ use watchdog_core::event::{Invocation, Tick};
 use watchdog_core::ledger::StoredPolicy;
 use watchdog_core::mail::{Mail, Origins, compose};
 use watchdog_core::policy::{Document, Policy, Problem, Problems};
-use watchdog_core::report::{MailReport, PolicyReport, RunReport, SubmittersReport};
+use watchdog_core::report::{MailReport, OccupancyReport, PolicyReport, RunReport, SubmittersReport};
 use watchdog_core::usage::Usage;
 use watchdog_core::verdict::{judge, worth_asking};
 
@@ -21,7 +23,7 @@ use crate::deliver::{NotWritten, deliver};
 use crate::dynamodb::{Lease, Ledger, Table};
 use crate::failure::AwsFailure;
 use crate::gather::{self, Notes, PolicySource};
-use crate::{flights, submitters};
+use crate::{concurrency, flights, submitters};
 
 /// Problems of a policy in one error message; `watchdog check` shows them all.
 const MOST_PROBLEMS: usize = 20;
@@ -90,6 +92,9 @@ pub async fn run(
     let held = table.as_ref().filter(|_| !invocation.dry_run);
     let result = locked(clients, settings, catalogue, tick, now, table.as_ref(), held, &mut report).await;
     report.calls = clients.calls.take();
+    // Different parts of a run may meet the same trouble.
+    let mut told = BTreeSet::new();
+    report.warnings.retain(|warning| told.insert(warning.clone()));
     match result {
         Ok(mails) if report.failed.is_empty() => Ok((report, mails)),
         Ok(_) => {
@@ -261,15 +266,27 @@ async fn judged(
     }
     let decide =
         |people: &People| plan(&look.policy, &look.standing, &tick, &findings, incomplete, &ledger.records, people);
-    let mut plan = decide(&People::new());
+    let nobody = People::new();
+    let mut plan = decide(&nobody);
+    let mut people = People::new();
+    let (known, feed) = (&mut catalogue.submitters, table.filter(|_| settings.feed));
+    if plan.wants_occupancy {
+        let (names, until) = (&catalogue.names, patience(settings));
+        let (policy, usage) = (&look.policy, &look.usage);
+        let found = concurrency::occupancy(clients, feed, known, names, policy, usage, tick.at, until).await;
+        report.warnings.extend(found.1);
+        report.active_queries = Some(OccupancyReport::from(&found.0));
+        people.occupancy = Some(Arc::new(found.0));
+    }
     if !plan.wants.is_empty() {
-        let known = &mut catalogue.submitters;
-        let feed = table.filter(|_| settings.feed);
         let until = patience(settings);
         let sought = submitters::people(clients, feed, known, &look.policy, &plan.wants, tick.at, until).await;
         report.warnings.extend(sought.warnings);
-        report.submitters = sought.people.iter().map(SubmittersReport::from).collect();
-        plan = decide(&sought.people);
+        report.submitters = sought.people.shares.iter().map(SubmittersReport::from).collect();
+        people.shares = sought.people.shares;
+    }
+    if plan.wants_occupancy || !plan.wants.is_empty() {
+        plan = decide(&people);
     }
     let origins = Origins { region: clients.region.clone(), name: settings.name.clone() };
     let mails: Vec<Mail> = plan.messages.iter().map(|m| compose(m, &look.policy.mail, &origins, tick.at)).collect();
@@ -349,7 +366,7 @@ async fn see(
     mut notes: Notes,
 ) -> Look {
     let mut usage = gather::usage(clients, &policy, &tick, now, catalogue, &mut notes).await;
-    let asked = worth_asking(&policy, &tick, &usage, false);
+    let asked = worth_asking(&policy, &tick, &usage);
     let (flights, warnings) = flights::flights(&clients.athena, &clients.paces, &asked, tick.at).await;
     usage.flights = flights;
     notes.warnings.extend(warnings);

@@ -87,7 +87,7 @@ pub async fn people(
     for want in wants {
         let Some(gathered) = gathered.get(&want.workgroup) else { continue };
         let shares = Shares::of(gathered, want.span, Some(want.used), at, &policy.submitters, &policy.mail);
-        sought.people.insert(want.subject.clone(), Arc::new(shares));
+        sought.people.shares.insert(want.subject.clone(), Arc::new(shares));
     }
     sought
 }
@@ -133,6 +133,20 @@ async fn gather(
     let ids: BTreeSet<String> = executions().map(|execution| execution.id.clone()).collect();
     known.principals.retain(|id, _| ids.contains(id));
     known.absent.retain(|id| ids.contains(id));
+    principals(clients, table, known, all, at, until).await
+}
+
+/// Finds who submitted the executions of each workgroup, and the tags of those who are IAM users.
+pub(crate) async fn principals(
+    clients: &Clients,
+    table: Option<&Table>,
+    known: &mut KnownSubmitters,
+    mut all: BTreeMap<String, Gathered>,
+    at: Timestamp,
+    until: Instant,
+) -> BTreeMap<String, Gathered> {
+    let executions = || all.values().flat_map(|gathered: &Gathered| &gathered.executions);
+    let ids: BTreeSet<String> = executions().map(|execution| execution.id.clone()).collect();
     let is_unknown = |known: &KnownSubmitters, id: &String| !known.principals.contains_key(id);
     let mut warnings = Vec::new();
     if let Some(table) = table {

@@ -58,5 +58,5 @@ pub async fn run(args: &RunArgs) -> Result<Exit, Failure> {
 
 fn exit(report: &RunReport) -> Exit {
     let is_current = report.policy.as_ref().is_none_or(|policy| policy.standing == "current");
-    Exit::of(&report.limits, report.unseen.is_empty() && report.incomplete.is_none() && is_current)
+    Exit::of(report.levels(), report.unseen.is_empty() && report.incomplete.is_none() && is_current)
 }

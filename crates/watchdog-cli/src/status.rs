@@ -11,9 +11,8 @@ use watchdog_core::bytes::Bytes;
 use watchdog_core::catalogue::Catalogue;
 use watchdog_core::event::{Tick, Timing};
 use watchdog_core::policy::{Policy, WorkgroupRule};
-use watchdog_core::report::LimitReport;
 use watchdog_core::usage::Unknown;
-use watchdog_core::verdict::{Findings, judge};
+use watchdog_core::verdict::{Findings, QueryVerdict, Verdict, judge};
 
 use crate::args::StatusArgs;
 use crate::exit::{Exit, Failure};
@@ -107,8 +106,9 @@ fn blind(look: &Look, findings: &Findings<'_>) -> Result<(), Failure> {
 
 impl Status<'_> {
     fn exit(&self) -> Exit {
-        let limits: Vec<_> = self.findings.verdicts.iter().map(LimitReport::from).collect();
-        Exit::of(&limits, self.incomplete.is_none() && self.findings.unseen.is_empty())
+        let bytes = self.findings.verdicts.iter().map(Verdict::level_word);
+        let levels = bytes.chain(self.findings.queries.iter().map(QueryVerdict::level_word));
+        Exit::of(levels, self.incomplete.is_none() && self.findings.unseen.is_empty())
     }
 
     /// By workgroup name.

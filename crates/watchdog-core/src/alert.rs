@@ -13,10 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
-use crate::policy::{Address, Limit};
+use crate::policy::{Address, Class, Limit, QueryRules};
 use crate::queries::Execution;
 use crate::submitter::GIVE_UP;
-use crate::verdict::{Foresight, Level, Reading};
+use crate::verdict::{Foresight, Level, Pressure, Reading};
 use crate::window::Span;
 
 /// What an alert is about. Its text form is the alert's stable key.
@@ -34,6 +34,10 @@ pub enum Subject {
         /// The workgroup.
         workgroup: String,
     },
+    /// A limit on queries.
+    Queries(Pressure),
+    /// Whether what a limit on queries is about can be seen at all.
+    QuerySight(Pressure),
     /// Whether the list of workgroups can be read.
     Listing,
     /// Whether the policy can be understood.
@@ -338,9 +342,8 @@ impl Record {
 /// The level of a limit's alert: it rises at a threshold or with the forecast, and falls only where use is below the threshold by the margin.
 /// `open` is how bad the alert is so far; `None` where there is none.
 pub fn settled(limit: &Limit, reading: Reading, open: Option<Severity>) -> Option<Severity> {
-    let by_use = [Severity::Exhausted, Severity::Critical, Severity::Warn].into_iter().find(|severity| {
+    let by_use = worst_reached(open, |severity, held| {
         let threshold = limit.threshold_when(severity.level(), reading.foresight);
-        let held = open.is_some_and(|open| open >= *severity);
         let needed = match severity {
             _ if !held => threshold,
             Severity::Warn => limit.resolves_below(),
@@ -351,6 +354,21 @@ pub fn settled(limit: &Limit, reading: Reading, open: Option<Severity>) -> Optio
     by_use.or((reading.foresight == Foresight::RunsOut).then_some(Severity::Warn))
 }
 
+/// The level of an alert about queries, by the same rule.
+pub fn settled_queries(rules: &QueryRules, used: u64, limit: u64, open: Option<Severity>) -> Option<Severity> {
+    worst_reached(open, |severity, held| {
+        let threshold = rules.threshold(severity.level());
+        let needed = if held { threshold.saturating_sub(rules.hysteresis) } else { threshold };
+        needed.reached_by(used, limit)
+    })
+}
+
+/// The worst severity that is reached; `held` says that the open alert is at least so bad already.
+fn worst_reached(open: Option<Severity>, reached: impl Fn(Severity, bool) -> bool) -> Option<Severity> {
+    let severities = [Severity::Exhausted, Severity::Critical, Severity::Warn];
+    severities.into_iter().find(|severity| reached(*severity, open.is_some_and(|open| open >= *severity)))
+}
+
 /// What a reading of a limit at `at` means for the story that is open about it, if one is.
 pub fn sighting(limit: &Limit, reading: Reading, story: Option<Story>, at: Timestamp) -> Sighting {
     let window_began = limit.window.began(at);
@@ -358,14 +376,33 @@ pub fn sighting(limit: &Limit, reading: Reading, story: Option<Story>, at: Times
     let current = story.filter(|story| story.window_began == window_began);
     match (settled(limit, reading, current.map(|story| story.severity)), current) {
         (Some(severity), _) => Sighting::Wrong { severity, window_began },
-        (None, Some(story)) => {
-            let since = story.calm_since.unwrap_or(at);
-            let long_enough = at.duration_since(since) >= limit.hold;
-            if long_enough { Sighting::Calm(Ending::Over) } else { Sighting::Held { since } }
-        }
+        (None, Some(story)) => calm(story, limit.hold, at),
         (None, None) if story.is_some() => Sighting::Calm(Ending::WindowEnded),
         (None, None) => Sighting::Calm(Ending::Over),
     }
+}
+
+/// What a measure of queries at `at` means for the story that is open about it, if one is. `limit` is `None` where nothing is active.
+pub fn sighting_queries(
+    rules: &QueryRules,
+    used: u64,
+    limit: Option<u64>,
+    story: Option<Story>,
+    at: Timestamp,
+) -> Sighting {
+    let open = story.map(|story| story.severity);
+    let severity = limit.and_then(|limit| settled_queries(rules, used, limit, open));
+    match (severity, story) {
+        (Some(severity), _) => Sighting::Wrong { severity, window_began: None },
+        (None, Some(story)) => calm(story, rules.hold, at),
+        (None, None) => Sighting::Calm(Ending::Over),
+    }
+}
+
+/// A story about which nothing is wrong any more: over, or held.
+fn calm(story: Story, hold: SignedDuration, at: Timestamp) -> Sighting {
+    let since = story.calm_since.unwrap_or(at);
+    if at.duration_since(since) >= hold { Sighting::Calm(Ending::Over) } else { Sighting::Held { since } }
 }
 
 impl Severity {
@@ -405,6 +442,10 @@ impl fmt::Display for Subject {
         match self {
             Self::Limit { workgroup, window } => write!(f, "limit/{workgroup}/{window}"),
             Self::Sight { workgroup } => write!(f, "sight/{workgroup}"),
+            Self::Queries(Pressure::Active(class)) => write!(f, "active/{}", class.key()),
+            Self::Queries(Pressure::Waiting { workgroup }) => write!(f, "waiting/{workgroup}"),
+            Self::QuerySight(Pressure::Active(class)) => write!(f, "sight-active/{}", class.key()),
+            Self::QuerySight(Pressure::Waiting { workgroup }) => write!(f, "sight-waiting/{workgroup}"),
             Self::Listing => f.write_str("listing"),
             Self::Policy => f.write_str("policy"),
         }
@@ -417,14 +458,21 @@ impl FromStr for Subject {
     /// Reads a key back; workgroup names have no `/`, windows may.
     fn from_str(key: &str) -> Result<Self, String> {
         let mut parts = key.splitn(3, '/');
+        let active = |key| Class::ALL.into_iter().find(|class| class.key() == key).map(Pressure::Active);
+        let waiting = |workgroup: &str| Pressure::Waiting { workgroup: workgroup.to_owned() };
+        let unknown = || format!("`{key}` is no alert's key");
         match (parts.next(), parts.next(), parts.next()) {
             (Some("limit"), Some(w), Some(window)) => {
                 Ok(Self::Limit { workgroup: w.to_owned(), window: window.to_owned() })
             }
             (Some("sight"), Some(w), None) => Ok(Self::Sight { workgroup: w.to_owned() }),
+            (Some("active"), Some(class), None) => active(class).map(Self::Queries).ok_or_else(unknown),
+            (Some("sight-active"), Some(class), None) => active(class).map(Self::QuerySight).ok_or_else(unknown),
+            (Some("waiting"), Some(w), None) => Ok(Self::Queries(waiting(w))),
+            (Some("sight-waiting"), Some(w), None) => Ok(Self::QuerySight(waiting(w))),
             (Some("listing"), None, None) => Ok(Self::Listing),
             (Some("policy"), None, None) => Ok(Self::Policy),
-            _ => Err(format!("`{key}` is no alert's key")),
+            _ => Err(unknown()),
         }
     }
 }

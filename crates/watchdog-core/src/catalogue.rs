@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
 use crate::identity::Tag;
+use crate::policy::Class;
 use crate::principal::Principal;
 use crate::queries::Execution;
 use crate::submitter::GIVE_UP;
-use crate::usage::Listed;
+use crate::usage::{Listed, Quota};
 
 /// How long knowledge counts as fresh. `ListMetrics` itself lags by up to 15 minutes, so asking sooner gains little; and a
 /// workgroup whose metrics were switched off is noticed within this time in a small account.
@@ -21,6 +22,13 @@ pub const FRESH: SignedDuration = SignedDuration::from_mins(15);
 
 /// How long knowledge that could not be refreshed may still be used. Longer, and "metrics are on" is a guess.
 pub const USABLE: SignedDuration = SignedDuration::from_hours(6);
+
+/// How long a quota counts as fresh while few queries are active. AWS raises one on request, within days; and where it matters it is read
+/// in every run.
+const QUOTA_FRESH: SignedDuration = SignedDuration::from_hours(1);
+
+/// How long a quota that could not be read again may still be used: hardly anybody has one lowered.
+const QUOTA_USABLE: SignedDuration = SignedDuration::from_hours(24);
 
 /// How many known workgroups are examined again in one run. At a run every five minutes a thousand take just over four
 /// hours, well within [`USABLE`].
@@ -46,6 +54,9 @@ pub struct Catalogue {
     pub listed: Listed,
     /// When they were last listed in full.
     pub listed_read: Option<Timestamp>,
+    /// The account's quotas of active queries, as they were last read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub quotas: BTreeMap<Class, Quota>,
     /// Who submitted what, as long as the process lives: the next one asks again.
     #[serde(skip)]
     pub submitters: KnownSubmitters,
@@ -117,6 +128,18 @@ impl Catalogue {
         let pressing = stale.partition_point(|(read, _)| now.duration_since(*read) >= PRESSING);
         fresh_needed.extend(stale.into_iter().take(SLICE.max(pressing)).map(|(_, name)| name));
         fresh_needed
+    }
+
+    /// Whether to read a quota now: where it is not known or no longer fresh, and where so many queries are active that it matters whether
+    /// it has been raised meanwhile. `matters` is told the quota that is known.
+    pub fn quota_due(&self, class: Class, now: Timestamp, matters: impl Fn(u64) -> bool) -> bool {
+        let Some(quota) = self.quotas.get(&class) else { return true };
+        now.duration_since(quota.read) >= QUOTA_FRESH || quota.read > now || matters(quota.most)
+    }
+
+    /// A quota that is known, where it is not too old to be used.
+    pub fn usable_quota(&self, class: Class, now: Timestamp) -> Option<Quota> {
+        self.quotas.get(&class).copied().filter(|quota| now.duration_since(quota.read) <= QUOTA_USABLE)
     }
 
     /// Notes a complete list of names, and forgets what is known of those that are gone.

@@ -102,7 +102,7 @@ pub fn checkup(state: &State) -> Checkup {
         alarms::subscriptions(state, policy),
         principals::any_workgroup(state),
         principals::several_policies(state),
-        runs::schedule(state),
+        runs::schedule(state, policy),
         setup::function(state),
         runs::runs(state),
         table::table(state),

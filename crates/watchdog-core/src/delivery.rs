@@ -1,5 +1,6 @@
 //! Who is told what in this run: one message per person, with all that concerns them.
 
+mod queueing;
 mod submitting;
 
 use std::cmp::Reverse;
@@ -8,14 +9,17 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::queueing::{Cause, Filling, QueryFacts, Victim};
+use self::queueing::{Crowd, wants_occupancy};
 use self::submitting::Submitting;
 use crate::alert::{Ending, Reason, Record, Severity, Sighting, Story, Subject, sighting};
 use crate::bytes::{Bytes, Units};
 use crate::event::Tick;
 use crate::forecast::Outlook;
+use crate::occupancy::Occupancy;
 use crate::people::{Party, Shares};
 use crate::percent::Percent;
-use crate::policy::{Address, Limit, MailRules, Origin, Policy, Problems, Who, WorkgroupRule};
+use crate::policy::{Address, Audience, MailRules, Origin, Policy, Problems, Who, WorkgroupRule};
 use crate::trail::Trail;
 use crate::usage::{InFlight, Unknown};
 use crate::verdict::{Finding, Findings, Foresight, Level, Reading, Verdict};
@@ -27,8 +31,21 @@ const MOST_QUERIES: usize = 3;
 /// Everything that is remembered of alerts, by subject.
 pub type Records = BTreeMap<Subject, Record>;
 
-/// Whose queries use up which limit, as far as somebody has looked.
-pub type People = BTreeMap<Subject, Arc<Shares>>;
+/// Whose queries it is, as far as somebody has looked.
+#[derive(Debug, Clone, Default)]
+pub struct People {
+    /// Whose queries use up which limit.
+    pub shares: BTreeMap<Subject, Arc<Shares>>,
+    /// Who has how many queries active.
+    pub occupancy: Option<Arc<Occupancy>>,
+}
+
+impl People {
+    /// Nobody, for nobody has looked.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
 
 /// What a run will do. It leaves no choices to the carrying out.
 #[derive(Debug, Clone)]
@@ -40,6 +57,8 @@ pub struct Plan {
     /// Limits whose submitters are to be told and have not been looked for. Once they have been, the plan is made anew with them;
     /// until then those who stand in for them are told.
     pub wants: Vec<Wanted>,
+    /// Whether somebody is to be told of active or waiting queries, and nobody has looked whose they are.
+    pub wants_occupancy: bool,
 }
 
 /// A limit whose submitters are to be found.
@@ -88,6 +107,10 @@ pub enum Shown {
     Own(Box<Own>),
     /// Everybody's shares: for the admins and the workgroup's owner.
     Everyone(Arc<Shares>),
+    /// Their own active queries, and nobody else's name.
+    Filling(Box<Filling>),
+    /// Who has how many queries active, by workgroup; by people for the admins.
+    Crowd(Arc<Occupancy>),
 }
 
 /// A submitter's own queries.
@@ -109,6 +132,8 @@ pub struct Own {
 pub enum Facts {
     /// A limit and its use.
     Limit(LimitFacts),
+    /// A limit on queries.
+    Queries(Box<QueryFacts>),
     /// Something that cannot be seen.
     Unseen {
         /// The workgroup, where it is one.
@@ -190,6 +215,15 @@ struct Case<'p> {
     submitters: bool,
     /// The rule and the stretch, where it is about a limit.
     limit: Option<(&'p WorkgroupRule, Span, Bytes)>,
+    /// Who fills the quota, where it is about queries and somebody has looked.
+    crowd: Option<Crowd<'p>>,
+}
+
+impl<'p> Case<'p> {
+    /// A case without submitters.
+    fn new(sighting: Sighting, facts: Facts, audience: BTreeSet<&'p Address>, repeat_every: SignedDuration) -> Self {
+        Self { sighting, facts, audience, repeat_every, submitters: false, limit: None, crowd: None }
+    }
 }
 
 /// Decides what every person is told in this run. `people` are the submitters that have been looked for; who is missing there is in
@@ -201,7 +235,7 @@ pub fn plan<'p>(
     findings: &Findings<'p>,
     incomplete: Option<&Unknown>,
     records: &Records,
-    people: &People,
+    people: &'p People,
 ) -> Plan {
     let mail = &policy.mail;
     let mut cases: BTreeMap<Subject, Case<'p>> = BTreeMap::new();
@@ -210,15 +244,9 @@ pub fn plan<'p>(
         let story = records.get(&subject).and_then(|record| record.story);
         cases.insert(subject, limit_case(verdict, story, mail));
     }
+    cases.extend(queueing::cases(policy, findings, records, people.occupancy.as_ref(), tick.at));
     let admins = || mail.admins.iter().collect::<BTreeSet<_>>();
-    let sight = |sighting, facts| Case {
-        sighting,
-        facts,
-        audience: admins(),
-        repeat_every: mail.repeat_cannot_see_every,
-        submitters: false,
-        limit: None,
-    };
+    let sight = |sighting, facts| Case::new(sighting, facts, admins(), mail.repeat_cannot_see_every);
     let wrong = Sighting::Wrong { severity: Severity::CannotSee, window_began: None };
     let over = Sighting::Calm(Ending::Over);
     for (workgroup, why) in &findings.unseen {
@@ -266,7 +294,7 @@ impl Notice {
                     record.hear(person, party.ids(), at);
                 }
             }
-            None => {}
+            Some(Shown::Filling(_) | Shown::Crowd(_)) | None => {}
         }
     }
 }
@@ -281,9 +309,12 @@ fn carry(
     let mut people: BTreeMap<Address, Vec<Notice>> = BTreeMap::new();
     let mut after = Records::new();
     let mut wants = Vec::new();
+    let mut occupancy_wanted = false;
     for (subject, case) in cases {
         let before = records.get(&subject).cloned().unwrap_or_default();
-        let (record, notices, wanted) = told_of(&subject, &case, &before, at, policy, found.get(&subject));
+        let shares = found.shares.get(&subject);
+        let (record, notices, wanted) = told_of(&subject, &case, &before, at, policy, shares);
+        occupancy_wanted |= wants_occupancy(&subject, &case, &record, !notices.is_empty(), at);
         wants.extend(wanted);
         for (person, notice) in notices {
             people.entry(person).or_default().push(notice);
@@ -298,7 +329,7 @@ fn carry(
     let mut messages: Vec<Message> = messages.collect();
     // A run that is cut short has told the worst.
     messages.sort_by_key(|message| message.notices.first().map(rank));
-    Plan { messages, records: after, wants }
+    Plan { messages, records: after, wants, wants_occupancy: occupancy_wanted }
 }
 
 /// What everybody is told of one subject, by address; its record before anybody is; and the search for submitters that is still to be
@@ -348,7 +379,10 @@ fn told_of(
             Facts::Unseen { .. } | Facts::Policy { .. } if ended => Facts::Over,
             facts => facts.clone(),
         };
-        let shown = submitting.shown(person, reason, rule, mail);
+        let shown = match &case.crowd {
+            Some(crowd) => crowd.shown(person, reason, mail),
+            None => submitting.shown(person, reason, rule, mail),
+        };
         let notice = Notice { subject: subject.clone(), reason, severity, opened, facts, people: shown };
         notices.push((person.clone(), notice));
     }
@@ -371,21 +405,14 @@ pub fn plan_limit(
 fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRules) -> Case<'p> {
     let limit = verdict.limit;
     let Finding::Seen { used, foresight, outlook, .. } = verdict.finding else {
-        return Case {
-            sighting: Sighting::Unseen,
-            facts: Facts::Over,
-            audience: BTreeSet::new(),
-            repeat_every: limit.repeat_every,
-            submitters: false,
-            limit: None,
-        };
+        return Case::new(Sighting::Unseen, Facts::Over, BTreeSet::new(), limit.repeat_every);
     };
     let sighting = sighting(limit, Reading { used, foresight }, story, verdict.as_of);
     let who: &'p [Who] = match sighting {
         Sighting::Calm(_) | Sighting::Unseen => &[],
-        Sighting::Wrong { severity, .. } => audience_of(limit, severity),
+        Sighting::Wrong { severity, .. } => who_hears(&limit.audience, severity),
         // Who was to be told and could not be is still owed it; there is nothing to remind anybody of.
-        Sighting::Held { .. } => story.map_or(&[], |story| audience_of(limit, story.severity)),
+        Sighting::Held { .. } => story.map_or(&[], |story| who_hears(&limit.audience, story.severity)),
     };
     let is_held = matches!(sighting, Sighting::Held { .. });
     let warn = limit.threshold_when(Level::Warn, foresight);
@@ -411,27 +438,31 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
     Case {
         sighting,
         facts: Facts::Limit(facts),
-        audience: who.iter().flat_map(|who| addresses(who, verdict.rule, mail)).collect(),
+        audience: who.iter().flat_map(|who| addresses(who, Some(verdict.rule), mail)).collect(),
         repeat_every: if is_held { SignedDuration::MAX } else { limit.repeat_every },
         submitters: !is_held && who.contains(&Who::Submitters),
         limit: Some((verdict.rule, verdict.span, used)),
+        crowd: None,
     }
 }
 
-fn audience_of(limit: &Limit, severity: Severity) -> &[Who] {
+fn who_hears(audience: &Audience, severity: Severity) -> &[Who] {
     match severity {
-        Severity::Warn | Severity::CannotSee => &limit.audience.warn,
-        Severity::Critical => &limit.audience.critical,
-        Severity::Exhausted => &limit.audience.exhausted,
+        Severity::Warn | Severity::CannotSee => &audience.warn,
+        Severity::Critical => &audience.critical,
+        Severity::Exhausted => &audience.exhausted,
     }
 }
 
-fn addresses<'p>(who: &'p Who, rule: &'p WorkgroupRule, mail: &'p MailRules) -> Vec<&'p Address> {
+/// Without a rule, which is without an owner, the admins are meant.
+fn addresses<'p>(who: &'p Who, rule: Option<&'p WorkgroupRule>, mail: &'p MailRules) -> Vec<&'p Address> {
     match who {
         Who::Address(address) => vec![address],
         // They are not the policy's to name: see `submitting`.
         Who::Submitters => Vec::new(),
-        Who::Owner => rule.owner.as_ref().map_or_else(|| mail.admins.iter().collect(), |owner| vec![owner]),
+        Who::Owner => {
+            rule.and_then(|rule| rule.owner.as_ref()).map_or_else(|| mail.admins.iter().collect(), |owner| vec![owner])
+        }
         Who::Admins => mail.admins.iter().collect(),
     }
 }

@@ -40,6 +40,8 @@ pub mod alert;
 
 pub mod people;
 
+pub mod occupancy;
+
 pub mod delivery;
 
 pub mod mail;

@@ -6,6 +6,7 @@
 mod advice;
 mod people;
 mod picture;
+mod queries;
 mod raster;
 mod words;
 

@@ -40,6 +40,11 @@ impl Percent {
         u128::from(used.get()) * 10_000 >= u128::from(limit.get()) * u128::from(self.0)
     }
 
+    /// The same of counts.
+    pub fn reached_by(self, used: u64, limit: u64) -> bool {
+        self.reached(Bytes::new(used), Bytes::new(limit))
+    }
+
     /// This share of `bytes`, rounded down; `None` where it does not fit.
     pub fn of(self, bytes: Bytes) -> Option<Bytes> {
         // What fits 64 bits is divided there: dividing 128 of them takes ten times as long, and a back-test asks a hundred million times.

@@ -5,6 +5,7 @@
 //! Whatever is wrong is reported at once, each problem with its place and what would have been accepted.
 //! After that nothing is checked again: the values here are right by construction.
 
+mod active;
 mod address;
 mod limit;
 mod meant;
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
+pub use self::active::{ActiveQueries, Class, QueryRules, WaitingRule};
 pub use self::address::{Address, BadAddress};
 pub use self::pattern::{BadPattern, Pattern};
 pub use self::problem::{Place, Problem, Problems};
@@ -52,6 +54,8 @@ pub struct Policy {
     pub mail: MailRules,
     /// How the people behind queries are found, and when they are told.
     pub submitters: Submitters,
+    /// How near the account may come to its quotas of active queries.
+    pub active_queries: ActiveQueries,
     /// Rules for exact names, then for patterns, the most specific first: the first match counts.
     rules: Vec<WorkgroupRule>,
 }
@@ -101,6 +105,8 @@ pub struct WorkgroupRule {
     pub owner: Option<Address>,
     /// What one query may scan, enforced by Athena and not by the watchdog.
     pub per_query_cutoff: Option<Size>,
+    /// How long its queries may wait.
+    pub waiting: Option<WaitingRule>,
     /// One per window.
     pub limits: Vec<Limit>,
 }
@@ -227,6 +233,17 @@ impl Policy {
     /// All rules, the most specific first.
     pub fn rules(&self) -> &[WorkgroupRule] {
         &self.rules
+    }
+}
+
+impl WorkgroupRule {
+    /// Whether any of its limits, at any level, is told to those whose queries they are.
+    pub fn tells_submitters(&self) -> bool {
+        let audiences = self.limits.iter().map(|limit| &limit.audience);
+        let mut audiences = audiences.chain(self.waiting.as_ref().map(|waiting| &waiting.rules.audience));
+        audiences.any(|audience| {
+            [&audience.warn, &audience.critical, &audience.exhausted].iter().any(|who| who.contains(&Who::Submitters))
+        })
     }
 }
 

@@ -231,7 +231,7 @@ impl World<'_> {
             &self.policy.submitters,
             &self.policy.mail,
         );
-        people.insert(subject.clone(), Arc::new(shares));
+        people.shares.insert(subject.clone(), Arc::new(shares));
         let plan = plan(self.policy, &standing, &tick, &findings, None, records, &people);
         *records = plan.records;
         if !is_last {

@@ -9,8 +9,10 @@ use serde::Serialize;
 use crate::alert::Subject;
 use crate::delivery::{Message, Standing};
 use crate::event::{Source, Tick};
+use crate::occupancy::{Occupancy, Reservations};
 use crate::people::Shares;
-use crate::verdict::{Findings, Verdict};
+use crate::usage::Quota;
+use crate::verdict::{Detail, Findings, Pressure, QueryVerdict, Verdict};
 
 /// The answer of one run. Field names are part of the interface contract.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,6 +35,8 @@ pub struct RunReport {
     pub policy: Option<PolicyReport>,
     /// One entry per limit.
     pub limits: Vec<LimitReport>,
+    /// One entry per limit on queries: active ones in the account, and waiting in a workgroup.
+    pub query_limits: Vec<QueryLimitReport>,
     /// Why the list of workgroups is not complete, where it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
@@ -43,6 +47,9 @@ pub struct RunReport {
     /// Whose queries it was, one entry per limit whose submitters were looked for. Names are in the mails, and not here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub submitters: Vec<SubmittersReport>,
+    /// Who has how many queries active, where somebody is to be told and it was looked for. Names are in the mails, and not here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_queries: Option<OccupancyReport>,
     /// Mails that SES has taken.
     pub sent: Vec<MailReport>,
     /// Mails that a real run would have sent.
@@ -94,6 +101,75 @@ pub struct LimitReport {
     pub exhausts_at: Option<Timestamp>,
     /// The instant that was judged.
     pub as_of: Timestamp,
+}
+
+/// One limit on queries in a report, in the shape of the others; what is measured is in `measure`, and in what in `unit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct QueryLimitReport {
+    /// `active_queries` or `waiting`.
+    pub measure: &'static str,
+    /// `DML` or `DDL`, where it is about active queries.
+    pub class: Option<&'static str>,
+    /// The workgroup, where it is about waiting; active queries are the account's.
+    pub workgroup: Option<String>,
+    /// How far back was looked, such as `10m`.
+    pub window: String,
+    /// `ok`, `warn`, `critical`, `exhausted` or `unknown`.
+    pub level: &'static str,
+    /// Why, in words.
+    pub reason: String,
+    /// The most in that time; `null` where it is not known.
+    pub used: Option<u64>,
+    /// The quota, or the longest wait that is allowed; `null` where it is not known, and where nothing is active and so nobody asked.
+    pub limit: Option<u64>,
+    /// `queries` or `milliseconds`.
+    pub unit: &'static str,
+    /// Queries that wait now, where it is about waiting and somebody asked.
+    pub queued: Option<usize>,
+    /// The quota as it was read, where it is about active queries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
+    /// The instant that was judged.
+    pub as_of: Timestamp,
+}
+
+/// Who had how many queries active at one instant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OccupancyReport {
+    /// Workgroups with any, the one with the most first; those on a capacity reservation, which do not count, last.
+    pub workgroups: Vec<HolderReport>,
+    /// Names of capacity reservations; `null` where they were not asked for or could not be read.
+    pub reservations: Option<Vec<String>>,
+    /// Why there may be more.
+    pub cut: Vec<String>,
+}
+
+/// One workgroup's active queries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HolderReport {
+    /// The workgroup.
+    pub workgroup: String,
+    /// Those that run.
+    pub running: usize,
+    /// Those that wait.
+    pub queued: usize,
+    /// Whether it runs on a capacity reservation.
+    pub is_reserved: bool,
+}
+
+impl From<&Occupancy> for OccupancyReport {
+    fn from(occupancy: &Occupancy) -> Self {
+        let workgroups = occupancy.holders.iter().map(|holder| {
+            let queue = holder.queue();
+            let (running, queued) = (queue.running, queue.queued);
+            HolderReport { workgroup: holder.workgroup.clone(), running, queued, is_reserved: holder.is_reserved }
+        });
+        let reservations = match &occupancy.reservations {
+            Reservations::Known { names, .. } => Some(names.clone()),
+            Reservations::NotAsked | Reservations::Unknown(_) => None,
+        };
+        Self { workgroups: workgroups.collect(), reservations, cut: occupancy.cut.clone() }
+    }
 }
 
 /// Something that could not be seen.
@@ -193,10 +269,12 @@ impl RunReport {
             skipped: None,
             policy: None,
             limits: Vec::new(),
+            query_limits: Vec::new(),
             incomplete: None,
             unseen: Vec::new(),
             uncovered: Vec::new(),
             submitters: Vec::new(),
+            active_queries: None,
             sent: Vec::new(),
             would_send: Vec::new(),
             failed: Vec::new(),
@@ -208,6 +286,7 @@ impl RunReport {
     /// Notes what was found.
     pub fn found(&mut self, findings: &Findings<'_>) {
         self.limits = findings.verdicts.iter().map(LimitReport::from).collect();
+        self.query_limits = findings.queries.iter().map(QueryLimitReport::from).collect();
         self.unseen = findings
             .unseen
             .iter()
@@ -220,9 +299,16 @@ impl RunReport {
         self.uncovered.clone_from(&findings.uncovered);
     }
 
+    /// The levels of all limits, of bytes and of queries.
+    pub fn levels(&self) -> impl Iterator<Item = &'static str> {
+        let queries = self.query_limits.iter().map(|limit| limit.level);
+        self.limits.iter().map(|limit| limit.level).chain(queries)
+    }
+
     /// Limits whose level is `unknown`.
     pub fn unknown_limits(&self) -> usize {
-        self.limits.iter().filter(|limit| limit.used_bytes.is_none()).count()
+        let queries = self.query_limits.iter().filter(|limit| limit.used.is_none()).count();
+        self.limits.iter().filter(|limit| limit.used_bytes.is_none()).count() + queries
     }
 }
 
@@ -264,6 +350,35 @@ impl From<&Verdict<'_>> for LimitReport {
             in_flight_queries: verdict.in_flight.as_ref().map(Vec::len),
             in_flight_bytes: verdict.in_flight_bytes().map(crate::bytes::Bytes::get),
             exhausts_at: verdict.outlook().and_then(|outlook| outlook.about),
+            as_of: verdict.as_of,
+        }
+    }
+}
+
+impl From<&QueryVerdict<'_>> for QueryLimitReport {
+    fn from(verdict: &QueryVerdict<'_>) -> Self {
+        let strain = verdict.finding.as_ref().ok();
+        let (class, workgroup) = match &verdict.pressure {
+            Pressure::Active(class) => (Some(class.word()), None),
+            Pressure::Waiting { workgroup } => (None, Some(workgroup.clone())),
+        };
+        let (quota, queued) = match strain.map(|strain| &strain.detail) {
+            Some(Detail::Active { quota, .. }) => (*quota, None),
+            Some(Detail::Waiting { queue, .. }) => (None, queue.map(|queue| queue.queued)),
+            None => (None, None),
+        };
+        Self {
+            measure: if class.is_some() { "active_queries" } else { "waiting" },
+            unit: if class.is_some() { "queries" } else { "milliseconds" },
+            class,
+            workgroup,
+            window: format!("{:#}", verdict.look_back),
+            level: verdict.level_word(),
+            reason: verdict.reason(),
+            used: strain.map(|strain| strain.used),
+            limit: verdict.limit(),
+            queued,
+            quota,
             as_of: verdict.as_of,
         }
     }

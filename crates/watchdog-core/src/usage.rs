@@ -3,12 +3,15 @@
 //! Here and only here floating point becomes integers, and a missing datapoint becomes a zero: it does so only where
 //! the answer for the metric is complete and the workgroup is known to publish metrics.
 
+mod active;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::active::{Active, Concurrency, Peaks, Queue, Quota, Waiting, looked_at};
 use crate::bytes::Bytes;
 use crate::window::{BUCKET, Span, ceil, floor};
 
@@ -22,6 +25,8 @@ pub struct Usage {
     pub workgroups: BTreeMap<String, Seen>,
     /// What Athena says of the queries themselves, by workgroup, where it was asked. An absent workgroup says nothing.
     pub flights: BTreeMap<String, Flights>,
+    /// The queries that are active and that wait, where they are watched.
+    pub concurrency: Concurrency,
     /// Why the list of workgroups is not complete, where it is not. Then nothing may be concluded from a
     /// workgroup's absence.
     pub incomplete: Option<Unknown>,
@@ -220,6 +225,12 @@ impl Listed {
         }
         let split = self.split_forms().into_iter().collect();
         if self.0.is_empty() { vec![vec![Dimensions::WorkGroup {}], split] } else { vec![split] }
+    }
+
+    /// The metrics to ask for so as to know how long the queries of any workgroup waited, of which the largest counts. `ListMetrics` was asked
+    /// about bytes, and times may exist in the other form only: so both forms.
+    pub fn times(&self) -> Vec<Dimensions> {
+        std::iter::once(Dimensions::WorkGroup {}).chain(self.split_forms()).collect()
     }
 
     fn split_forms(&self) -> BTreeSet<Dimensions> {

@@ -1,19 +1,22 @@
 //! One limit's level, with its numbers, its "as of" time and its reason.
 
+mod queries;
+
 use std::cmp::Reverse;
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::queries::{Detail, Pressure, QueryVerdict, Strain, in_the_last, waited};
 use crate::bytes::Bytes;
 use crate::event::Tick;
 use crate::forecast::{HISTORY, Inflow, Memo, Outlook, View};
 use crate::meter::Meter;
 use crate::percent::{Percent, whole_percent};
-use crate::policy::{Limit, Policy, WorkgroupRule};
+use crate::policy::{Class, Limit, Policy, WorkgroupRule};
 use crate::trail::Trail;
-use crate::usage::{Flights, InFlight, Unknown, Usage};
+use crate::usage::{Flights, InFlight, Unknown, Usage, looked_at};
 use crate::window::{BUCKET, Span, floor};
 
 /// The share of a limit from which on a workgroup's queries are asked for, beside the metric, whether or not any query is known to run: the
@@ -22,6 +25,9 @@ use crate::window::{BUCKET, Span, floor};
 /// giants land at once, 10 % alone kept nineteen of twenty warnings that asking always gives, 25 % between four and nine of ten, and 50 % next to
 /// none.
 const ASKED_FROM: Percent = Percent::whole(10);
+
+/// How far back an active query of the account counts as one that may still run.
+const RUNS_SINCE: SignedDuration = SignedDuration::from_mins(10);
 
 /// How near a limit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -102,6 +108,8 @@ pub struct Reading {
 pub struct Findings<'p> {
     /// One verdict per workgroup and limit, by workgroup name, then in the policy's order.
     pub verdicts: Vec<Verdict<'p>>,
+    /// One verdict per limit on queries: the account's classes, then workgroups by name.
+    pub queries: Vec<QueryVerdict<'p>>,
     /// What is not known, by workgroup, whether or not the workgroup has limits.
     pub unseen: Vec<(String, Unknown)>,
     /// Workgroups that are covered by a rule and were looked at with success.
@@ -115,7 +123,13 @@ pub struct Findings<'p> {
 /// A workgroup that the policy names exactly is judged whether or not it exists; one that only a pattern would cover is
 /// judged where it exists.
 pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p> {
-    let mut findings = Findings { verdicts: Vec::new(), unseen: Vec::new(), seen: Vec::new(), uncovered: Vec::new() };
+    let mut findings = Findings {
+        verdicts: Vec::new(),
+        queries: queries::judge(policy, tick, usage),
+        unseen: Vec::new(),
+        seen: Vec::new(),
+        uncovered: Vec::new(),
+    };
     let absent = usage.incomplete.clone().unwrap_or(Unknown::NoSuchWorkgroup);
     let missing = policy.rules().iter().map(|rule| &rule.pattern).filter(|p| p.is_exact()).map(|p| p.as_str());
     let missing = missing.filter(|name| !usage.workgroups.contains_key(*name)).map(|name| (name, Err(absent.clone())));
@@ -168,7 +182,11 @@ pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p>
 /// The workgroups whose queries are worth asking for, the one nearest to a limit of its first: those with a part of a limit used, and where
 /// queries are known to run somewhere, the others too, as a giant may be the first query of its day. Those whose use is not
 /// known are not among them: nothing could be concluded.
-pub fn worth_asking<'u>(policy: &Policy, tick: &Tick, usage: &'u Usage, anything_runs: bool) -> Vec<&'u str> {
+pub fn worth_asking<'u>(policy: &Policy, tick: &Tick, usage: &'u Usage) -> Vec<&'u str> {
+    // One that ran a moment ago may still do so, and CloudWatch is late by some minutes.
+    let active = usage.concurrency.active.get(&Class::Dml).and_then(|active| active.peaks.as_ref().ok());
+    let newest = active.and_then(|peaks| peaks.largest(looked_at(tick.at, RUNS_SINCE)));
+    let anything_runs = newest.is_some_and(|(_, most)| most > 0);
     let mut asked: Vec<(u64, &str)> = Vec::new();
     for (name, seen) in &usage.workgroups {
         let (Some(rule), Ok(series)) = (policy.rule_for(name), seen) else { continue };

@@ -13,7 +13,8 @@ use watchdog_core::queries::{Execution, Kind, LONGEST_QUERY, State};
 use crate::failure::AwsFailure;
 use crate::pace::Paces;
 
-const LIST: &str = "athena:ListQueryExecutions";
+/// Listing them, as IAM writes it.
+pub const LIST: &str = "athena:ListQueryExecutions";
 const GET: &str = "athena:BatchGetQueryExecution";
 
 /// Ids in a page of the list: Athena's bound.

@@ -72,10 +72,13 @@ impl Command {
             }
         }
         if matches!(self, Self::Status | Self::Run | Self::Who) {
-            let queries = ["athena:BatchGetQueryExecution", "athena:ListQueryExecutions"];
-            all.push(Statement::new("ReadQueries", &queries, vec![scope.arn("athena", "workgroup/*")]));
+            all.extend(scope.of_concurrency());
         }
         if matches!(self, Self::Run | Self::Who) {
+            all.push(Statement::new("FindReservations", &["athena:ListCapacityReservations"], any()));
+            let assigned = ["athena:GetCapacityAssignmentConfiguration"];
+            let reservations = vec![scope.arn("athena", "capacity-reservation/*")];
+            all.push(Statement::new("ReadReservations", &assigned, reservations));
             all.push(Statement::new("FindSubmitters", &["cloudtrail:LookupEvents"], any()));
             let users = vec![format!("arn:{}:iam::*:user/*", scope.partition())];
             all.push(Statement::new("ReadTheirAddress", &["iam:ListUserTags"], users));
@@ -145,6 +148,16 @@ impl Scope {
     fn policy(&self) -> Vec<String> {
         let path = format!("parameter/athena-quota-watchdog/{}/policy", self.stack);
         vec![self.arn("ssm", &path), self.arn("ssm", &format!("{path}/*"))]
+    }
+
+    /// What a look at active and waiting queries reads beside the metrics.
+    fn of_concurrency(&self) -> Vec<Statement> {
+        let queries = ["athena:BatchGetQueryExecution", "athena:ListQueryExecutions"];
+        let quotas = ["servicequotas:GetServiceQuota", "servicequotas:GetAWSDefaultServiceQuota"];
+        vec![
+            Statement::new("ReadQueries", &queries, vec![self.arn("athena", "workgroup/*")]),
+            Statement::new("ReadQuotas", &quotas, any()),
+        ]
     }
 
     fn of_doctor(&self) -> Vec<Statement> {

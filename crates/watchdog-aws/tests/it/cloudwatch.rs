@@ -20,7 +20,7 @@ fn span() -> Span {
 }
 
 fn wanted(names: &[&str]) -> Vec<Wanted> {
-    let one = |name: &&str| Wanted { workgroup: (*name).to_owned(), dimensions: Dimensions::WorkGroup {} };
+    let one = |name: &&str| Wanted::Bytes { workgroup: (*name).to_owned(), dimensions: Dimensions::WorkGroup {} };
     names.iter().map(one).collect()
 }
 
@@ -177,7 +177,7 @@ async fn a_request_keeps_cloudwatchs_bounds_and_asks_for_what_is_meant() {
     let sizes: Vec<usize> = seen.lock().unwrap().iter().map(|input| input.metric_data_queries().len()).collect();
     assert_eq!(sizes, [500, 500, 1, 348, 348, 305]);
 
-    let split = Wanted {
+    let split = Wanted::Bytes {
         workgroup: "etl".to_owned(),
         dimensions: Dimensions::StateAndType { state: "CANCELED".to_owned(), query_type: "DML".to_owned() },
     };

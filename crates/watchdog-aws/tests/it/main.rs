@@ -3,6 +3,7 @@
 
 mod athena;
 mod cloudwatch;
+mod concurrency;
 mod dynamodb;
 mod executions;
 mod failure;
@@ -12,6 +13,14 @@ mod operator;
 mod pass;
 mod ssm;
 mod submitters;
+
+/// Nothing is active, and so nobody is asked for quotas.
+fn no_quotas() -> aws_sdk_servicequotas::Client {
+    use aws_smithy_mocks::{mock, mock_client};
+    let get =
+        mock!(aws_sdk_servicequotas::Client::get_service_quota).then_compute_output(|_| panic!("asked for quotas"));
+    mock_client!(aws_sdk_servicequotas, [&get])
+}
 
 fn at(text: &str) -> jiff::Timestamp {
     text.parse().unwrap()

@@ -245,6 +245,7 @@ async fn one_run(faults: Faults) -> (Result<RunReport, RunError>, Seen) {
         cloudwatch: cloudwatch(),
         dynamodb: dynamodb(faults, &seen),
         iam: iam(),
+        servicequotas: crate::no_quotas(),
         ses: ses(faults, &seen),
         ssm: ssm(faults),
         region: "eu-central-1".to_owned(),

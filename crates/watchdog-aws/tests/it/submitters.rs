@@ -197,7 +197,7 @@ fn cloudwatch(world: &Shared) -> aws_sdk_cloudwatch::Client {
         ListMetricsOutput::builder().metrics(Metric::builder().dimensions(dimension).build()).build()
     });
     let seen = world.clone();
-    let data = mock!(Client::get_metric_data).then_compute_output(move |_| {
+    let data = mock!(Client::get_metric_data).then_compute_output(move |input| {
         let world = seen.lock().unwrap();
         let mut buckets: BTreeMap<i64, f64> = BTreeMap::new();
         for (query, ended) in world.ended() {
@@ -206,7 +206,13 @@ fn cloudwatch(world: &Shared) -> aws_sdk_cloudwatch::Client {
         let result = MetricDataResult::builder().id("m0").status_code(StatusCode::Complete);
         let stamps = buckets.keys().map(|at| DateTime::from_secs(*at)).collect();
         let result = result.set_timestamps(Some(stamps)).set_values(Some(buckets.into_values().collect()));
-        GetMetricDataOutput::builder().metric_data_results(result.build()).build()
+        // Nothing else is active.
+        let others =
+            input.metric_data_queries().iter().skip(1).map(|query| {
+                MetricDataResult::builder().id(query.id().unwrap()).status_code(StatusCode::Complete).build()
+            });
+        let results = std::iter::once(result.build()).chain(others).collect();
+        GetMetricDataOutput::builder().set_metric_data_results(Some(results)).build()
     });
     mock_client!(aws_sdk_cloudwatch, RuleMode::MatchAny, [&list, &data])
 }
@@ -360,6 +366,7 @@ impl Account {
             cloudwatch: cloudwatch(&world),
             dynamodb: dynamodb(&world),
             iam: iam(&world),
+            servicequotas: crate::no_quotas(),
             ses: ses(&world),
             ssm: mock_client!(aws_sdk_ssm, [&ssm]),
             region: "eu-central-1".to_owned(),

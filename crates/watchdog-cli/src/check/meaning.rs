@@ -1,14 +1,17 @@
 //! What a valid policy means, in words and as JSON: each limit as computed, its thresholds in bytes, who hears of it.
 
+mod queries;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
 use watchdog_core::bytes::{Bytes, Units, grouped};
-use watchdog_core::policy::{Document, Limit, MailRules, Origin, Policy, Submitters, Who, WorkgroupRule};
+use watchdog_core::policy::{Audience, Document, Limit, MailRules, Origin, Policy, Submitters, Who, WorkgroupRule};
 use watchdog_core::verdict::Level;
 use watchdog_core::window::zone_name;
 
+use self::queries::{ActiveMeaning, WaitingMeaning, write_active, write_waiting};
 use crate::out::{count, style_of};
 
 /// The levels that somebody hears of, in the order in which they are reached.
@@ -19,6 +22,7 @@ const LEVELS: [Level; 3] = [Level::Warn, Level::Critical, Level::Exhausted];
 pub struct PolicyMeaning {
     mail: MailMeaning,
     submitters: SubmittersMeaning,
+    active_queries: ActiveMeaning,
     workgroups: Vec<WorkgroupMeaning>,
 }
 
@@ -49,6 +53,7 @@ struct WorkgroupMeaning {
     is_pattern: bool,
     owner: Option<String>,
     per_query_cutoff_bytes: Option<u64>,
+    waiting: Option<WaitingMeaning>,
     limits: Vec<LimitMeaning>,
 }
 
@@ -92,6 +97,7 @@ impl PolicyMeaning {
                 repeat_cannot_see_every: format!("{:#}", mail.repeat_cannot_see_every),
             },
             submitters: SubmittersMeaning::of(&policy.submitters),
+            active_queries: ActiveMeaning::of(&policy.active_queries, mail),
             workgroups: policy.rules().iter().map(|rule| WorkgroupMeaning::of(rule, mail)).collect(),
         }
     }
@@ -117,7 +123,7 @@ impl WorkgroupMeaning {
             level: Level::word(level),
             from_bytes: reached_from(limit, level).get(),
             share: limit.threshold(level).to_string(),
-            told: addresses(audience(limit, level), rule, mail),
+            told: addresses(audience(limit, level), Some(rule), mail),
         };
         let limit = |limit: &Limit| LimitMeaning {
             window: limit.window.id(),
@@ -136,6 +142,7 @@ impl WorkgroupMeaning {
             is_pattern: !rule.pattern.is_exact(),
             owner: rule.owner.as_ref().map(ToString::to_string),
             per_query_cutoff_bytes: rule.per_query_cutoff.map(|size| size.bytes.get()),
+            waiting: rule.waiting.as_ref().map(|waiting| WaitingMeaning::of(waiting, rule, mail)),
             limits: rule.limits.iter().map(limit).collect(),
         }
     }
@@ -172,6 +179,7 @@ fn write(out: &mut String, policy: &Policy, documents: &[Document]) -> std::fmt:
     if tells_submitters(policy) {
         write_submitters(out, &policy.submitters)?;
     }
+    write_active(out, &policy.active_queries)?;
     if rules.iter().any(|rule| !rule.pattern.is_exact()) {
         writeln!(out, "\nFor a workgroup that several of these match, the first one counts.")?;
     }
@@ -188,6 +196,9 @@ fn write(out: &mut String, policy: &Policy, documents: &[Document]) -> std::fmt:
                 "  one query: {}, stated here to be shown; set in Athena, which enforces it",
                 cutoff.bytes.exact(cutoff.units)
             )?;
+        }
+        if let Some(waiting) = &rule.waiting {
+            write_waiting(out, waiting, rule)?;
         }
         for limit in &rule.limits {
             write_limit(out, limit, rule)?;
@@ -229,7 +240,7 @@ fn write_limit(out: &mut String, limit: &Limit, rule: &WorkgroupRule) -> std::fm
     let (share_width, bytes_width) = (width(&shares), width(&bytes));
     for ((level, share), bytes) in LEVELS.into_iter().zip(&shares).zip(&bytes) {
         let style = style_of(level.word());
-        let who = people(audience(limit, level), rule);
+        let who = people(audience(limit, level), Some(rule));
         // Padded outside of the style, so that widths count what is seen.
         let gap = " ".repeat(9 - level.word().len());
         writeln!(
@@ -282,19 +293,23 @@ fn reached_from(limit: &Limit, level: Level) -> Bytes {
 }
 
 fn audience(limit: &Limit, level: Level) -> &[Who] {
+    of_level(&limit.audience, level)
+}
+
+fn of_level(audience: &Audience, level: Level) -> &[Who] {
     match level {
         Level::Ok => &[],
-        Level::Warn => &limit.audience.warn,
-        Level::Critical => &limit.audience.critical,
-        Level::Exhausted => &limit.audience.exhausted,
+        Level::Warn => &audience.warn,
+        Level::Critical => &audience.critical,
+        Level::Exhausted => &audience.exhausted,
     }
 }
 
-/// An audience in words.
-fn people(who: &[Who], rule: &WorkgroupRule) -> String {
+/// An audience in words. Without a rule, which is without an owner, it is the account's.
+fn people(who: &[Who], rule: Option<&WorkgroupRule>) -> String {
     let words = who.iter().map(|who| match who {
         Who::Admins => "the admins".to_owned(),
-        Who::Owner => match &rule.owner {
+        Who::Owner => match rule.and_then(|rule| rule.owner.as_ref()) {
             Some(owner) => format!("the owner {owner}"),
             None => "the owner, for want of one the admins".to_owned(),
         },
@@ -306,10 +321,10 @@ fn people(who: &[Who], rule: &WorkgroupRule) -> String {
 }
 
 /// An audience as addresses.
-fn addresses(who: &[Who], rule: &WorkgroupRule, mail: &MailRules) -> Vec<String> {
+fn addresses(who: &[Who], rule: Option<&WorkgroupRule>, mail: &MailRules) -> Vec<String> {
     let mut all: Vec<String> = who
         .iter()
-        .flat_map(|who| match (who, &rule.owner) {
+        .flat_map(|who| match (who, rule.and_then(|rule| rule.owner.as_ref())) {
             (Who::Address(address), _) => vec![address.to_string()],
             (Who::Submitters, _) => vec!["submitters".to_owned()],
             (Who::Owner, Some(owner)) => vec![owner.to_string()],

@@ -71,24 +71,25 @@ fn write(out: &mut String, story: &Story<'_>, show_mails: bool) -> fmt::Result {
 }
 
 fn write_limits(out: &mut String, report: &RunReport) -> fmt::Result {
-    let width = |cells: Vec<usize>| cells.into_iter().max().unwrap_or(0);
-    let name = width(report.limits.iter().map(|limit| printable(&limit.workgroup).chars().count()).collect());
-    let window = width(report.limits.iter().map(|limit| limit.window.chars().count()).collect());
+    let bytes = report.limits.iter().map(|l| (l.level, printable(&l.workgroup), l.window.clone(), &l.reason));
+    let queries = report.query_limits.iter().map(|limit| {
+        let (workgroup, window) = match (&limit.workgroup, limit.class) {
+            (Some(workgroup), _) => (printable(workgroup), "waiting".to_owned()),
+            (None, class) => ("(account)".into(), format!("active {}", class.unwrap_or_default())),
+        };
+        (limit.level, workgroup, window, &limit.reason)
+    });
+    let limits: Vec<_> = bytes.chain(queries).collect();
+    let name = limits.iter().map(|(_, workgroup, ..)| workgroup.chars().count()).max().unwrap_or(0);
+    let window = limits.iter().map(|(_, _, window, _)| window.chars().count()).max().unwrap_or(0);
     writeln!(out)?;
     if report.limits.is_empty() {
         writeln!(out, "No workgroup has a limit.")?;
     }
-    for limit in &report.limits {
-        let style = style_of(limit.level);
-        let gap = " ".repeat(9usize.saturating_sub(limit.level.len()));
-        writeln!(
-            out,
-            "{style}{}{style:#}{gap}  {:name$}  {:window$}  {}",
-            limit.level,
-            printable(&limit.workgroup),
-            limit.window,
-            printable(&limit.reason)
-        )?;
+    for (level, workgroup, of, reason) in limits {
+        let style = style_of(level);
+        let gap = " ".repeat(9usize.saturating_sub(level.len()));
+        writeln!(out, "{style}{}{style:#}{gap}  {:name$}  {:window$}  {}", level, workgroup, of, printable(reason))?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use watchdog_core::percent::whole_percent;
-use watchdog_core::report::{LimitReport, UnseenReport};
+use watchdog_core::report::{LimitReport, QueryLimitReport, UnseenReport};
 use watchdog_core::verdict::Verdict;
 
 use super::{Enforced, Status};
@@ -15,6 +15,7 @@ pub struct Answer<'a> {
     region: &'a str,
     policy: &'a str,
     limits: Vec<LimitAnswer>,
+    query_limits: Vec<QueryLimitReport>,
     per_query_cutoffs: Vec<CutoffAnswer<'a>>,
     unseen: Vec<UnseenReport>,
     uncovered: &'a [String],
@@ -58,13 +59,14 @@ impl<'a> Answer<'a> {
                 Enforced::Differs(_) => Some(false),
                 Enforced::Unknown => None,
             },
-            has_limits: !cutoff.rule.limits.is_empty(),
+            has_limits: !cutoff.rule.limits.is_empty() || cutoff.rule.waiting.is_some(),
         });
         Self {
             as_of: status.as_of,
             region: status.region,
             policy: status.policy_place,
             limits: status.findings.verdicts.iter().map(LimitAnswer::of).collect(),
+            query_limits: status.findings.queries.iter().map(QueryLimitReport::from).collect(),
             per_query_cutoffs: cutoffs.collect(),
             unseen: unseen.collect(),
             uncovered: &status.findings.uncovered,

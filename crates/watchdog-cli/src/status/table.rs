@@ -6,9 +6,10 @@
 use std::fmt::{self, Write};
 
 use anstyle::Style;
+use watchdog_core::bytes::Bytes;
 use watchdog_core::percent::whole_percent;
 use watchdog_core::usage::Unknown;
-use watchdog_core::verdict::{Finding, Level, Verdict};
+use watchdog_core::verdict::{Detail, Findings, Pressure, QueryVerdict, Verdict, waited};
 
 use super::{Enforced, Status, bar::bar};
 use crate::out::{Page, count, moment, printable, style_of, write_prose};
@@ -22,8 +23,10 @@ const GAP: usize = 2;
 const MOST_RUNNING: usize = 5;
 
 /// One limit, as texts.
-struct Row<'a> {
-    verdict: &'a Verdict<'a>,
+struct Row {
+    level: &'static str,
+    /// What the bar shows: the use and the limit, where both are known.
+    measure: Option<(Bytes, Bytes)>,
     workgroup: String,
     window: String,
     used: String,
@@ -49,7 +52,7 @@ fn write_all(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Result {
     let as_of = moment(status.as_of, &status.policy.mail.zone);
     write_prose(out, "", &format!("{bold}Athena quotas{bold:#}{region} as of {as_of}"), page)?;
     writeln!(out, "policy {}\n", printable(status.policy_place))?;
-    let rows = rows(&status.findings.verdicts);
+    let rows = rows(status.findings);
     if rows.is_empty() {
         writeln!(out, "The policy sets no limit for any workgroup that exists.")?;
     } else {
@@ -57,7 +60,7 @@ fn write_all(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Result {
             Some(columns) => columns.write(out, &rows, page)?,
             None => write_narrow(out, &rows, page)?,
         }
-        writeln!(out, "\n{}", tally(&status.findings.verdicts))?;
+        writeln!(out, "\n{}", tally(&rows))?;
     }
     write_running(out, status, page)?;
     write_cutoffs(out, status, page)?;
@@ -70,45 +73,94 @@ fn write_all(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Result {
     Ok(())
 }
 
-fn rows<'a>(verdicts: &'a [Verdict<'a>]) -> Vec<Row<'a>> {
+fn rows(findings: &Findings<'_>) -> Vec<Row> {
+    let mut rows: Vec<Row> = findings.verdicts.iter().map(of_bytes).collect();
+    rows.extend(findings.queries.iter().map(of_queries));
     // By level, then by share; nothing is marked where all is well.
-    let rank = |verdict: &Verdict<'_>| match verdict.finding {
-        Finding::Seen { level: Level::Ok, .. } | Finding::Unknown(_) => None,
-        Finding::Seen { used, level, .. } => Some((level, whole_percent(used, verdict.limit.bytes))),
+    let rank = |row: &Row| {
+        let level = ["warn", "critical", "exhausted"].iter().position(|word| *word == row.level)?;
+        Some((level, row.measure.map(|(used, limit)| whole_percent(used, limit))))
     };
-    let worst = verdicts.iter().filter_map(rank).max();
-    let worst = worst.and_then(|worst| verdicts.iter().position(|verdict| rank(verdict) == Some(worst)));
-    let row = |(i, verdict): (usize, &'a Verdict<'a>)| {
-        let (limit, units) = (verdict.limit.bytes, verdict.limit.units);
-        let (used, percent, rest) = match &verdict.finding {
-            Finding::Unknown(why) => ("?".to_owned(), String::new(), printable(&why.to_string()).into_owned()),
-            Finding::Seen { used, .. } => {
-                let rest = if *used > limit {
-                    format!("{} over", used.saturating_sub(limit).human(units))
-                } else {
-                    format!("{} left", limit.saturating_sub(*used).human(units))
-                };
-                (used.human(units), percent(whole_percent(*used, limit)), rest)
-            }
-        };
-        Row {
-            verdict,
-            workgroup: printable(&verdict.workgroup).into_owned(),
-            window: verdict.limit.window.id(),
-            used,
-            limit: limit.human(units),
-            percent,
-            rest,
-            is_worst: worst == Some(i),
-        }
-    };
-    verdicts.iter().enumerate().map(row).collect()
+    let worst = rows.iter().filter_map(rank).max();
+    if let Some(worst) = rows.iter_mut().find(|row| worst.is_some() && rank(row) == worst) {
+        worst.is_worst = true;
+    }
+    rows
 }
 
-impl Row<'_> {
+fn of_bytes(verdict: &Verdict<'_>) -> Row {
+    let (limit, units) = (verdict.limit.bytes, verdict.limit.units);
+    let mut row = Row {
+        level: verdict.level_word(),
+        measure: verdict.used().map(|used| (used, limit)),
+        workgroup: printable(&verdict.workgroup).into_owned(),
+        window: verdict.limit.window.id(),
+        used: "?".to_owned(),
+        limit: limit.human(units),
+        percent: String::new(),
+        rest: printable(&verdict.reason()).into_owned(),
+        is_worst: false,
+    };
+    if let Some(used) = verdict.used() {
+        row.used = used.human(units);
+        row.percent = percent(whole_percent(used, limit));
+        row.rest = if used > limit {
+            format!("{} over", used.saturating_sub(limit).human(units))
+        } else {
+            format!("{} left", limit.saturating_sub(used).human(units))
+        };
+    }
+    row
+}
+
+fn of_queries(verdict: &QueryVerdict<'_>) -> Row {
+    let (workgroup, window, show): (_, _, fn(u64) -> String) = match &verdict.pressure {
+        Pressure::Active(class) => ("(account)".to_owned(), format!("active {}", class.word()), |n| n.to_string()),
+        Pressure::Waiting { workgroup } => (printable(workgroup).into_owned(), "waiting".to_owned(), waited),
+    };
+    let mut row = Row {
+        level: verdict.level_word(),
+        measure: None,
+        workgroup,
+        window,
+        used: "?".to_owned(),
+        limit: verdict.limit().map_or("?".to_owned(), show),
+        percent: String::new(),
+        rest: printable(&verdict.reason()).into_owned(),
+        is_worst: false,
+    };
+    let Ok(strain) = &verdict.finding else { return row };
+    row.used = show(strain.used);
+    // Nobody asked for the quota of what nobody uses.
+    let Some(limit) = strain.limit else {
+        row.limit = "-".to_owned();
+        return row;
+    };
+    row.limit = show(limit);
+    row.measure = Some((Bytes::new(strain.used), Bytes::new(limit)));
+    row.percent = percent(strain.percent().unwrap_or(0));
+    let (over, left) = (strain.used.saturating_sub(limit), limit.saturating_sub(strain.used));
+    row.rest = match &verdict.pressure {
+        _ if over > 0 => format!("{} over", show(over)),
+        Pressure::Active(_) => format!("{left} left{}", quota_age(verdict, &strain.detail)),
+        Pressure::Waiting { .. } => format!("{} less", show(left)),
+    };
+    row
+}
+
+/// How old the quota is, where it is not from just now.
+fn quota_age(verdict: &QueryVerdict<'_>, detail: &Detail) -> String {
+    let Detail::Active { quota: Some(quota), .. } = detail else { return String::new() };
+    match verdict.as_of.duration_since(quota.read).as_mins() {
+        ..1 => String::new(),
+        minutes => format!(", quota read {minutes} min ago"),
+    }
+}
+
+impl Row {
     /// The level's word in its style, padded to `width`.
     fn level(&self, width: usize) -> String {
-        let word = self.verdict.level_word();
+        let word = self.level;
         let style = style_of(word);
         format!("{style}{word}{style:#}{}", " ".repeat(width.saturating_sub(word.len())))
     }
@@ -119,8 +171,8 @@ impl Row<'_> {
 
     /// The bar, or nothing where the use is not known: an empty bar would say that nothing is used.
     fn bar(&self, cells: usize, page: Page) -> Option<String> {
-        let used = self.verdict.used()?;
-        Some(bar(used, self.verdict.limit.bytes, cells, page.blocks, style_of(self.verdict.level_word())))
+        let (used, limit) = self.measure?;
+        Some(bar(used, limit, cells, page.blocks, style_of(self.level)))
     }
 }
 
@@ -137,14 +189,14 @@ struct Columns {
 
 impl Columns {
     /// The widest that fits the page; `None` where not even short bars do.
-    fn fitting(rows: &[Row<'_>], page: Page) -> Option<Self> {
+    fn fitting(rows: &[Row], page: Page) -> Option<Self> {
         let width = |heading: &str, cell| widest(rows, cell).max(heading.len());
-        let known = rows.iter().filter(|row| row.verdict.used().is_some());
+        let known = rows.iter().filter(|row| row.measure.is_some());
         let rest = known.map(|row| row.rest.chars().count()).max().unwrap_or(0);
         let mut columns = Self {
             workgroup: width("WORKGROUP", |row| &row.workgroup),
             window: width("WINDOW", |row| &row.window),
-            level: width("LEVEL", |row| row.verdict.level_word()),
+            level: width("LEVEL", |row| row.level),
             used: width("USED", |row| &row.used),
             limit: width("LIMIT", |row| &row.limit),
             cells: 0,
@@ -165,7 +217,7 @@ impl Columns {
         2 + self.workgroup + GAP + self.window + GAP + self.level + GAP + self.used + GAP + self.limit + GAP
     }
 
-    fn write(&self, out: &mut String, rows: &[Row<'_>], page: Page) -> fmt::Result {
+    fn write(&self, out: &mut String, rows: &[Row], page: Page) -> fmt::Result {
         let Self { workgroup, window, level, used, limit, cells, percent } = *self;
         let dim = Style::new().dimmed();
         writeln!(
@@ -194,12 +246,12 @@ impl Columns {
 }
 
 /// The width of a column's widest cell.
-fn widest(rows: &[Row<'_>], cell: for<'r> fn(&'r Row<'_>) -> &'r str) -> usize {
+fn widest(rows: &[Row], cell: for<'r> fn(&'r Row) -> &'r str) -> usize {
     rows.iter().map(|row| cell(row).chars().count()).max().unwrap_or(0)
 }
 
 /// Three lines per limit, none longer than it must be.
-fn write_narrow(out: &mut String, rows: &[Row<'_>], page: Page) -> fmt::Result {
+fn write_narrow(out: &mut String, rows: &[Row], page: Page) -> fmt::Result {
     let bold = Style::new().bold();
     let cells = page.width.map_or(BAR.1, |width| width.saturating_sub(10).clamp(BAR.2, BAR.1));
     for (i, row) in rows.iter().enumerate() {
@@ -220,6 +272,8 @@ fn write_narrow(out: &mut String, rows: &[Row<'_>], page: Page) -> fmt::Result {
                 writeln!(out, "  {bar} {:>4}", row.percent)?;
                 writeln!(out, "  {} of {}, {}", row.used, row.limit, row.rest)?;
             }
+            // A limit that nobody knows or asked for is no limit to name.
+            None if ["?", "-"].contains(&row.limit.as_str()) => write_prose(out, "  ", &row.rest, page)?,
             None => write_prose(out, "  ", &format!("of {}: {}", row.limit, row.rest), page)?,
         }
     }
@@ -227,14 +281,14 @@ fn write_narrow(out: &mut String, rows: &[Row<'_>], page: Page) -> fmt::Result {
 }
 
 /// `7 limits: 1 critical, 2 unknown, 4 ok`, the worst first.
-fn tally(verdicts: &[Verdict<'_>]) -> String {
+fn tally(rows: &[Row]) -> String {
     let words = ["exhausted", "critical", "warn", "unknown", "ok"];
-    let counts = words.map(|word| (word, verdicts.iter().filter(|v| v.level_word() == word).count()));
+    let counts = words.map(|word| (word, rows.iter().filter(|row| row.level == word).count()));
     let counts = counts.iter().filter(|(_, n)| *n > 0).map(|(word, n)| {
         let style = style_of(word);
         format!("{n} {style}{word}{style:#}")
     });
-    format!("{}: {}", count(verdicts.len(), "limit"), counts.collect::<Vec<_>>().join(", "))
+    format!("{}: {}", count(rows.len(), "limit"), counts.collect::<Vec<_>>().join(", "))
 }
 
 /// The queries that run in workgroups that were asked, the largest first.
@@ -296,7 +350,7 @@ fn write_cutoffs(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Resu
             }
             Enforced::Differs(None) => format!(" in the policy, {style}but Athena enforces none{style:#}"),
         });
-        if cutoff.rule.limits.is_empty() {
+        if cutoff.rule.limits.is_empty() && cutoff.rule.waiting.is_none() {
             line.push_str(", no other limit");
         }
         if cutoff.unseen.is_some() {
@@ -311,7 +365,11 @@ fn write_cutoffs(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Resu
 /// What could not be seen, each cause with what would mend it.
 fn write_unseen(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Result {
     let (unseen, incomplete) = (&status.findings.unseen, status.incomplete);
-    if unseen.is_empty() && incomplete.is_none() {
+    // A workgroup that cannot be seen is said once.
+    let is_said = |pressure: &Pressure| matches!(pressure, Pressure::Waiting { workgroup } if unseen.iter().any(|(name, _)| name == workgroup));
+    let queries = status.findings.queries.iter().filter(|verdict| !is_said(&verdict.pressure));
+    let queries: Vec<_> = queries.filter_map(|v| Some((&v.pressure, v.finding.as_ref().err()?))).collect();
+    if unseen.is_empty() && queries.is_empty() && incomplete.is_none() {
         return Ok(());
     }
     let style = style_of("unknown").bold();
@@ -333,6 +391,14 @@ fn write_unseen(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Resul
         let list: Vec<_> = names.iter().map(|name| printable(name)).collect();
         write_prose(out, "  ", &format!("{}: {}", list.join(", "), printable(&why.to_string())), page)?;
         write_remedies(out, why, &names, page)?;
+    }
+    for (pressure, why) in queries {
+        let what = match pressure {
+            Pressure::Active(class) => format!("active {} queries", class.word()),
+            Pressure::Waiting { workgroup } => format!("waiting in {}", printable(workgroup)),
+        };
+        write_prose(out, "  ", &format!("{what}: {}", printable(&why.to_string())), page)?;
+        write_remedies(out, why, &[], page)?;
     }
     Ok(())
 }

@@ -472,6 +472,85 @@ fn numbers_that_no_float_holds() {
 }
 
 #[test]
+fn limits_on_queries_stand_beside_those_on_bytes() {
+    use watchdog_core::policy::Class;
+    use watchdog_core::usage::{Active, Answer, Concurrency, PageStatus, Peaks, Queue, Quota, Waiting};
+    let peaks = |values: &[f64]| {
+        let mut answer = Answer::default();
+        let at = noon() - jiff::SignedDuration::from_mins(3);
+        answer.absorb(values.iter().map(|value| (at, *value)), PageStatus::Complete);
+        Peaks::from_answers(&[answer])
+    };
+    let read = noon() - jiff::SignedDuration::from_mins(40);
+    let quota = Quota { most: 200, is_default: false, read };
+    let dml = Active { peaks: peaks(&[184.0]), quota: Some(Ok(quota)) };
+    let ddl = Active { peaks: peaks(&[]), quota: None };
+    let oldest = Some(noon() - jiff::SignedDuration::from_secs(250));
+    let waiting = Waiting { waited: peaks(&[]), queue: Some(Ok(Queue { queued: 12, running: 3, oldest })) };
+    let concurrency = Concurrency {
+        active: BTreeMap::from([(Class::Dml, dml), (Class::Ddl, ddl)]),
+        waiting: BTreeMap::from([("etl".to_owned(), waiting)]),
+    };
+    let workgroups =
+        BTreeMap::from([("etl".to_owned(), scanned(4 * GB)), ("lab".to_owned(), Err(Unknown::MetricsOff))]);
+    let mut usage = Usage { workgroups, concurrency, ..Usage::default() };
+    let policy = "[[workgroup]]\nname = \"etl\"\nwaiting = \"2 min\"\nlimit = [{ window = \"1h\", limit = \"10 GB\" }]\n\
+                  [[workgroup]]\nname = \"lab\"\nwaiting = \"1h\"\n";
+    expect![[r#"
+        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+        policy policy.toml
+
+          WORKGROUP  WINDOW      LEVEL            USED  LIMIT  HEADROOM
+          etl        1h          ok               4 GB  10 GB  [##########..............]   40 %  6 GB left
+          (account)  active DML  critical          184    200  [######################..]   92 %  16 left, quota read 40 min ago
+          (account)  active DDL  ok                  0      -  no DDL query was active in the last 10 minutes
+        > etl        waiting     exhausted  4 min 10 s  2 min  [########################]  208 %  2 min 10 s over
+          lab        waiting     unknown             ?    1 h  the workgroup publishes no metrics to CloudWatch
+
+        5 limits: 1 exhausted, 1 critical, 1 unknown, 2 ok
+
+        Cannot see
+          lab: the workgroup publishes no metrics to CloudWatch
+            aws athena update-work-group --work-group lab --configuration-updates PublishCloudWatchMetricsEnabled=true
+        exit 3
+    "#]].assert_eq(&show_usage(policy, &usage, WIDE, false));
+    usage.workgroups.remove("lab");
+    let policy = policy.replace("name = \"lab\"", "name = \"lab-*\"");
+    let denied = Unknown::Denied { operation: "servicequotas:GetServiceQuota".to_owned() };
+    usage.concurrency.active.get_mut(&Class::Dml).unwrap().quota = Some(Err(denied));
+    expect![[r#"
+        Athena quotas in eu-central-1 as of
+        2026-07-31 12:05 UTC
+        policy policy.toml
+
+          etl 1h ok
+          [########............] 40 %
+          4 GB of 10 GB, 6 GB left
+
+          (account) active DML unknown
+          AWS denied `servicequotas:GetServiceQuota`
+
+          (account) active DDL ok
+          no DDL query was active in the last 10
+          minutes
+
+        > etl waiting exhausted
+          [####################] 208 %
+          4 min 10 s of 2 min, 2 min 10 s over
+
+        4 limits: 1 exhausted, 1 unknown, 2 ok
+
+        Cannot see
+          active DML queries: AWS denied
+          `servicequotas:GetServiceQuota`
+            Allow `servicequotas:GetServiceQuota` to
+            the credentials in use.
+        exit 3
+    "#]]
+    .assert_eq(&show_usage(&policy, &usage, NARROW, false));
+}
+
+#[test]
 fn what_runs_is_shown_once_for_a_workgroup_and_what_is_not_known_as_such() {
     let workgroups: BTreeMap<_, _> = five(100 * GB).into_iter().map(|(name, seen)| (name.to_owned(), seen)).collect();
     let query = |id: &str, minutes, scanned: Option<u64>| InFlight {
@@ -485,7 +564,7 @@ fn what_runs_is_shown_once_for_a_workgroup_and_what_is_not_known_as_such() {
     let of = |running| Flights { running, landed: vec![] };
     let flights = [("exploratory", of(running)), ("predictable", of(silent)), ("ad-hoc", of(vec![]))];
     let flights = flights.map(|(name, flights)| (name.to_owned(), flights)).into();
-    let text = show_usage(FIVE, &Usage { workgroups, flights, incomplete: None }, WIDE, false);
+    let text = show_usage(FIVE, &Usage { workgroups, flights, ..Usage::default() }, WIDE, false);
     let shown = text.split("\nPer-query").next().unwrap().split("\n\n").last().unwrap();
     expect![[r#"
         Running now, not counted above

@@ -97,13 +97,13 @@ fn problems_as_json_are_data() {
                   "document": "json-bad.toml",
                   "line": 1,
                   "column": 1,
-                  "message": "workgroup `a` has neither a `[[workgroup.limit]]` nor a `per_query_cutoff`: give it one"
+                  "message": "workgroup `a` has no `[[workgroup.limit]]`, no `per_query_cutoff` and no `waiting`: give it one of them"
                 },
                 {
                   "document": "json-bad.toml",
                   "line": 3,
                   "column": 1,
-                  "message": "unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`"
+                  "message": "unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `waiting`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`"
                 }
               ],
               "policy": null

@@ -21,6 +21,12 @@ fn a_valid_policy_is_explained() {
                       times in Europe/Berlin
                       what cannot be seen is repeated to the admins every 24h
 
+            Active DML and DDL queries of the account, against its quotas: the most in the last 10 minutes
+              warn        80 %  tells the admins
+              critical    90 %  tells the admins
+              exhausted  100 %  tells the admins
+              resolves below 60 % for 30m; reminders every 4h
+
             For a workgroup that several of these match, the first one counts.
 
             exploratory, owner lead@example.com
@@ -39,6 +45,11 @@ fn a_valid_policy_is_explained() {
 
             predictable
               one query: 500 GB (500,000,000,000 bytes), stated here to be shown; set in Athena, which enforces it
+              waiting: at most 2 min
+                warn        50 %  tells the admins
+                critical    80 %  tells the admins
+                exhausted  100 %  tells the admins
+                resolves below 25 % for 30m; reminders every 2h
               1h: 1.1 TB = 1 TB + 10 %
                 warn        90 %  from 990,000,000,000 bytes (990 GB)    tells the admins
                 critical    95 %  from 1,045,000,000,000 bytes (1 TB)    tells the admins
@@ -73,7 +84,7 @@ fn a_valid_policy_as_json() {
               "documents": [
                 {
                   "name": "json.toml",
-                  "bytes": 909
+                  "bytes": 927
                 }
               ],
               "problems": [],
@@ -100,12 +111,49 @@ fn a_valid_policy_as_json() {
                   "repeat_every": "1h",
                   "show_sql": false
                 },
+                "active_queries": {
+                  "classes": [
+                    "DML",
+                    "DDL"
+                  ],
+                  "look_back": "10m",
+                  "thresholds": [
+                    {
+                      "level": "warn",
+                      "share": "80 %",
+                      "told": [
+                        "dba@example.com",
+                        "ops@example.com"
+                      ]
+                    },
+                    {
+                      "level": "critical",
+                      "share": "90 %",
+                      "told": [
+                        "dba@example.com",
+                        "ops@example.com"
+                      ]
+                    },
+                    {
+                      "level": "exhausted",
+                      "share": "100 %",
+                      "told": [
+                        "dba@example.com",
+                        "ops@example.com"
+                      ]
+                    }
+                  ],
+                  "resolves_below": "60 %",
+                  "hold": "30m",
+                  "repeat_every": "4h"
+                },
                 "workgroups": [
                   {
                     "name": "exploratory",
                     "is_pattern": false,
                     "owner": "lead@example.com",
                     "per_query_cutoff_bytes": null,
+                    "waiting": null,
                     "limits": [
                       {
                         "window": "1h",
@@ -191,6 +239,38 @@ fn a_valid_policy_as_json() {
                     "is_pattern": false,
                     "owner": null,
                     "per_query_cutoff_bytes": 500000000000,
+                    "waiting": {
+                      "longest_seconds": 120,
+                      "thresholds": [
+                        {
+                          "level": "warn",
+                          "share": "50 %",
+                          "told": [
+                            "dba@example.com",
+                            "ops@example.com"
+                          ]
+                        },
+                        {
+                          "level": "critical",
+                          "share": "80 %",
+                          "told": [
+                            "dba@example.com",
+                            "ops@example.com"
+                          ]
+                        },
+                        {
+                          "level": "exhausted",
+                          "share": "100 %",
+                          "told": [
+                            "dba@example.com",
+                            "ops@example.com"
+                          ]
+                        }
+                      ],
+                      "resolves_below": "25 %",
+                      "hold": "30m",
+                      "repeat_every": "2h"
+                    },
                     "limits": [
                       {
                         "window": "1h",
@@ -239,6 +319,7 @@ fn a_valid_policy_as_json() {
                     "is_pattern": false,
                     "owner": null,
                     "per_query_cutoff_bytes": 50000000000,
+                    "waiting": null,
                     "limits": []
                   },
                   {
@@ -246,6 +327,7 @@ fn a_valid_policy_as_json() {
                     "is_pattern": true,
                     "owner": null,
                     "per_query_cutoff_bytes": null,
+                    "waiting": null,
                     "limits": [
                       {
                         "window": "24h",
@@ -308,8 +390,8 @@ fn standard_input_is_a_document() {
             `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
             `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
             `[mail]` has no `sender`: write an address that SES has verified, `sender = "watchdog@example.com"`
-            <stdin>:1:1: workgroup `x` has neither a `[[workgroup.limit]]` nor a `per_query_cutoff`: give it one
-            <stdin>:3:1: unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
+            <stdin>:1:1: workgroup `x` has no `[[workgroup.limit]]`, no `per_query_cutoff` and no `waiting`: give it one of them
+            <stdin>:3:1: unknown key `limits`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `waiting`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
             5 problems
         "#]],
     );

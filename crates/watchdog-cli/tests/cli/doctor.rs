@@ -159,6 +159,37 @@ fn the_policy_of_one_command_can_be_stored_as_it_is() {
                   ]
                 },
                 {
+                  "Sid": "ReadQuotas",
+                  "Effect": "Allow",
+                  "Action": [
+                    "servicequotas:GetServiceQuota",
+                    "servicequotas:GetAWSDefaultServiceQuota"
+                  ],
+                  "Resource": [
+                    "*"
+                  ]
+                },
+                {
+                  "Sid": "FindReservations",
+                  "Effect": "Allow",
+                  "Action": [
+                    "athena:ListCapacityReservations"
+                  ],
+                  "Resource": [
+                    "*"
+                  ]
+                },
+                {
+                  "Sid": "ReadReservations",
+                  "Effect": "Allow",
+                  "Action": [
+                    "athena:GetCapacityAssignmentConfiguration"
+                  ],
+                  "Resource": [
+                    "arn:aws-cn:athena:cn-north-1:*:capacity-reservation/*"
+                  ]
+                },
+                {
                   "Sid": "FindSubmitters",
                   "Effect": "Allow",
                   "Action": [

@@ -275,6 +275,9 @@ fn put_own(state: &State, stack: &Stack, logical: &str, name: &str) -> Option<St
             ("AWS/SQS", "ApproximateNumberOfMessagesVisible", ("QueueName", queue), "Maximum", 300, at_least_one)
         }
         "MailsFailedAlarm" => ("AthenaQuotaWatchdog", "MailsFailed", function, "Sum", 300, at_least_one),
+        "UnknownLimitsAlarm" => {
+            ("AthenaQuotaWatchdog", "UnknownLimits", function, "Minimum", silence(state), at_least_one)
+        }
         "SilenceAlarm" => ("AthenaQuotaWatchdog", "CompletedRuns", function, "Sum", silence(state), silent.as_str()),
         _ => return None,
     };

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::remedy::{quote, resource};
 use super::state::{Alarm, Blind, Place, Schedule, Stack, State};
 use super::{Check, Severity, count};
+use crate::policy::Policy;
 use crate::window::duration;
 
 /// Without a completed run for this many intervals something is wrong: one may be late and one may fail and be retried.
@@ -17,7 +18,7 @@ const CLOCK_OFF: SignedDuration = SignedDuration::from_secs(60);
 const CLOCK_WRONG: SignedDuration = SignedDuration::from_mins(5);
 
 /// What starts the runs.
-pub(super) fn schedule(state: &State) -> Check {
+pub(super) fn schedule(state: &State, policy: Option<&Policy>) -> Check {
     let place = &state.place;
     let mut check = Check::new("schedule", "");
     let Some(schedule) = check.seen(&state.schedule) else { return check };
@@ -105,7 +106,28 @@ pub(super) fn schedule(state: &State) -> Check {
             vec![format!("{} --parameter-overrides SilenceAlarmSeconds={}", place.deploy(), silence_that_fits(often))],
         );
     }
+    if let (Some(often), Some(policy)) = (interval(&schedule.expression), policy) {
+        bursts(&mut check, schedule, often, policy);
+    }
     check
+}
+
+/// Whether a burst of queries between two runs would go unseen.
+fn bursts(check: &mut Check, schedule: &Schedule, often: SignedDuration, policy: &Policy) {
+    let active = &policy.active_queries;
+    let is_watched = !active.classes.is_empty() || policy.rules().iter().any(|rule| rule.waiting.is_some());
+    if !is_watched || active.look_back >= often {
+        return;
+    }
+    // The longest that a policy may say.
+    let fits = (often * 2).min(SignedDuration::from_hours(1));
+    check.find(
+        Severity::Warning,
+        format!("schedule/{}", schedule.name),
+        format!("a run comes every {} and looks back {} at active queries", words(often), words(active.look_back)),
+        "Queries that are refused or wait between two looks are not seen.",
+        vec![format!("in the policy, below `[active_queries]`: look_back = \"{} min\"", fits.as_mins())],
+    );
 }
 
 /// The ARN of the stack's function.

@@ -118,7 +118,7 @@ fn metrics(state: &State, policy: Option<&Policy>) -> Check {
         if workgroup.publishes_metrics {
             return;
         }
-        let (severity, why) = if rule.limits.is_empty() {
+        let (severity, why) = if rule.limits.is_empty() && rule.waiting.is_none() {
             (Severity::Warning, "Nobody can see what is scanned in it.")
         } else {
             (Severity::Critical, "The watchdog is blind there: its limits cannot be judged, however much is scanned.")

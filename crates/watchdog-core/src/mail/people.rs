@@ -1,6 +1,6 @@
 //! Whose queries it is about, in words: a submitter's own, or everybody's shares for the admins.
 
-use super::words::{Case, Step, StepKind, Words, clip, console, plain};
+use super::words::{Case, Step, StepKind, Words, clip, console, is_an_id, plain};
 use crate::alert::Reason;
 use crate::bytes::{Bytes, Units};
 use crate::delivery::{LimitFacts, Notice, Own, Shown};
@@ -12,7 +12,7 @@ const MOST_QUERIES: usize = 10;
 /// Parties spelled out for the admins.
 const MOST_PARTIES: usize = 20;
 /// Characters of a query's text: enough to know one's own query again.
-const LONGEST_SQL: usize = 300;
+pub(super) const LONGEST_SQL: usize = 300;
 /// Commands that stop something.
 const MOST_COMMANDS: usize = 3;
 /// Characters of a party's name in the text form's columns.
@@ -21,6 +21,8 @@ const LONGEST_LABEL: usize = 60;
 /// The part of a case that is about people.
 pub(super) struct People {
     pub heading: &'static str,
+    /// What stands above the shares, from the second column on.
+    pub columns: [&'static str; 3],
     pub queries: Vec<QueryLine>,
     pub shares: Vec<ShareLine>,
     /// What else there is to know, a sentence each.
@@ -38,9 +40,15 @@ pub(super) struct QueryLine {
 pub(super) struct ShareLine {
     pub who: String,
     pub share: String,
-    pub bytes: String,
-    pub queries: String,
+    /// The columns after it.
+    pub first: String,
+    pub second: String,
+    /// How they were found, or why not; may be empty.
     pub how: String,
+    /// In the text form, beside the share.
+    pub text: String,
+    /// In the text form, below it.
+    pub detail: String,
 }
 
 impl Words<'_> {
@@ -50,6 +58,8 @@ impl Words<'_> {
             None => {}
             Some(Shown::Own(own)) => self.own(case, notice, facts, own),
             Some(Shown::Everyone(shares)) => case.people = Some(everyone(shares, facts)),
+            // Of a limit on queries, which has words of its own.
+            Some(Shown::Filling(_) | Shown::Crowd(_)) => {}
         }
     }
 
@@ -81,7 +91,8 @@ impl Words<'_> {
                     .to_owned(),
             );
         }
-        case.people = Some(People { heading: "Your queries", queries: lines, shares: Vec::new(), notes });
+        let columns = ["", "", ""];
+        case.people = Some(People { heading: "Your queries", columns, queries: lines, shares: Vec::new(), notes });
         case.steps = if is_over { Vec::new() } else { self.own_steps(party, own) };
     }
 
@@ -103,7 +114,13 @@ impl Words<'_> {
             format!("{}{since}{so_far}", query.state)
         };
         let sql = query.sql.as_deref().filter(|_| own.show_sql).map(|sql| clip(sql, LONGEST_SQL));
-        QueryLine { what, link: query_link(self.region, &query.id), sql }
+        QueryLine { what, link: self.query_link(&query.id), sql }
+    }
+
+    /// A query's page in the Athena console. An id that is none of Athena's leads to the list of recent queries.
+    pub(super) fn query_link(&self, id: &str) -> String {
+        let id = if is_an_id(id) { id } else { "" };
+        console(self.region, &format!("query-editor/history/{id}"))
     }
 
     fn own_steps(&self, party: &Party, own: &Own) -> Vec<Step> {
@@ -136,12 +153,15 @@ fn everyone(shares: &Shares, facts: &LimitFacts) -> People {
     let line = |party: &Party| {
         let (landed, running) = (party.landed.len(), party.in_flight.len());
         let running = if running > 0 { format!(" + {running} running") } else { String::new() };
+        let (bytes, how) = (party.bytes.human(units), plain(&party.whose.explained()));
         ShareLine {
             who: clip(&party.whose.label(), LONGEST_LABEL),
             share: format!("{} %", shares.percent(party)),
-            bytes: party.bytes.human(units),
-            queries: format!("{landed}{running}"),
-            how: plain(&party.whose.explained()),
+            first: bytes.clone(),
+            second: format!("{landed}{running}"),
+            detail: format!("queries: {landed}{running}; {how}"),
+            how,
+            text: bytes,
         }
     };
     let mut notes = Vec::new();
@@ -153,19 +173,9 @@ fn everyone(shares: &Shares, facts: &LimitFacts) -> People {
     notes.extend(shares.reconciled(units).iter().map(|note| plain(note)));
     People {
         heading: "Whose queries",
+        columns: ["Share", "Scanned", "Queries"],
         queries: Vec::new(),
         shares: shares.parties.iter().take(MOST_PARTIES).map(line).collect(),
         notes,
     }
-}
-
-/// A query's page in the Athena console. An id that is none of Athena's leads to the list of recent queries.
-fn query_link(region: &str, id: &str) -> String {
-    let id = if is_an_id(id) { id } else { "" };
-    console(region, &format!("query-editor/history/{id}"))
-}
-
-/// Whether an id is safe to stand in a link and in a command that somebody pastes.
-fn is_an_id(id: &str) -> bool {
-    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }

@@ -13,11 +13,11 @@ use crate::percent::{Percent, whole_percent};
 
 /// Twice the dots of the 540 that it is wide in a mail, for screens that have them.
 const WIDTH: u16 = 1080;
-const HEIGHT: u16 = 260;
+const HEIGHT: u16 = 320;
 /// Room above the highest line.
 const TOP: i32 = 8;
 /// The bottom line.
-const FLOOR: i32 = 254;
+const FLOOR: i32 = 314;
 
 /// Use is cut off where it is more than this many times the limit: the limit would be a line at the bottom otherwise.
 const HIGHEST: f64 = 2.0;

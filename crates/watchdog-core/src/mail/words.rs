@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::people::People;
 use super::picture::Plot;
+use super::queries;
 use crate::alert::{Ending, Reason, Severity, Subject};
 use crate::bytes::Units;
 use crate::delivery::{Facts, LimitFacts, Notice, Shown};
@@ -16,7 +17,7 @@ use crate::percent::whole_percent;
 use crate::policy::{Origin, Pattern};
 use crate::untrusted;
 use crate::usage::{InFlight, Unknown};
-use crate::verdict::Foresight;
+use crate::verdict::{Foresight, Pressure};
 use crate::window::zone_name;
 
 /// Notices spelled out in one mail. A person reads a handful; the rest are counted, and the whole stays below the size at
@@ -141,14 +142,32 @@ impl Words<'_> {
             }
         }
         let all = groups.len();
-        let shown = groups.into_iter().take(MOST_NOTICES + MOST_LINES);
-        (shown.map(|(notice, names)| self.case(notice, &names)).collect(), all)
+        // Who fills a quota is said once, and not again with each workgroup that waits.
+        let mut is_crowd_shown = false;
+        let case = |(notice, names): (&Notice, Vec<&str>)| {
+            let mut case = self.case(notice, &names);
+            if matches!(notice.people, Some(Shown::Crowd(_))) && std::mem::replace(&mut is_crowd_shown, true) {
+                case.people = None;
+                case.steps.clear();
+                case.rows.retain(|(label, _)| !queries::OF_CROWD.contains(label));
+            }
+            case
+        };
+        (groups.into_iter().take(MOST_NOTICES + MOST_LINES).map(case).collect(), all)
     }
 
     /// `names` are the workgroups of a case about their sight.
     fn case(&self, notice: &Notice, names: &[&str]) -> Case {
+        if let Subject::QuerySight(pressure) = &notice.subject {
+            let why = match &notice.facts {
+                Facts::Unseen { why, .. } => Some(why),
+                _ => None,
+            };
+            return self.query_sight(notice, pressure, why);
+        }
         match &notice.facts {
             Facts::Limit(limit) => self.limit(notice, limit),
+            Facts::Queries(facts) => self.queries(notice, facts),
             Facts::Unseen { why, .. } if !names.is_empty() => self.unseen(notice, why, names),
             Facts::Unseen { why, .. } => {
                 let mut case = self.frame(notice, "the list of workgroups cannot be read".to_owned());
@@ -201,6 +220,18 @@ impl Words<'_> {
                 let (workgroup, window) = (name(workgroup), plain(window));
                 let sentence = format!("The alert about the limit of {workgroup} for {window} is over.");
                 (format!("{workgroup}: alert for {window} over"), sentence, "")
+            }
+            Subject::Queries(pressure) | Subject::QuerySight(pressure) => {
+                let what = match pressure {
+                    Pressure::Active(class) => format!("active {} queries", class.word()),
+                    Pressure::Waiting { workgroup } => format!("waiting in {}", name(workgroup)),
+                };
+                if gone {
+                    let sentence = format!("The limit of {what} is no longer watched.");
+                    (format!("{what}: no longer watched"), sentence, unwatched)
+                } else {
+                    (format!("{what}: alert over"), format!("The alert about {what} is over."), "")
+                }
             }
             Subject::Sight { .. } if gone => {
                 let are = if names.len() > 1 { "are" } else { "is" };
@@ -407,7 +438,7 @@ impl Words<'_> {
         case
     }
 
-    fn remedy(&self, case: &mut Case, why: &Unknown, workgroup: &str) {
+    pub(super) fn remedy(&self, case: &mut Case, why: &Unknown, workgroup: &str) {
         // A name that is none of Athena's is never put into a command: somebody will paste it.
         if !workgroup.is_empty() && !is_a_name(workgroup) {
             return;
@@ -422,7 +453,7 @@ impl Words<'_> {
         case.steps.push(step);
     }
 
-    fn frame(&self, notice: &Notice, title: String) -> Case {
+    pub(super) fn frame(&self, notice: &Notice, title: String) -> Case {
         let over = matches!(notice.reason, Reason::Resolved(_));
         // Near Okabe and Ito's palette, which colour-blind people can tell apart, and seen on white and on black; the badge's word
         // says the same.
@@ -479,7 +510,7 @@ fn is_foreseen(notice: &Notice, facts: &LimitFacts) -> bool {
 }
 
 /// A workgroup's name for people. Athena's longest has 128 characters; what is longer is somebody's joke.
-fn name(workgroup: &str) -> String {
+pub(super) fn name(workgroup: &str) -> String {
     clip(workgroup, 128)
 }
 
@@ -489,7 +520,7 @@ pub(super) fn is_a_name(workgroup: &str) -> bool {
 }
 
 /// Whether Athena gives ids of this form; anything else is never put into a command.
-fn is_an_id(id: &str) -> bool {
+pub(super) fn is_an_id(id: &str) -> bool {
     id.len() <= 128 && !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
@@ -513,23 +544,27 @@ fn list(names: &[&str]) -> String {
 }
 
 /// Twenty characters wide: what is used, what is in flight, and what is left.
-fn ascii_bar(percent: u64, flying: u64) -> String {
+pub(super) fn ascii_bar(percent: u64, flying: u64) -> String {
     let filled = usize::try_from(percent.min(100) / 5).unwrap_or(20);
     let both = usize::try_from((percent + flying).min(100) / 5).unwrap_or(20).max(filled);
     format!("[{}{}{}]", "#".repeat(filled), "+".repeat(both - filled), ".".repeat(20 - both))
 }
 
 /// The workgroup's page in the Athena console.
-fn console_link(region: &str, workgroup: &str) -> String {
+pub(super) fn console_link(region: &str, workgroup: &str) -> String {
     console(region, &format!("workgroups/details/{workgroup}"))
 }
 
 /// A page of the Athena console of the Region's partition.
 pub(super) fn console(region: &str, page: &str) -> String {
-    let domain = match region.split_once('-').map(|(first, _)| first) {
+    format!("https://{region}.{}/athena/home?region={region}#/{page}", console_host(region))
+}
+
+/// The host of the console of the Region's partition, behind the Region.
+pub(super) fn console_host(region: &str) -> &'static str {
+    match region.split_once('-').map(|(first, _)| first) {
         Some("cn") => "console.amazonaws.cn",
         _ if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com",
         _ => "console.aws.amazon.com",
-    };
-    format!("https://{region}.{domain}/athena/home?region={region}#/{page}")
+    }
 }

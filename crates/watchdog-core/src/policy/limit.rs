@@ -25,9 +25,9 @@ const HYSTERESIS: Percent = Percent::whole(5);
 /// tenth more of time under an alert and saves a tenth of the false ones.
 const RESOLVES_BELOW: Percent = Percent::whole(75);
 /// Half an hour is the half of the shortest common window: what was low for so long is no pause between two queries.
-const HOLD: SignedDuration = SignedDuration::from_mins(30);
+pub(super) const HOLD: SignedDuration = SignedDuration::from_mins(30);
 /// A reminder twice in a working day; more often is noise, less often is forgotten by the next shift.
-const REPEAT_EVERY: SignedDuration = SignedDuration::from_hours(4);
+pub(super) const REPEAT_EVERY: SignedDuration = SignedDuration::from_hours(4);
 
 pub(super) fn limit(
     typed: &TypedLimit,
@@ -129,24 +129,44 @@ pub(super) fn rules(typed: &TypedRules, context: &Context<'_>, problems: &mut Pr
 
 /// What must hold between the rules of one limit. Each problem is placed at the value that was written last.
 fn related(typed: &TypedRules, rules: &Rules, problems: &mut Problems<'_>) {
-    let mut at_last = |a: &Option<At<String>>, b: &Option<At<String>>, message: String| {
-        if let Some(text) = a.iter().chain(b).max_by_key(|text| &text.place) {
+    warns_below_critical(
+        (typed.warn.as_ref(), rules.warn),
+        (typed.critical.as_ref(), rules.critical),
+        (typed.hysteresis.as_ref(), rules.hysteresis),
+        problems,
+    );
+}
+
+/// A percentage as it was written, where it was, and as it is meant, where it is right.
+type Written<'a> = (Option<&'a At<String>>, Option<Percent>);
+
+/// That the thresholds go up, and that an alert can resolve.
+pub(super) fn warns_below_critical(
+    warn: Written<'_>,
+    critical: Written<'_>,
+    hysteresis: Written<'_>,
+    problems: &mut Problems<'_>,
+) {
+    let ((typed_warn, warn), (typed_critical, critical)) = (warn, critical);
+    let (typed_hysteresis, hysteresis) = hysteresis;
+    let mut at_last = |a: Option<&At<String>>, b: Option<&At<String>>, message: String| {
+        if let Some(text) = a.into_iter().chain(b).max_by_key(|text| &text.place) {
             problems.at(&text.place, message);
         }
     };
-    if let (Some(warn), Some(critical)) = (rules.warn, rules.critical)
+    if let (Some(warn), Some(critical)) = (warn, critical)
         && warn >= critical
     {
         let message = format!("`warn` is {warn} and `critical` {critical}: `warn` must be below `critical`");
-        at_last(&typed.warn, &typed.critical, message);
+        at_last(typed_warn, typed_critical, message);
     }
-    if let (Some(hysteresis), Some(warn)) = (rules.hysteresis, rules.warn)
+    if let (Some(hysteresis), Some(warn)) = (hysteresis, warn)
         && hysteresis >= warn
     {
         let message = format!(
             "`hysteresis` is {hysteresis} and `warn` {warn}: an alert could never resolve; make `hysteresis` smaller"
         );
-        at_last(&typed.hysteresis, &typed.warn, message);
+        at_last(typed_hysteresis, typed_warn, message);
     }
 }
 
@@ -218,7 +238,12 @@ fn amount(typed: &TypedLimit, problems: &mut Problems<'_>) -> Option<(Bytes, Uni
     }
 }
 
-fn threshold(key: &str, text: Option<&At<String>>, default: Percent, problems: &mut Problems<'_>) -> Option<Percent> {
+pub(super) fn threshold(
+    key: &str,
+    text: Option<&At<String>>,
+    default: Percent,
+    problems: &mut Problems<'_>,
+) -> Option<Percent> {
     let Some(text) = text else { return Some(default) };
     let percent: Percent = problems.parsed(key, text)?;
     if percent == Percent::whole(0) || percent >= Percent::HUNDRED {
@@ -234,7 +259,11 @@ fn threshold(key: &str, text: Option<&At<String>>, default: Percent, problems: &
     Some(percent)
 }
 
-fn audience(typed: Option<&At<TypedAudience>>, context: &Context<'_>, problems: &mut Problems<'_>) -> Option<Audience> {
+pub(super) fn audience(
+    typed: Option<&At<TypedAudience>>,
+    context: &Context<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<Audience> {
     let admins = || vec![Who::Admins];
     let Some(typed) = typed else {
         return Some(Audience { warn: admins(), critical: admins(), exhausted: admins() });

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
+use super::active::{self, active_queries, waiting};
 use super::limit::{limit, rules};
 use super::pattern::Pattern;
 use super::problem::{Place, Problem};
 use super::submitters::{self, submitters};
-use super::typed::{TypedMail, TypedPolicy, TypedRules, TypedSubmitters, TypedWorkgroup, Unread};
+use super::typed::{TypedActive, TypedMail, TypedPolicy, TypedRules, TypedSubmitters, TypedWorkgroup, Unread};
 use super::value::{Context, Problems, all, allowed_address, domain, interval, later_rules, people_bound, zone};
 use super::{Address, Limit, MailRules, Policy, WorkgroupRule};
 use crate::bytes::{Bytes, Size};
@@ -29,12 +30,14 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
     let mut mail = TypedMail::default();
     let mut defaults = TypedRules::default();
     let mut typed_submitters = TypedSubmitters::default();
+    let mut typed_active = TypedActive::default();
     let mut workgroups: BTreeMap<String, TypedWorkgroup> = BTreeMap::new();
     for document in documents {
         unread.extend(&document.unread);
         mail = later_mail(document.mail, mail);
         defaults = later_rules(&document.defaults, &defaults);
         typed_submitters = submitters::later(document.submitters, typed_submitters);
+        typed_active = active::later(document.active_queries, typed_active);
         // A later document replaces the rule of the same name; twice in one document is a slip.
         let mut here = HashSet::new();
         for workgroup in document.workgroup {
@@ -69,6 +72,7 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
     let submitters = submitters(&typed_submitters, domains.as_deref(), &mut problems);
     let mail_zone = mail_zone.unwrap_or(TimeZone::UTC);
     let context = Context { defaults: &defaults, zone: &mail_zone, domains: domains.as_deref() };
+    let active_queries = active_queries(&typed_active, &context, &mut problems);
     // For what no limit uses; what one does use is found twice and told once.
     rules(&defaults, &context, &mut problems);
     let mut found: Vec<(Place, WorkgroupRule)> =
@@ -81,7 +85,12 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
     found.sort_by(|(_, a), (_, b)| {
         b.pattern.specificity().cmp(&a.pattern.specificity()).then(a.pattern.cmp(&b.pattern))
     });
-    Some(Policy { mail: mail?, submitters: submitters?, rules: found.into_iter().map(|(_, rule)| rule).collect() })
+    Some(Policy {
+        mail: mail?,
+        submitters: submitters?,
+        active_queries: active_queries?,
+        rules: found.into_iter().map(|(_, rule)| rule).collect(),
+    })
 }
 
 fn later_mail(later: TypedMail, mut earlier: TypedMail) -> TypedMail {
@@ -189,6 +198,7 @@ fn workgroup(
     });
     let rules_here = later_rules(&typed.rules, context.defaults);
     rules(&rules_here, context, problems);
+    let waits = typed.waiting.as_ref().map(|text| waiting(text, &rules_here, context, problems));
     let mut limits = Vec::new();
     for typed_limit in &typed.limit {
         let Some(limit) = limit(typed_limit, &rules_here, context, problems) else { continue };
@@ -201,9 +211,11 @@ fn workgroup(
         }
         limits.push(limit);
     }
-    if typed.limit.is_empty() && typed.per_query_cutoff.is_none() && !typed.unread.contains(&"per_query_cutoff") {
+    let has_other = typed.per_query_cutoff.is_some() || typed.waiting.is_some();
+    if typed.limit.is_empty() && !has_other && !["per_query_cutoff", "waiting"].iter().any(|k| typed.unread.contains(k))
+    {
         let message = format!(
-            "workgroup `{}` has neither a `[[workgroup.limit]]` nor a `per_query_cutoff`: give it one",
+            "workgroup `{}` has no `[[workgroup.limit]]`, no `per_query_cutoff` and no `waiting`: give it one of them",
             name.value
         );
         problems.missing(Some(&typed.place), "limit", &typed.unread, &message);
@@ -216,7 +228,11 @@ fn workgroup(
         Some(cutoff) => Some(cutoff?),
         None => None,
     };
-    Some((name.place.clone(), WorkgroupRule { pattern: pattern?, owner, per_query_cutoff: cutoff, limits }))
+    let waiting = match waits {
+        Some(waiting) => Some(waiting?),
+        None => None,
+    };
+    Some((name.place.clone(), WorkgroupRule { pattern: pattern?, owner, per_query_cutoff: cutoff, waiting, limits }))
 }
 
 fn overlaps(rules: &[(Place, WorkgroupRule)], problems: &mut Problems<'_>) {

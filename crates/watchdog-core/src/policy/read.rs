@@ -8,8 +8,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Problem};
 use super::typed::{
-    At, TypedAudience, TypedAudiences, TypedLimit, TypedMail, TypedPolicy, TypedRules, TypedSubmitters, TypedWorkgroup,
-    Unread,
+    At, TypedActive, TypedAudience, TypedAudiences, TypedLimit, TypedMail, TypedPolicy, TypedRules, TypedSubmitters,
+    TypedWorkgroup, Unread,
 };
 
 /// Characters of one text. The longest that means anything is an address, of 254.
@@ -42,6 +42,7 @@ pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Typed
             })
             .unwrap_or_default(),
         submitters: fields.table("submitters").map(read_submitters).unwrap_or_default(),
+        active_queries: fields.table("active_queries").map(read_active).unwrap_or_default(),
         workgroup: fields.tables("workgroup", read_workgroup),
     };
     policy.unread = fields.finish("a policy");
@@ -89,6 +90,22 @@ fn read_submitters(mut f: Fields<'_, '_>) -> TypedSubmitters {
     submitters
 }
 
+fn read_active(mut f: Fields<'_, '_>) -> TypedActive {
+    let active = TypedActive {
+        dml: f.text("dml"),
+        ddl: f.text("ddl"),
+        look_back: f.text("look_back"),
+        warn: f.text("warn"),
+        critical: f.text("critical"),
+        hysteresis: f.text("hysteresis"),
+        hold: f.text("hold"),
+        repeat_every: f.text("repeat_every"),
+        audience: f.audience("audience"),
+    };
+    f.finish("`[active_queries]`");
+    active
+}
+
 fn read_workgroup(mut f: Fields<'_, '_>) -> TypedWorkgroup {
     let mut workgroup = TypedWorkgroup {
         place: f.place(),
@@ -96,6 +113,7 @@ fn read_workgroup(mut f: Fields<'_, '_>) -> TypedWorkgroup {
         name: f.text("name"),
         owner: f.text("owner"),
         per_query_cutoff: f.text("per_query_cutoff"),
+        waiting: f.text("waiting"),
         rules: read_rules(&mut f),
         limit: f.tables("limit", read_limit),
     };
@@ -307,7 +325,9 @@ fn example(key: &str) -> &'static str {
         "share" => "70 %",
         "buffer" | "hysteresis" => "10 %",
         "window" => "1h",
-        "forecast" => "on",
+        "forecast" | "dml" | "ddl" => "on",
+        "look_back" => "10 min",
+        "waiting" => "2 min",
         "hold" => "30 min",
         "repeat_every" | "repeat_cannot_see_every" => "4h",
         "time_zone" => "Europe/Berlin",

@@ -57,6 +57,9 @@ pub(super) struct TypedPolicy {
     /// How the people behind queries are found, and when they are told.
     #[schemars(default)]
     pub submitters: TypedSubmitters,
+    /// How near the account may come to its quotas of active queries.
+    #[schemars(default)]
+    pub active_queries: TypedActive,
     /// Which workgroups are watched, and their limits.
     #[schemars(default)]
     pub workgroup: Vec<TypedWorkgroup>,
@@ -88,6 +91,41 @@ pub(super) struct TypedSubmitters {
     pub repeat_every: Option<At<String>>,
     /// Whether mails show the text of queries; `false` when absent, for it may hold personal data.
     pub show_sql: Option<bool>,
+}
+
+/// How near the account may come to Athena's quotas of active queries (those that run and those that wait, in all workgroups together).
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "ActiveQueries")]
+pub(super) struct TypedActive {
+    /// Whether active DML queries are watched: `on` or `off`; `on` when absent.
+    #[schemars(example = &"on", regex(pattern = "^(on|off)$"))]
+    pub dml: Option<At<String>>,
+    /// Whether active DDL queries are watched: `on` or `off`; `on` when absent.
+    #[schemars(example = &"on", regex(pattern = "^(on|off)$"))]
+    pub ddl: Option<At<String>>,
+    /// How far back a look goes, for `waiting` too: the most in this time counts. From 5 minutes to an hour, at least twice the
+    /// schedule; `10 min` when absent.
+    #[schemars(example = &"10 min")]
+    pub look_back: Option<At<String>>,
+    /// Share of the quota at which the level is `warn`; `80 %` when absent.
+    #[schemars(example = &"80 %", regex(pattern = PERCENT))]
+    pub warn: Option<At<String>>,
+    /// Share of the quota at which the level is `critical`; `90 %` when absent.
+    #[schemars(example = &"90 %", regex(pattern = PERCENT))]
+    pub critical: Option<At<String>>,
+    /// How far below a threshold the number must fall before the level falls, in points; `20 %` when absent.
+    #[schemars(example = &"20 %", regex(pattern = PERCENT))]
+    pub hysteresis: Option<At<String>>,
+    /// How long it must stay low before an alert resolves; `30 min` when absent, `0 min` for at once.
+    #[schemars(example = &"30 min")]
+    pub hold: Option<At<String>>,
+    /// How often an open alert is repeated; `4h` when absent.
+    #[schemars(example = &"4h")]
+    pub repeat_every: Option<At<String>>,
+    /// Who is told: `admins`, addresses, or `submitters` for those who have the most queries active. These are told in any case where
+    /// the limits of their own workgroup tell its submitters. `admins` when absent.
+    #[schemars(example = ["admins"])]
+    pub audience: Option<At<TypedAudience>>,
 }
 
 /// An example of them.
@@ -187,6 +225,9 @@ pub(super) struct TypedWorkgroup {
     /// What one query may scan. Athena enforces this itself; it is stated here to be shown and compared.
     #[schemars(example = &"50 GB", regex(pattern = SIZE))]
     pub per_query_cutoff: Option<At<String>>,
+    /// How long its queries may wait before they run, from 10 seconds to 24 hours.
+    #[schemars(example = &"2 min")]
+    pub waiting: Option<At<String>>,
     #[schemars(flatten)]
     pub rules: TypedRules,
     /// The workgroup's limits, one per window.

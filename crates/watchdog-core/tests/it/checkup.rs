@@ -789,6 +789,8 @@ fn schedule_and_function() {
             warning
             schedule warning: the silence alarm waits 15 minutes and a run comes every 1 hour [schedule/prod-FunctionRun-X]
               $ sam build && sam deploy --stack-name prod --region eu-central-1 --parameter-overrides SilenceAlarmSeconds=10800
+            schedule warning: a run comes every 1 hour and looks back 10 minutes at active queries [schedule/prod-FunctionRun-X]
+              $ in the policy, below `[active_queries]`: look_back = "60 min"
         "#]],
     );
     let function = |invocations, errors, throttles| {

@@ -7,6 +7,8 @@
 
 mod support;
 
+mod active;
+mod active_mail;
 mod alert;
 mod backtest;
 mod checkup;

@@ -99,7 +99,7 @@ fn plan_at(policy: &Policy, at: Timestamp, gathered: &Gathered, records: &Record
         let shares = Shares::of(gathered, want.span, Some(want.used), at, &policy.submitters, &policy.mail);
         (want.subject.clone(), Arc::new(shares))
     });
-    decide(&looked.collect())
+    decide(&People { shares: looked.collect(), occupancy: None })
 }
 
 fn told(plan: &Plan) -> String {

@@ -8,9 +8,9 @@ use watchdog_core::alert::{Ending, Record, Severity, Story, Subject, Told};
 use watchdog_core::bytes::Bytes;
 use watchdog_core::delivery::{Facts, People, Plan, Records, Standing, plan};
 use watchdog_core::event::{Tick, Timing};
-use watchdog_core::policy::{Address, Policy};
+use watchdog_core::policy::{Address, Class, Policy};
 use watchdog_core::report::{LimitReport, MailReport, PolicyReport, RunReport, UnseenReport};
-use watchdog_core::usage::{Seen, Series, Unknown, Usage};
+use watchdog_core::usage::{Active, Answer, PageStatus, Peaks, Seen, Series, Unknown, Usage};
 use watchdog_core::verdict::{judge, worth_asking};
 
 use crate::support::{at, document, policy, whole_policy};
@@ -116,7 +116,16 @@ fn every_limit_has_a_verdict_with_its_reason() {
 #[test]
 fn queries_are_asked_for_where_a_limit_is_partly_used_or_something_runs() {
     let policy = policy(FIVE);
-    let asked = |usage: &Usage, anything_runs| worth_asking(&policy, &tick(), usage, anything_runs).join(" ");
+    let asked = |usage: &Usage, active: Option<f64>| {
+        let mut usage = usage.clone();
+        if let Some(active) = active {
+            let mut answer = Answer::default();
+            answer.absorb([(tick().at - SignedDuration::from_mins(5), active)], PageStatus::Complete);
+            let active = Active { peaks: Peaks::from_answers(&[answer]), quota: None };
+            usage.concurrency.active.insert(Class::Dml, active);
+        }
+        worth_asking(&policy, &tick(), &usage).join(" ")
+    };
     // A tenth of any of its limits; the nearest first. Without a limit or a known use there is nothing to add to.
     let use_of = usage([
         ("etl", seen(24, 99)),
@@ -126,9 +135,10 @@ fn queries_are_asked_for_where_a_limit_is_partly_used_or_something_runs() {
         ("team-c", Err(Unknown::Partial)),
         ("primary", seen(1, 900)),
     ]);
-    assert_eq!(asked(&use_of, false), "team-b team-a");
-    assert_eq!(asked(&use_of, true), "team-b team-a etl");
-    assert_eq!(asked(&usage([("team-a", seen(1, 99))]), false), "");
+    assert_eq!(asked(&use_of, None), "team-b team-a");
+    assert_eq!(asked(&use_of, Some(0.0)), "team-b team-a");
+    assert_eq!(asked(&use_of, Some(1.0)), "team-b team-a etl", "the giant may be the first query of the day");
+    assert_eq!(asked(&usage([("team-a", seen(1, 99))]), None), "");
 }
 
 #[test]
@@ -188,6 +198,7 @@ fn show(plan: &Plan) -> String {
                 Facts::Limit(facts) => format!("{} of {}", facts.used.get(), facts.limit.get()),
                 Facts::Unseen { workgroup, why } => format!("{} {}", workgroup.as_deref().unwrap_or("-"), why.word()),
                 Facts::Policy { problems, .. } => format!("{} problems", problems.0.len()),
+                Facts::Queries(facts) => format!("{} of {:?}", facts.strain.used, facts.strain.limit),
                 Facts::Over => "over".to_owned(),
             };
             let line = format!(
@@ -535,6 +546,7 @@ fn the_run_report_keeps_its_form() {
               "as_of": "2026-03-01T14:05:00Z"
             }
           ],
+          "query_limits": [],
           "unseen": [
             {
               "workgroup": "off",

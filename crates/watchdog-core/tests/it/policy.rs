@@ -514,9 +514,9 @@ fn bad_unknown_key() {
         expect![[r#"
             unknown-key.toml:2:1: unknown key `smtp_host`: `[mail]` knows `sender`, `reply_to`, `admins`, `allowed_domains`, `time_zone`, `repeat_cannot_see_every`
             unknown-key.toml:8:1: unknown key `warning`: `[defaults]` knows `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`
-            unknown-key.toml:12:1: unknown key `onwer`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
+            unknown-key.toml:12:1: unknown key `onwer`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `waiting`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
             unknown-key.toml:16:1: unknown key `limits`: `[[workgroup.limit]]` knows `window`, `time_zone`, `limit`, `quota`, `buffer`, `share`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`
-            unknown-key.toml:18:2: unknown key `workgroups`: a policy knows `mail`, `defaults`, `submitters`, `workgroup`"#]],
+            unknown-key.toml:18:2: unknown key `workgroups`: a policy knows `mail`, `defaults`, `submitters`, `active_queries`, `workgroup`"#]],
     );
 }
 
@@ -573,7 +573,7 @@ fn bad_workgroup_without_limits() {
     check_bad(
         "workgroup-without-limits",
         expect![
-            "workgroup-without-limits.toml:6:1: workgroup `etl` has neither a `[[workgroup.limit]]` nor a `per_query_cutoff`: give it one"
+            "workgroup-without-limits.toml:6:1: workgroup `etl` has no `[[workgroup.limit]]`, no `per_query_cutoff` and no `waiting`: give it one of them"
         ],
     );
 }
@@ -626,8 +626,8 @@ warn = "96 %"
         expect![[r#"
             `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
             10-mail.toml:2:10: `sender`: `watchdog` is not a mail address: write it as `name@example.com`
-            10-mail.toml:4:2: unknown key `mial`: a policy knows `mail`, `defaults`, `submitters`, `workgroup`
-            20-etl.toml:4:1: unknown key `colour`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
+            10-mail.toml:4:2: unknown key `mial`: a policy knows `mail`, `defaults`, `submitters`, `active_queries`, `workgroup`
+            20-etl.toml:4:1: unknown key `colour`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `waiting`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
             20-etl.toml:7:9: `limit`: `700` has no unit: write for example `700 GB` (10^9 bytes) or `700 GiB` (2^30 bytes)
             20-etl.toml:9:10: `window`: `1 fortnight` is not a window: write a rolling one as a multiple of 5 minutes from 15 minutes to 7 days, such as `1h` or `24h`, or `calendar hour` or `calendar day`
             20-etl.toml:11:8: `warn` is 96 % and `critical` 95 %: `warn` must be below `critical`"#]],
@@ -677,6 +677,26 @@ fn too_many_patterns_and_people() {
         expect![[r#"
         a:4:10: `admins` names 51 people: at most 50; use a distribution list
         a:307:8: the policy has 101 names with wildcards: at most 100"#]],
+    );
+}
+
+#[test]
+fn bad_active_queries_rules() {
+    check_bad(
+        "active-queries-rules",
+        expect![[r#"
+        active-queries-rules.toml:7:7: `dml` is `yes`: write `on` or `off`
+        active-queries-rules.toml:8:7: `ddl` must be a text in quotes, such as `"on"`, not the boolean `true`
+        active-queries-rules.toml:9:13: `look_back` is `2 min`: write a time from 5 minutes to 1 hour with its unit, such as `10 min`
+        active-queries-rules.toml:11:12: `warn` is 80 % and `critical` 70 %: `warn` must be below `critical`
+        active-queries-rules.toml:12:14: `hysteresis` is 90 % and `warn` 80 %: an alert could never resolve; make `hysteresis` smaller
+        active-queries-rules.toml:13:8: `hold` is `30`: write a time from 0 minutes to 24 hours with its unit, such as `30 min` or `2h`
+        active-queries-rules.toml:14:16: `repeat_every` is `1 min`: write a time from 5 minutes to 30 days with its unit, such as `4h` or `30 min`
+        active-queries-rules.toml:15:13: `audience`: `everybody` is nobody: write `admins`, `owner`, `submitters` or a mail address
+        active-queries-rules.toml:16:1: unknown key `quota`: `[active_queries]` knows `dml`, `ddl`, `look_back`, `warn`, `critical`, `hysteresis`, `hold`, `repeat_every`, `audience`
+        active-queries-rules.toml:20:11: `waiting` is `2`: write a time from 10 seconds to 24 hours with its unit, such as `2 min`
+        active-queries-rules.toml:24:11: `waiting` is `2 days`: write a time from 10 seconds to 24 hours with its unit, such as `2 min`
+        active-queries-rules.toml:28:11: `waiting` must be a text in quotes, such as `"2 min"`, not the integer `120`"#]],
     );
 }
 
@@ -987,7 +1007,7 @@ fn assert_right_by_construction(policy: &Policy) {
     assert!(mail.admins.iter().all(|a| allowed(a.domain())));
     for rule in policy.rules() {
         assert!(rule.owner.iter().all(|a| allowed(a.domain())));
-        assert!(!rule.limits.is_empty() || rule.per_query_cutoff.is_some());
+        assert!(!rule.limits.is_empty() || rule.per_query_cutoff.is_some() || rule.waiting.is_some());
         for limit in &rule.limits {
             let hundred = watchdog_core::percent::Percent::HUNDRED;
             assert!(limit.bytes.get() > 0 && limit.hysteresis < limit.warn);
@@ -1126,4 +1146,61 @@ fn no_depth_panics() {
     for text in deep {
         Policy::parse(&[document("a", &text)]).unwrap_err();
     }
+}
+
+/// What is said of queries in the policy `rest`.
+#[track_caller]
+fn check_queries(documents: &[&str], expected: Expect) {
+    let documents: Vec<_> = documents.iter().enumerate().map(|(i, text)| document(&format!("{i}"), text)).collect();
+    let policy = Policy::parse(&documents).unwrap_or_else(|problems| panic!("{problems}"));
+    let rules = |rules: &watchdog_core::policy::QueryRules| {
+        format!(
+            "{}/{}-{}, held {:#}, every {:#}, {:?}",
+            rules.warn, rules.critical, rules.hysteresis, rules.hold, rules.repeat_every, rules.audience.exhausted
+        )
+    };
+    let active = &policy.active_queries;
+    let mut text = format!("{:?}, {:#}: {}\n", active.classes, active.look_back, rules(&active.rules));
+    for rule in policy.rules() {
+        if let Some(waiting) = &rule.waiting {
+            text.push_str(&format!("{}: {:#}: {}\n", rule.pattern, waiting.longest, rules(&waiting.rules)));
+        }
+    }
+    expected.assert_eq(&text);
+}
+
+#[test]
+fn active_queries_are_watched_unless_the_policy_says_otherwise() {
+    let mail = crate::support::MAIL;
+    let rule = "[[workgroup]]\nname = \"etl\"\nper_query_cutoff = \"1 GB\"\n";
+    check_queries(
+        &[&format!("{mail}{rule}")],
+        expect![[r#"
+        [Dml, Ddl], 10m: 80 %/90 %-20 %, held 30m, every 4h, [Admins]
+    "#]],
+    );
+    // Key by key, the later document's values; and a rule's own audience and hold are those of its waiting.
+    let first = format!("{mail}[active_queries]\nddl = \"off\"\nwarn = \"50 %\"\nlook_back = \"30 min\"\n{rule}");
+    let second = "[active_queries]\nwarn = \"15 %\"\naudience = [\"submitters\"]\n\
+                  [defaults]\nrepeat_every = \"1h\"\n\
+                  [[workgroup]]\nname = \"etl\"\nwaiting = \"90s\"\nhold = \"0 min\"\naudience = [\"owner\"]\n";
+    check_queries(
+        &[&first, second],
+        expect![[r#"
+        [Dml], 30m: 15 %/90 %-0 %, held 30m, every 4h, [Submitters]
+        etl: 1m 30s: 50 %/80 %-25 %, held 0s, every 1h, [Owner]
+    "#]],
+    );
+}
+
+#[test]
+fn who_is_told_of_their_own_queries_is_known_of_a_rule() {
+    let tells = |more: &str| {
+        let text = format!("[[workgroup]]\nname = \"a\"\nper_query_cutoff = \"1 GB\"\n{more}");
+        policy(&text).rules()[0].tells_submitters()
+    };
+    assert!(!tells("") && !tells("audience = [\"submitters\"]"), "nothing to tell of");
+    assert!(tells("waiting = \"2 min\"\naudience = [\"submitters\"]"));
+    assert!(tells("limit = [{ window = \"1h\", limit = \"1 GB\", audience = { warn = [\"submitters\"] } }]"));
+    assert!(!tells("limit = [{ window = \"1h\", limit = \"1 GB\" }]"));
 }

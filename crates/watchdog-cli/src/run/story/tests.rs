@@ -194,7 +194,7 @@ fn an_older_policy_in_force_is_said() {
             memory  state: this is what the next run would send
             policy  policy.toml
                     the last valid one, because the current one has problems:
-                    policy.toml:17:1: unknown key `colour`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
+                    policy.toml:17:1: unknown key `colour`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `waiting`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
 
             ok         exploratory  1h  0 % used in the last hour, below 80 %
 

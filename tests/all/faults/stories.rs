@@ -1,0 +1,221 @@
+//! Troubles that are not one call's: clocks, leases, refusals, quotas, a policy that breaks, and very many alerts.
+
+use jiff::SignedDuration;
+use serde_json::json;
+use watchdog_aws::pass;
+use watchdog_core::catalogue::Catalogue;
+use watchdog_core::event::{Invocation, Source};
+
+use super::{ACTIVE, AUDIENCE, End, Stage, THOROUGH, said, truth};
+
+/// What each person was told of the workgroups' limits, as `person of level`, in the order of the mails.
+fn told(stage: &Stage) -> Vec<String> {
+    let world = stage.world.lock().expect("a world");
+    let name = |to: &str| to.split('@').next().unwrap_or_default().to_owned();
+    let said = said(&world);
+    let of_limits = said.iter().filter(|said| said.of != ACTIVE);
+    of_limits.map(|said| format!("{} {} {}", name(&said.to), said.of, said.level)).collect()
+}
+
+fn told_since(stage: &Stage, before: usize) -> Vec<String> {
+    told(stage).split_off(before)
+}
+
+fn failure(end: &End) -> String {
+    match end {
+        End::Done(report) => format!("done, {} sent", report.sent.len()),
+        End::Failed(error) => format!("{}: {}", error.word, error.message),
+        End::Killed => "killed".to_owned(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_runs_at_once_tell_everybody_once() {
+    let mut stage = Stage::new().await;
+    stage.invoke(0, 2, None).await;
+    let before = told(&stage).len();
+    let (tick, now) = stage.set(1, 2, None);
+    let invocation = Invocation { dry_run: false, source: Source::Scheduler, time: Some(tick) };
+    let deadline = now + SignedDuration::from_secs(60);
+    let (one, other) = (stage.settings(deadline), stage.settings(deadline));
+    let (mut known, mut also) = (Catalogue::default(), Catalogue::default());
+    let (one, other) = tokio::join!(
+        pass::run(&stage.clients, &one, &mut known, &invocation, now),
+        pass::run(&stage.clients, &other, &mut also, &invocation, now)
+    );
+    let skipped = [one, other].map(|outcome| outcome.expect("no failure").0.skipped.is_some());
+    assert!(skipped.contains(&true) && skipped.contains(&false), "{skipped:?}");
+    assert_eq!(told_since(&stage, before), ["ann etl critical", "bob etl critical"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_tick_twice_tells_nobody_anything_twice() {
+    let mut stage = Stage::new().await;
+    for run in 0..5 {
+        stage.invoke(run, 2, None).await;
+        let before = told(&stage);
+        let End::Done(again) = stage.invoke(run, 40, None).await else { panic!("run {run}") };
+        assert!(again.skipped.is_some_and(|why| why.contains("judged already")), "run {run}");
+        assert_eq!(told(&stage), before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_cut_off_by_its_time_sends_nothing_more_and_the_next_tick_does() {
+    let mut stage = Stage::new().await;
+    let (tick, now) = stage.set(1, 2, None);
+    let invocation = Invocation { dry_run: false, source: Source::Scheduler, time: Some(tick) };
+    // The real clock: a deadline is about real time.
+    let settings = stage.settings(jiff::Timestamp::now() + SignedDuration::from_secs(3));
+    let outcome = pass::run(&stage.clients, &settings, &mut Catalogue::default(), &invocation, now).await;
+    let error = outcome.expect_err("three people are owed a mail");
+    assert_eq!((error.word, told(&stage).len()), ("DeliveryFailed", 0));
+    assert!(
+        error
+            .report
+            .expect("a report")
+            .failed
+            .iter()
+            .all(|f| f.error.as_ref().is_some_and(|e| e.contains("time is up")))
+    );
+    stage.invoke(2, 2, None).await;
+    assert_eq!(told(&stage), ["ann etl critical", "bob etl critical", "cem exploratory exhausted"]);
+}
+
+/// An hour ahead and an hour behind, for one run in the middle; the clock of the schedule is right.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_wrong_for_one_run_loses_nothing() {
+    for wrong in [3600, -3600] {
+        let mut stage = Stage::new().await;
+        for run in 0..6 {
+            stage.invoke(run, if run == 1 { wrong } else { 2 }, None).await;
+        }
+        let told = told(&stage);
+        for (to, of) in AUDIENCE.into_iter().filter(|(_, of)| *of != ACTIVE) {
+            let name = to.split('@').next().expect("a name");
+            let mine: Vec<&String> = told.iter().filter(|line| line.starts_with(&format!("{name} {of} "))).collect();
+            let worst = if of == "etl" { "critical" } else { "exhausted" };
+            assert!(mine.iter().any(|line| line.ends_with(worst)), "{wrong}: {told:?}");
+            assert!(mine.last().is_some_and(|line| line.ends_with("resolved")), "{wrong}: {told:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ses_refuses_one_of_all_whoever_it_is_and_the_others_hear() {
+    for (refused, _) in AUDIENCE {
+        let mut stage = Stage::new().await;
+        stage.invoke(0, 2, None).await;
+        stage.world.lock().expect("a world").refused.insert(refused.to_owned());
+        let end = stage.invoke(2, 2, None).await;
+        assert!(failure(&end).starts_with("DeliveryFailed"), "{}", failure(&end));
+        let world = stage.world.clone();
+        let heard = |run: usize, to: &str| {
+            let world = world.lock().expect("a world");
+            world.mailed.iter().any(|mail| mail.run == run && mail.to == to)
+        };
+        for (to, _) in AUDIENCE {
+            assert_eq!(heard(2, to), to != refused, "{to} while {refused} is refused");
+        }
+        // Taken off the list again: heard of with what is true by then.
+        stage.world.lock().expect("a world").refused.clear();
+        let end = stage.invoke(3, 2, None).await;
+        assert_eq!(heard(3, refused), truth(3, "etl") != "resolved" || refused.starts_with("cem"), "{}", failure(&end));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_without_mails_is_loud_and_the_newest_state_comes_when_they_are_back() {
+    let mut stage = Stage::new().await;
+    stage.world.lock().expect("a world").is_quota_gone = true;
+    for run in 0..2 {
+        // An invocation that fails is what the alarm on undelivered mail and the dead letters see.
+        let end = stage.invoke(run, 2, None).await;
+        assert!(failure(&end).contains("Daily message quota exceeded"), "{}", failure(&end));
+    }
+    stage.world.lock().expect("a world").is_quota_gone = false;
+    assert_eq!(failure(&stage.invoke(2, 2, None).await), "done, 3 sent");
+    assert_eq!(told(&stage), ["ann etl critical", "bob etl critical", "cem exploratory exhausted"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_breaks_between_two_runs_stops_no_alert() {
+    let mut stage = Stage::new().await;
+    stage.invoke(0, 2, None).await;
+    stage.world.lock().expect("a world").policy.push_str("[[workgroup]]\nnme = \"typo\"\n");
+    let before = told(&stage).len();
+    assert_eq!(failure(&stage.invoke(1, 2, None).await), "done, 2 sent");
+    // Told with the alert, in one mail.
+    assert_eq!(told_since(&stage, before), ["ann etl critical", "bob etl critical"]);
+    let world = stage.world.lock().expect("a world");
+    let last = String::from_utf8_lossy(&world.mailed.last().expect("a mail").raw).into_owned();
+    assert!(last.contains("policy"), "{last}");
+}
+
+/// Of a version to come, cut off, of another form, and without a revision: each costs at most one repeat.
+#[tokio::test(start_paused = true)]
+async fn an_item_that_cannot_be_read_repeats_a_mail_and_loses_none() {
+    let bodies = [json!({"S": "{\"v\":99}"}), json!({"S": "{\"v\":1,\"sto"}), json!({"N": "5"}), json!(null)];
+    for (n, body) in bodies.into_iter().enumerate() {
+        let mut stage = Stage::new().await;
+        stage.invoke(1, 2, None).await;
+        {
+            let mut world = stage.world.lock().expect("a world");
+            let key = ("ledger".to_owned(), "alert#limit/etl/1h".to_owned());
+            let item = world.items.get_mut(&key).expect("a record");
+            match body {
+                serde_json::Value::Null => {
+                    item.remove("rev");
+                    item.remove("body");
+                }
+                body => drop(item.insert("body".to_owned(), body)),
+            }
+        }
+        for run in 2..6 {
+            let end = stage.invoke(run, 2, None).await;
+            assert!(matches!(end, End::Done(_)), "{n}: run {run}: {}", failure(&end));
+        }
+        let told = told(&stage);
+        let times = |line: &str| told.iter().filter(|told| *told == line).count();
+        assert_eq!((times("ann etl critical"), times("ann etl resolved")), (2, 1), "{n}: {told:?}");
+    }
+}
+
+/// A thousand workgroups with ten limits each, all gone at once.
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_alerts_at_once() {
+    let (workgroups, limits) = if THOROUGH { (1000, 10) } else { (30, 10) };
+    let mut stage = Stage::new().await;
+    let mut policy = super::POLICY.split("[[workgroup]]").next().expect("a head").to_owned();
+    policy.push_str("[[workgroup]]\nname = \"team-*\"\n");
+    for minutes in (0..limits).map(|n| 60 + 5 * n) {
+        policy.push_str(&format!("[[workgroup.limit]]\nwindow = \"{minutes} min\"\nlimit = \"50 GB\"\n"));
+    }
+    let (tick, _) = stage.set(1, 2, None);
+    {
+        let mut world = stage.world.lock().expect("a world");
+        world.policy = policy;
+        world.used = (0..workgroups).map(|n| (format!("team-{n:04}"), 60.0)).collect();
+    }
+    let mut catalogue = Catalogue::default();
+    let mut mailed = Vec::new();
+    for run in 0..3 {
+        let now = tick + SignedDuration::from_mins(5 * run);
+        let settings = stage.settings(now + SignedDuration::from_secs(60));
+        let invocation = Invocation { dry_run: false, source: Source::Scheduler, time: Some(now) };
+        let (report, _) = pass::run(&stage.clients, &settings, &mut catalogue, &invocation, now).await.expect("done");
+        let exhausted = report.limits.iter().filter(|limit| limit.level == "exhausted").count();
+        let unseen = report.unseen.len();
+        mailed.push((exhausted, unseen, report.sent.len()));
+    }
+    let all = workgroups * limits;
+    assert_eq!(mailed.last(), Some(&(all, 0, 0)), "seen, and nobody is told again: {mailed:?}");
+    let world = stage.world.lock().expect("a world");
+    assert!(world.mailed.iter().all(|mail| mail.raw.len() < 200_000), "bounded");
+    for to in ["ann@example.com", "bob@example.com"] {
+        let mine = world.mailed.iter().filter(|mail| mail.to == to).count();
+        assert!((1..=2).contains(&mine), "{mine} mails to {to}: {mailed:?}");
+    }
+    let records = world.items.keys().filter(|(_, sk)| sk.starts_with("alert#limit/")).count();
+    assert_eq!(records, all);
+}
