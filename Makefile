@@ -6,7 +6,7 @@ CHECKS := .tools/checks/bin
 DENY := .tools/cargo-deny/bin/cargo-deny --locked check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test permissions faults bench check tools fmt clean
+.PHONY: help demo local test permissions faults bench gallery check tools fmt clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
@@ -22,6 +22,10 @@ test: ## every test there is, the end-to-end ones on the shipped artefact includ
 
 permissions: ## write docs/permissions.md anew from the policies as they are deployed
 	@UPDATE_EXPECT=1 $(PYTHON) tools/localaws.py run -- python -m unittest discover --start-directory tests/deployed -k PermissionsTest
+
+gallery: ## make docs/gallery anew: every mail as a browser shows it, light and dark; needs Chromium
+	cargo build --locked --workspace --bins
+	@$(PYTHON) tools/gallery.py
 
 faults: ## every call of a run times every fault; writes docs/faults.md anew (some minutes)
 	@WATCHDOG_FAULTS_PAGE=1 cargo test --workspace --locked --test all faults::no_fault -- --nocapture

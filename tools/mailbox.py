@@ -4,6 +4,7 @@ The local AWS tells of a mail its subject and bodies only, and the addresses of 
 have received (the raw message with its own headers, and the true recipients) it relays by SMTP; this is where to.
 """
 
+import base64
 import email
 import email.policy
 import re
@@ -45,7 +46,16 @@ class Mail:
         html = self.part("html")
         if html is not None:
             self.paths.append(eml.with_suffix(".html"))
-            self.paths[-1].write_text(html)
+            self.paths[-1].write_text(self._with_pictures(html))
+
+    def _with_pictures(self, html):
+        """The HTML with its pictures inside: a browser knows of no mail that they are parts of."""
+        for part in self.message.walk():
+            cid = str(part.get("Content-ID", "")).strip("<> ")
+            if cid and part.get_content_maintype() == "image":
+                data = base64.b64encode(part.get_content()).decode("ascii")
+                html = html.replace(f"cid:{cid}", f"data:{part.get_content_type()};base64,{data}")
+        return html
 
 
 class Mailbox:

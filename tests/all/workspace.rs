@@ -354,3 +354,87 @@ fn the_stacks_alarms_name_metrics_that_the_function_writes() {
         assert!(log.contains(&format!("\"{name}\"")), "`{name}`");
     }
 }
+
+/// The stack's dashboard, as CloudFormation would fill it in: with the default workgroups or without.
+fn dashboard(with_workgroups: bool) -> serde_json::Value {
+    let template = template();
+    let (_, resource) = template.split_once("\n  Dashboard:\n").unwrap();
+    let (resource, _) = resource.split_once("\n  # -- ").unwrap();
+    let mut blocks = resource.split("|\n").skip(1).map(|block| {
+        let lines = block.lines().take_while(|line| line.trim_start().starts_with(['{', '$', ']']));
+        lines.map(|line| line.trim_start()).collect::<Vec<_>>().join("\n")
+    });
+    let whole = blocks.next().unwrap();
+    let usage = blocks.nth(usize::from(!with_workgroups)).unwrap();
+    let mut text = whole.replace("${Usage}", &usage).replace("${Function}", "fn");
+    for (name, value) in [("${AWS::Region}", "eu-central-1"), ("${AWS::StackName}", "watchdog")] {
+        text = text.replace(name, value);
+    }
+    for attribute in ["predictable1h", "longquery24h", "exploratory1h", "adhoc1h"] {
+        text = text.replace(&format!("${{PolicyLimits.{attribute}}}"), "700000000000");
+    }
+    assert!(!text.contains("${"), "something that nothing fills in:\n{text}");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}:\n{text}"))
+}
+
+#[test]
+fn the_dashboard_shows_metrics_that_the_function_and_athena_write() {
+    let log = fs::read_to_string(root().join("crates/watchdog-lambda/src/log.rs")).unwrap();
+    for with_workgroups in [true, false] {
+        let dashboard = dashboard(with_workgroups);
+        let widgets = dashboard["widgets"].as_array().unwrap();
+        let mut own = BTreeSet::new();
+        let mut limited = BTreeSet::new();
+        for widget in widgets.iter().filter(|widget| widget["type"] == "metric") {
+            for metric in widget["properties"]["metrics"].as_array().unwrap() {
+                match (metric[0].as_str(), metric[1].as_str().unwrap_or_default()) {
+                    (Some("AthenaQuotaWatchdog"), name) => {
+                        assert!(log.contains(&format!("\"{name}\"")), "the function writes no `{name}`");
+                        assert_eq!((&metric[2], &metric[3]), (&"FunctionName".into(), &"fn".into()));
+                        own.insert(name.to_owned());
+                    }
+                    (Some("AWS/Athena"), name) => {
+                        assert_eq!((name, &metric[2]), ("ProcessedBytes", &"WorkGroup".into()));
+                        let limit = &widget["properties"]["annotations"]["horizontal"][0];
+                        assert!(limit["value"].is_u64(), "{widget}");
+                        limited.insert(metric[3].as_str().unwrap().to_owned());
+                    }
+                    (Some(namespace), _) => assert_eq!(namespace, "AWS/Lambda"),
+                    (None, _) => assert!(metric[0]["expression"].as_str().unwrap().contains("AWS/Athena"), "{metric}"),
+                }
+            }
+        }
+        let all = ["CompletedRuns", "MailsFailed", "MailsSent", "UnknownLimits"].map(str::to_owned);
+        assert_eq!(own, BTreeSet::from(all));
+        let names = ["ad-hoc", "exploratory", "long-query", "predictable"].map(str::to_owned);
+        assert_eq!(limited, if with_workgroups { BTreeSet::from(names) } else { BTreeSet::new() });
+        // Nothing lies on anything else.
+        let mut taken = BTreeSet::new();
+        for widget in widgets {
+            let n = |key: &str| widget[key].as_u64().unwrap();
+            for (x, y) in
+                (n("x")..n("x") + n("width")).flat_map(|x| (n("y")..n("y") + n("height")).map(move |y| (x, y)))
+            {
+                assert!(x < 24 && taken.insert((x, y)), "{widget}");
+            }
+        }
+    }
+}
+
+/// A limit in the dashboard is that of its own workgroup.
+#[test]
+fn the_dashboards_limits_stand_beside_their_own_workgroups() {
+    let template = template();
+    let (_, resource) = template.split_once("\n  Dashboard:\n").unwrap();
+    let lines = resource.lines().filter(|line| line.contains("\"annotations\""));
+    let mut found = 0;
+    for line in lines {
+        let between = |from: &str, to: &str| line.split(from).nth(1).unwrap().split(to).next().unwrap().to_owned();
+        let workgroup = between("\"WorkGroup\", \"", "\"");
+        let letters: String = workgroup.chars().filter(char::is_ascii_alphanumeric).collect();
+        let hours = between("\"period\": ", ",").parse::<u32>().unwrap() / 3600;
+        assert_eq!(between("${PolicyLimits.", "}"), format!("{letters}{hours}h"));
+        found += 1;
+    }
+    assert_eq!(found, 4);
+}

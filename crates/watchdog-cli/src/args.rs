@@ -164,6 +164,19 @@ Examples:
 
 Exit codes: as of `grant`.";
 
+const PREVIEW_EXAMPLES: &str = "\
+The use is made up and goes through the same judging and planning as a run's: a preview tells nobody whom the policy would not
+tell. For the mails of the use as it is: watchdog run --dry-run --mails DIR
+
+Examples:
+  watchdog preview --sample                                 a mail, without policy and AWS
+  watchdog preview --policy policy.toml --level exhausted
+  watchdog preview --reason resolved --workgroup exploratory --audience submitter
+  watchdog preview --reason several --form html > mail.html
+  watchdog preview --policy policy.toml --all --out mails   every mail there is
+
+Exit codes: 0 shown; 2 wrong usage, or the policy sends nobody such a mail, with the reason; 3 the policy could not be read.";
+
 /// Watches Athena workgroups' scanned bytes against their limits.
 ///
 /// `watchdog` looks at the same policy and the same metrics as the deployed function, and decides in the same way.
@@ -224,6 +237,9 @@ pub enum Command {
     /// Compute what a month of the watchdog costs
     #[command(after_help = crate::cost::EXAMPLES)]
     Cost(crate::cost::CostArgs),
+    /// Show the mails that a policy sends, about use that is made up
+    #[command(after_help = PREVIEW_EXAMPLES)]
+    Preview(PreviewArgs),
     /// Print a completion script
     #[command(after_help = "\
 Examples:
@@ -527,6 +543,95 @@ pub struct FunctionArgs {
     pub function: Option<String>,
     #[command(flatten)]
     pub aws: AwsArgs,
+}
+
+/// Of `preview`.
+#[derive(Debug, clap::Args)]
+pub struct PreviewArgs {
+    /// Why the mail goes out
+    #[arg(long, value_enum, value_name = "REASON", default_value_t = PreviewReason::Opened)]
+    pub reason: PreviewReason,
+    /// How bad it is, or was
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = PreviewLevel::Critical)]
+    pub level: PreviewLevel,
+    /// Who reads it
+    #[arg(long, value_enum, value_name = "WHO", default_value_t = PreviewAudience::Admins)]
+    pub audience: PreviewAudience,
+    /// The workgroup it is about [default: the first with a limit that has such an audience]
+    #[arg(long, value_name = "NAME", value_parser = workgroup_name)]
+    pub workgroup: Option<String>,
+    /// Which of its limits, by its window's name such as 1h [default: the first]
+    #[arg(long, value_name = "WINDOW")]
+    pub window: Option<String>,
+    /// What is printed
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = PreviewForm::Text, conflicts_with = "out")]
+    pub form: PreviewForm,
+    /// Write .eml, .html and .txt into this directory instead, which is made where it is missing
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Every reason, level and audience
+    #[arg(long, requires = "out", conflicts_with_all = ["reason", "level", "audience"])]
+    pub all: bool,
+    /// The instant of the mail [default: now]
+    #[arg(long, value_name = "INSTANT")]
+    pub at: Option<Timestamp>,
+    /// Take a policy that the tool brings along
+    #[arg(long, conflicts_with_all = ["policy", "stack", "policy_path"])]
+    pub sample: bool,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    #[command(flatten)]
+    pub aws: AwsArgs,
+}
+
+/// Why a mail goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum PreviewReason {
+    /// The alert has just opened
+    Opened,
+    /// It is worse than before
+    Escalated,
+    /// A reminder
+    Repeated,
+    /// It is over
+    Resolved,
+    /// A workgroup publishes no metrics
+    CannotSee,
+    /// The policy has problems
+    Policy,
+    /// Several alerts in one mail
+    Several,
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum PreviewLevel {
+    /// The first threshold
+    Warn,
+    /// The second
+    Critical,
+    /// The limit is gone
+    Exhausted,
+}
+
+/// Who reads a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum PreviewAudience {
+    /// Admins, and whoever else the policy names
+    Admins,
+    /// Somebody whose queries it is about
+    Submitter,
+}
+
+/// What of a mail is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum PreviewForm {
+    /// The text form, with recipient and subject
+    Text,
+    /// The HTML form, its pictures inside
+    Html,
+    /// All of it, for a mail program
+    Eml,
 }
 
 /// A command that may ask AWS.

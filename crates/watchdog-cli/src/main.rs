@@ -16,6 +16,7 @@ mod check;
 mod cost;
 mod doctor;
 mod plan;
+mod preview;
 mod promises;
 mod run;
 mod status;
@@ -51,6 +52,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
             None => waiting(doctor::doctor(&args)),
         },
         Command::Cost(args) => cost::cost(&args),
+        Command::Preview(args) => waiting(preview::run(&args)),
         Command::Who(args) => waiting(who::who(&args)),
         Command::Grant(args) => waiting(promises::grant(&args)),
         Command::Grants(args) => waiting(promises::grants(&args)),

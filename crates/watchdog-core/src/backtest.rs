@@ -17,6 +17,7 @@ use crate::policy::{Address, Limit, Policy, WorkgroupRule};
 use crate::queries::{Execution, Kind, State};
 use crate::score::{Look, Scorer, Tally};
 use crate::trace::Trace;
+use crate::trail::Trail;
 use crate::usage::Flights;
 use crate::verdict::{Finding, Foresight, Reading, Verdict};
 use crate::window::{BUCKET, Window, floor};
@@ -376,6 +377,8 @@ impl<'p> Replay<'p> {
                     finding,
                     misfit: None,
                     in_flight: Some(flights.running.clone()),
+                    // No mail is made of it.
+                    trail: Trail::unknown(span),
                 };
                 let (after, notices) = plan_limit(&verdict, &watch.subject, &watch.record, watch.whole);
                 let before = std::mem::replace(&mut watch.record, after);

@@ -24,6 +24,7 @@ use crate::people::{Party, Shares};
 use crate::percent::Percent;
 use crate::policy::{Address, Audience, MailRules, Origin, Policy, Problems, UnderGrant, Who, WorkgroupRule};
 use crate::silence::Quiet;
+use crate::trail::Trail;
 use crate::usage::{InFlight, Unknown};
 use crate::verdict::{Finding, Findings, Foresight, Level, Reading, Verdict};
 use crate::window::Span;
@@ -184,6 +185,10 @@ pub struct LimitFacts {
     pub outlook: Option<Outlook>,
     /// The largest of the queries that are running, with bytes that are not in `used` yet.
     pub in_flight: Vec<InFlight>,
+    /// How many run, of which the above are the largest, and what all of them have scanned so far, where that is known of each.
+    pub flying: (usize, Option<Bytes>),
+    /// How the window has filled.
+    pub trail: Trail,
     /// Where `warn` begins.
     pub warn: Percent,
     /// Where `critical` begins.
@@ -439,6 +444,8 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
         foresight,
         outlook,
         in_flight: verdict.in_flight.iter().flatten().take(MOST_QUERIES).cloned().collect(),
+        flying: (verdict.in_flight.iter().flatten().count(), verdict.in_flight_bytes()),
+        trail: verdict.trail.clone(),
         warn,
         critical: limit.critical,
         resolves_below: limit.resolves_below(),

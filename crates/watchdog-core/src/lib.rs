@@ -27,6 +27,8 @@ pub mod usage;
 
 pub mod meter;
 
+pub mod trail;
+
 pub mod forecast;
 
 pub mod identity;
@@ -52,6 +54,8 @@ pub mod occupancy;
 pub mod delivery;
 
 pub mod mail;
+
+pub mod preview;
 
 pub mod ledger;
 

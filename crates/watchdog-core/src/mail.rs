@@ -3,24 +3,33 @@
 //! Everything that stands in a mail is text of ours or has gone through [`plain`] and the template's escaping: names
 //! of workgroups, error codes and policy texts are other people's input.
 
+mod advice;
 mod people;
+mod picture;
 mod promises;
 mod queries;
+mod raster;
 mod words;
 
 use std::time::{Duration, SystemTime};
 
 use askama::Template;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use lettre::message::header::{ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue};
-use lettre::message::{Body, Mailbox, Message as Mime, MultiPart, SinglePart};
+use lettre::message::{Attachment, Body, Mailbox, Message as Mime, MultiPart, SinglePart};
 
+use self::advice::{Brief, briefs, why_you};
 use self::words::{Case, MOST_NOTICES, StepKind, Words, plain};
 use crate::delivery::{Message, Notice};
 use crate::policy::{Address, MailRules};
 
 /// `References` kept: enough for threads, and the header stays below a line's 998 characters when folded.
 const MOST_REFERENCES: usize = 8;
+
+/// Pictures in one mail: the first is what somebody looks at; at up to 6 KB each on the wire, all of them leave room for the words.
+const MOST_PICTURES: usize = 4;
 
 /// Where the watchdog runs, for links and for the reader to know which one writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,10 +53,21 @@ pub struct Mail {
     pub subject: String,
     /// The text form.
     pub text: String,
-    /// The HTML form.
+    /// The HTML form. It names its pictures by `cid:`, as parts of the same mail.
     pub html: String,
+    /// The pictures.
+    pub pictures: Vec<Picture>,
     /// One id per story that this mail speaks of, for `References`.
     pub threads: Vec<String>,
+}
+
+/// A picture in a mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// The name by which the HTML form calls it.
+    pub cid: String,
+    /// The picture itself.
+    pub png: Vec<u8>,
 }
 
 /// Why a mail could not be put together. Not seen to happen; named so that nothing is swallowed.
@@ -72,33 +92,52 @@ struct Text<'a> {
 
 struct View {
     subject: String,
+    /// What a mail program shows beside the subject, before the mail is opened.
+    preheader: String,
+    /// All cases in a line each, where there are several.
+    briefs: Vec<Brief>,
     cases: Vec<Case>,
     /// In one line each.
     rest: Vec<String>,
     /// How many are not even that.
     more: usize,
     as_of: String,
-    to: String,
+    /// Why this person gets it, and how to get less.
+    why_you: Vec<String>,
     origins: Origins,
 }
 
 /// Puts a person's message into words.
 pub fn compose(message: &Message, mail: &MailRules, origins: &Origins, as_of: Timestamp) -> Mail {
-    let words = Words { zone: &mail.zone, region: &origins.region, as_of };
+    let words = Words { zone: &mail.zone, region: &origins.region, as_of, stack: &origins.name };
     let (mut cases, all) = words.cases(&message.notices);
     let (badge, title) = cases.first().map_or(("", ""), |case| (case.badge, case.title.as_str()));
     let others = if all > 1 { format!(", and {} more", all - 1) } else { String::new() };
     let subject = format!("[{badge}] {title}{others}");
     let more = all - cases.len();
+    let briefs = briefs(&cases);
     let rest = cases.split_off(cases.len().min(MOST_NOTICES));
     let rest = rest.into_iter().map(|case| format!("[{}] {}", case.badge, case.title)).collect();
+    let mut pictures = Vec::new();
+    for case in &mut cases {
+        let Some(plot) = &mut case.plot else { continue };
+        if pictures.len() == MOST_PICTURES {
+            case.plot = None;
+            continue;
+        }
+        plot.cid = format!("picture-{}@{}", pictures.len() + 1, mail.sender.domain());
+        pictures.push(Picture { cid: plot.cid.clone(), png: std::mem::take(&mut plot.png) });
+    }
+    let preheader = cases.first().map_or(String::new(), |case| format!("{} {}", case.sentence, case.consequence));
     let view = View {
         subject: subject.clone(),
+        preheader,
+        briefs,
         cases,
         rest,
         more,
         as_of: words.day_and_time(as_of),
-        to: message.to.to_string(),
+        why_you: why_you(message, mail),
         origins: origins.clone(),
     };
     let mut threads: Vec<String> = Vec::new();
@@ -113,6 +152,7 @@ pub fn compose(message: &Message, mail: &MailRules, origins: &Origins, as_of: Ti
         // A template fails only where a value's `Display` does; ours do not.
         text: Text { view: &view }.render().unwrap_or_else(|error| error.to_string()),
         html: Html { view: &view }.render().unwrap_or_else(|error| error.to_string()),
+        pictures,
         threads,
     }
 }
@@ -156,9 +196,34 @@ impl Mail {
             Ok::<_, Unmailable>(SinglePart::builder().header(kind).body(body))
         };
         let parts = parts.singlepart(part(ContentType::TEXT_PLAIN, &self.text)?);
-        let parts = parts.singlepart(part(ContentType::TEXT_HTML, &self.html)?);
+        let html = part(ContentType::TEXT_HTML, &self.html)?;
+        let parts =
+            if self.pictures.is_empty() { parts.singlepart(html) } else { parts.multipart(self.related(html)?) };
         let message = builder.multipart(parts).map_err(|error| fail(error.to_string()))?;
         Ok(message.formatted())
+    }
+}
+
+impl Mail {
+    /// The HTML form and its pictures, as one part.
+    fn related(&self, html: SinglePart) -> Result<MultiPart, Unmailable> {
+        let fail = |what: String| Unmailable { to: self.to.clone(), what };
+        // Not in any text as quoted-printable writes it, and not in base64 either: the same holds as for the other boundary.
+        let mut parts = MultiPart::related().boundary("=_athena_quota_watchdog_pictures").singlepart(html);
+        let kind = ContentType::parse("image/png").map_err(|error| fail(error.to_string()))?;
+        for picture in &self.pictures {
+            parts =
+                parts.singlepart(Attachment::new_inline(picture.cid.clone()).body(picture.png.clone(), kind.clone()));
+        }
+        Ok(parts)
+    }
+
+    /// The HTML form as a page of its own: its pictures are inside, for a browser that knows of no mail.
+    pub fn page(&self) -> String {
+        self.pictures.iter().fold(self.html.clone(), |html, picture| {
+            let data = format!("data:image/png;base64,{}", STANDARD.encode(&picture.png));
+            html.replace(&format!("cid:{}", picture.cid), &data)
+        })
     }
 }
 

@@ -16,6 +16,7 @@ use crate::forecast::{HISTORY, Inflow, Memo, Outlook, View};
 use crate::meter::Meter;
 use crate::percent::{Percent, whole_percent};
 use crate::policy::{Class, Limit, Policy, UnderGrant, WorkgroupRule};
+use crate::trail::Trail;
 use crate::usage::{Flights, InFlight, Unknown, Usage, looked_at};
 use crate::window::{BUCKET, Span, ceil, floor};
 
@@ -63,6 +64,8 @@ pub struct Verdict<'p> {
     /// The queries that are running, as far as they are known; the one that has scanned the most first, and of those of which that is not
     /// known the oldest. `None` where they were not asked for, or could not be.
     pub in_flight: Option<Vec<InFlight>>,
+    /// How the window has filled.
+    pub trail: Trail,
 }
 
 /// Seen, or not.
@@ -161,6 +164,8 @@ pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p>
                 }
             };
             let span = limit.span(tick.at);
+            let trail = meter.as_ref().map(|meter| Trail::of(meter, &limit.window, tick.at));
+            let trail = trail.unwrap_or_else(|_| Trail::unknown(span));
             let (workgroup, as_of) = (name.to_owned(), tick.at);
             let misfit = None;
             let in_flight = known.map(|flights| {
@@ -168,7 +173,7 @@ pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p>
                 running.sort_by_key(|query| (Reverse(query.scanned), query.started));
                 running
             });
-            findings.verdicts.push(Verdict { workgroup, rule, limit, span, as_of, finding, misfit, in_flight });
+            findings.verdicts.push(Verdict { workgroup, rule, limit, span, as_of, finding, misfit, in_flight, trail });
         }
         match unseen {
             None => findings.seen.push(name.to_owned()),

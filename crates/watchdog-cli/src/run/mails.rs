@@ -20,7 +20,7 @@ pub fn write(directory: &Path, mails: &[Mail], as_of: Timestamp) -> Result<Vec<P
     for (i, mail) in mails.iter().enumerate() {
         let mime = mail.mime(as_of).map_err(|error| Failure::usage(error.to_string()))?;
         let stem = format!("{:02}-{}", i + 1, file_name(mail.to.as_str()));
-        for (extension, content) in [("eml", mime.as_slice()), ("html", mail.html.as_bytes())] {
+        for (extension, content) in [("eml", mime.as_slice()), ("html", mail.page().as_bytes())] {
             let path = directory.join(format!("{stem}.{extension}"));
             fs::write(&path, content).map_err(|error| cannot(&path, error))?;
             written.push(path);

@@ -10,6 +10,7 @@ mod check;
 mod cost;
 mod doctor;
 mod plan;
+mod preview;
 mod promises;
 mod streams;
 mod usage;

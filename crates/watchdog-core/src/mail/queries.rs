@@ -58,7 +58,15 @@ impl Words<'_> {
                     (format!("{} waited", waited(facts.strain.used)), format!("at most {}", waited(limit)))
                 }
             };
-            case.bar = Some(Bar { percent, filled: percent.min(100), text: ascii_bar(percent), used, left });
+            case.bar = Some(Bar {
+                percent,
+                filled: percent.min(100),
+                flying: 0,
+                text: ascii_bar(percent, 0),
+                used,
+                in_flight: String::new(),
+                left,
+            });
         }
         match &notice.people {
             Some(Shown::Crowd(occupancy)) if !is_over => self.crowd(&mut case, facts, occupancy),

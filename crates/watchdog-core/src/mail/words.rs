@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::people::People;
+use super::picture::Plot;
 use super::promises::badge as badge_of_grant;
 use super::queries;
 use crate::alert::{Ending, Reason, Severity, Subject};
@@ -21,10 +22,11 @@ use crate::verdict::{Foresight, Pressure};
 use crate::window::zone_name;
 
 /// Notices spelled out in one mail. A person reads a handful; the rest are counted, and the whole stays below the size at
-/// which mail programs cut a message off (about 100 KB), as each takes up to 5 KB.
-pub(super) const MOST_NOTICES: usize = 15;
+/// which mail programs cut a message off (about 100 KB), as each takes up to 8 KB in
+/// both forms together.
+pub(super) const MOST_NOTICES: usize = 6;
 /// Cases after those, in one line each, so that nothing that somebody counts as told about is without its name.
-const MOST_LINES: usize = 30;
+const MOST_LINES: usize = 39;
 /// Names in a list of workgroups that share one trouble.
 const MOST_NAMES: usize = 12;
 /// Policy problems spelled out.
@@ -40,6 +42,7 @@ pub(super) struct Case {
     pub sentence: String,
     pub consequence: String,
     pub bar: Option<Bar>,
+    pub plot: Option<Plot>,
     pub people: Option<People>,
     pub rows: Vec<(&'static str, String)>,
     pub problems: Vec<String>,
@@ -51,8 +54,12 @@ pub(super) struct Bar {
     pub percent: u64,
     /// Of the bar's width, 0 to 100.
     pub filled: u64,
+    /// Of the bar's width, what is in flight, after that; together at most 100.
+    pub flying: u64,
     pub text: String,
     pub used: String,
+    /// Empty where nothing is in flight.
+    pub in_flight: String,
     pub left: String,
 }
 
@@ -87,6 +94,8 @@ pub(super) struct Words<'a> {
     pub zone: &'a TimeZone,
     pub region: &'a str,
     pub as_of: Timestamp,
+    /// The stack, for commands to paste.
+    pub stack: &'a str,
 }
 
 impl Words<'_> {
@@ -276,7 +285,13 @@ impl Words<'_> {
         let outlook = facts.outlook.filter(|_| !ended && facts.used < facts.limit);
         let out = outlook.and_then(|outlook| outlook.about);
         let out = out.map_or(String::new(), |at| format!(", out at about {}", at.strftime("%H:%M UTC")));
-        let mut case = self.frame(notice, format!("{workgroup}: {percent} % of {limit} used {window}{out}"));
+        let mut case = self.frame(
+            notice,
+            format!(
+                "{workgroup}: {percent} % of {limit} used{}",
+                if out.is_empty() { format!(" {window}") } else { out }
+            ),
+        );
         case.sentence =
             format!("{workgroup} has used {percent} % of its {limit} {window} (as of {}).", self.time(self.as_of));
         let left = facts.limit.saturating_sub(facts.used).human(facts.units);
@@ -310,14 +325,17 @@ impl Words<'_> {
         case.bar = Some(Bar {
             percent,
             filled: percent.min(100),
-            text: ascii_bar(percent),
+            flying: facts.flying_percent(),
+            text: ascii_bar(percent, facts.flying_percent()),
             used: format!("{used} used"),
+            in_flight: facts.flying_words(),
             left: match facts.used.cmp(&facts.limit) {
                 Ordering::Less => format!("{left} left"),
                 Ordering::Equal => "nothing left".to_owned(),
                 Ordering::Greater => format!("{over} over"),
             },
         });
+        case.plot = self.plot(facts, outlook.and_then(|outlook| outlook.about));
         case.rows = vec![
             ("Used", facts.used.exact(facts.units)),
             ("Limit", facts.limit.exact(facts.units)),
@@ -380,6 +398,7 @@ impl Words<'_> {
             ];
         }
         self.people(&mut case, notice, facts);
+        self.advise(&mut case, notice, facts);
         case
     }
 
@@ -455,16 +474,17 @@ impl Words<'_> {
 
     pub(super) fn frame(&self, notice: &Notice, title: String) -> Case {
         let over = matches!(notice.reason, Reason::Resolved(_));
-        // Okabe and Ito's palette, which colour-blind people can tell apart; the badge's word says the same.
+        // Near Okabe and Ito's palette, which colour-blind people can tell apart, and seen on white and on black; the badge's word
+        // says the same.
         let (badge, colour, ink) = match (over, notice.severity) {
-            (true, _) => ("resolved", "#00664a", "#ffffff"),
+            (true, _) => ("resolved", "#00795a", "#ffffff"),
             (_, Severity::Warn) => ("warn", "#e69f00", "#1c1c1c"),
             (_, Severity::Critical) => ("critical", "#b84a00", "#ffffff"),
-            (_, Severity::Exhausted) => ("exhausted", "#4b1248", "#ffffff"),
-            (_, Severity::CannotSee) if notice.subject == Subject::Policy => ("policy", "#0b5a8a", "#ffffff"),
-            (_, Severity::CannotSee) => ("cannot see", "#0b5a8a", "#ffffff"),
+            (_, Severity::Exhausted) => ("exhausted", "#9f4d9a", "#ffffff"),
+            (_, Severity::CannotSee) if notice.subject == Subject::Policy => ("policy", "#1a73ad", "#ffffff"),
+            (_, Severity::CannotSee) => ("cannot see", "#1a73ad", "#ffffff"),
             // Those of grants, see below.
-            _ => ("grant", "#0b5a8a", "#ffffff"),
+            _ => ("grant", "#1a73ad", "#ffffff"),
         };
         let (badge, colour, ink) = badge_of_grant(notice.severity, over).unwrap_or((badge, colour, ink));
         let opened = self.day_and_time(notice.opened);
@@ -494,6 +514,7 @@ impl Words<'_> {
             sentence: String::new(),
             consequence: String::new(),
             bar: None,
+            plot: None,
             people: None,
             rows: Vec::new(),
             problems: Vec::new(),
@@ -544,10 +565,11 @@ fn list(names: &[&str]) -> String {
     if shown.is_empty() { last } else { format!("{} and {last}", shown.join(", ")) }
 }
 
-/// Twenty characters wide.
-pub(super) fn ascii_bar(percent: u64) -> String {
+/// Twenty characters wide: what is used, what is in flight, and what is left.
+pub(super) fn ascii_bar(percent: u64, flying: u64) -> String {
     let filled = usize::try_from(percent.min(100) / 5).unwrap_or(20);
-    format!("[{}{}]", "#".repeat(filled), ".".repeat(20 - filled))
+    let both = usize::try_from((percent + flying).min(100) / 5).unwrap_or(20).max(filled);
+    format!("[{}{}{}]", "#".repeat(filled), "+".repeat(both - filled), ".".repeat(20 - both))
 }
 
 /// The workgroup's page in the Athena console.

@@ -48,12 +48,32 @@ fn the_admins_read_who_starves_whom_and_what_to_do() {
         expect![[r#"
             Subject: [exhausted] Athena in eu-central-1: 200 of 200 DML queries active, the next will be refused, and 1 more
 
+            2 alerts, the worst first:
+              [exhausted] Athena in eu-central-1: 200 of 200 DML queries active, the next will be refused
+              [exhausted] predictable: queries are waiting, up to 4 min 10 s where 2 min is the most
+
+            ----------------------------------------------------------------
+
             [exhausted] Athena in eu-central-1: 200 of 200 DML queries active, the next will be refused
 
             All 200 DML queries that the account may have active in eu-central-1 were active at once (as of 14:05 UTC).
             While it is so, the next queries will be refused, in every workgroup. exploratory has 150 of the 160 that are active now. Meanwhile queries are waiting in predictable (up to 4 min 10 s, 10 right now).
 
             [####################] 100 %   200 active, none left
+
+            What to do now
+              Stop the one that has run the longest:
+                aws athena stop-query-execution --region eu-central-1 --query-execution-id exploratory-149
+              The second longest:
+                aws athena stop-query-execution --region eu-central-1 --query-execution-id exploratory-148
+              The third longest:
+                aws athena stop-query-execution --region eu-central-1 --query-execution-id exploratory-147
+              Open the workgroup that has the most:
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
+              Ask AWS for a higher quota:
+                https://eu-central-1.console.aws.amazon.com/servicequotas/home/services/athena/quotas/L-FC5F6546
+              Where it must never wait:
+                a capacity reservation gives predictable capacity of its own; its queries then wait for no others and do not count against the quota.
 
             Who has them active
                93 %  150 active  exploratory
@@ -67,20 +87,6 @@ fn the_admins_read_who_starves_whom_and_what_to_do() {
                 6 %  10 active  predictable
                                 0 running, 10 waiting
               That is who was active when the watchdog looked: 160 queries.
-
-            What to do
-              Stop the one that has run the longest:
-                aws athena stop-query-execution --region eu-central-1 --query-execution-id exploratory-149
-              The second longest:
-                aws athena stop-query-execution --region eu-central-1 --query-execution-id exploratory-148
-              The third longest:
-                aws athena stop-query-execution --region eu-central-1 --query-execution-id exploratory-147
-              Open the workgroup that has the most:
-                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
-              Ask AWS for a higher quota:
-                https://eu-central-1.console.aws.amazon.com/servicequotas/home/services/athena/quotas/L-FC5F6546
-              Where it must never wait:
-                a capacity reservation gives predictable capacity of its own; its queries then wait for no others and do not count against the quota.
 
             The numbers
               Most at once  200 that ran or waited, in the five minutes from 14:00 UTC
@@ -110,7 +116,8 @@ fn the_admins_read_who_starves_whom_and_what_to_do() {
 
             --
             Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
-            You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+            You (ops@example.com) get this because you are one of the policy's admins.
+            To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."#]],
     );
 }
 
@@ -129,20 +136,7 @@ fn waiting_alone_names_the_cause() {
 
             [####################] 208 %   4 min 10 s waited, at most 2 min
 
-            Who has them active
-               93 %  150 active  exploratory
-                                150 running, 0 waiting
-               75 %  120 active  – ann@example.com
-                                120 running, 0 waiting; known by the IAM user's tag
-               18 %  29 active  – bob@example.com
-                                29 running, 0 waiting; known by the IAM user's tag
-                0 %   1 active  – user/nightly
-                                1 running, 0 waiting; the IAM user has no tag `email`
-                6 %  10 active  predictable
-                                0 running, 10 waiting
-              That is who was active when the watchdog looked: 160 queries.
-
-            What to do
+            What to do now
               Stop the one that has run the longest:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id exploratory-149
               The second longest:
@@ -156,6 +150,19 @@ fn waiting_alone_names_the_cause() {
               Where it must never wait:
                 a capacity reservation gives predictable capacity of its own; its queries then wait for no others and do not count against the quota.
 
+            Who has them active
+               93 %  150 active  exploratory
+                                150 running, 0 waiting
+               75 %  120 active  – ann@example.com
+                                120 running, 0 waiting; known by the IAM user's tag
+               18 %  29 active  – bob@example.com
+                                29 running, 0 waiting; known by the IAM user's tag
+                0 %   1 active  – user/nightly
+                                1 running, 0 waiting; the IAM user has no tag `email`
+                6 %  10 active  predictable
+                                0 running, 10 waiting
+              That is who was active when the watchdog looked: 160 queries.
+
             The numbers
               Right now     10 waiting, the oldest since 14:00 UTC; 3 running
               Ended lately  the longest had waited 2 min 10 s in the last 10 minutes
@@ -168,7 +175,8 @@ fn waiting_alone_names_the_cause() {
 
             --
             Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
-            You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]],
+            You (ops@example.com) get this because you are one of the policy's admins.
+            To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."#]],
     );
 }
 
@@ -186,6 +194,18 @@ fn a_person_reads_of_their_own_queries_and_of_nobody_elses() {
             29 of the 160 active queries are yours (18 %). The next queries will be refused, yours and everybody's. Meanwhile queries are waiting in predictable (up to 4 min 10 s, 10 right now).
 
             [####################] 100 %   200 active, none left
+
+            What to do now
+              Stop the one that has run the longest:
+                aws athena stop-query-execution --region eu-central-1 --query-execution-id exploratory-29
+              The second longest:
+                aws athena stop-query-execution --region eu-central-1 --query-execution-id exploratory-28
+              The third longest:
+                aws athena stop-query-execution --region eu-central-1 --query-execution-id exploratory-27
+              Start fewer at once:
+                queries that wait count, too; let one end before the next begins.
+              If you need more, ask:
+                lab@example.com
 
             Your active queries
               - running since 13:34 UTC, 31 min
@@ -210,18 +230,6 @@ fn a_person_reads_of_their_own_queries_and_of_nobody_elses() {
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history/exploratory-20
               And 19 more.
 
-            What to do
-              Stop the one that has run the longest:
-                aws athena stop-query-execution --region eu-central-1 --query-execution-id exploratory-29
-              The second longest:
-                aws athena stop-query-execution --region eu-central-1 --query-execution-id exploratory-28
-              The third longest:
-                aws athena stop-query-execution --region eu-central-1 --query-execution-id exploratory-27
-              Start fewer at once:
-                queries that wait count, too; let one end before the next begins.
-              If you need more, ask:
-                lab@example.com
-
             The numbers
               Most at once  200 that ran or waited, in the five minutes from 14:00 UTC
               Quota         200, as applied to this account, read 2026-03-01 14:05 UTC
@@ -231,7 +239,8 @@ fn a_person_reads_of_their_own_queries_and_of_nobody_elses() {
 
             --
             Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
-            You get this as bob@example.com. Who hears of what is set in the watchdog's policy."#]],
+            You (bob@example.com) get this because the policy names you for it, or you own the workgroup.
+            To hear less, ask your admins: the policy says who is told, from when on, and how often again."#]],
     );
     for other in ["ann", "nightly", "payroll"] {
         assert!(!mail.text.contains(other) && !mail.html.contains(other), "{other} in\n{}", mail.text);
@@ -254,7 +263,7 @@ fn a_warning_says_what_is_left_and_an_end_says_that_it_is_over() {
 
         [#################...] 85 %   170 active, 30 left
 
-        What to do
+        What to do now
           Ask AWS for a higher quota:
             https://eu-central-1.console.aws.amazon.com/servicequotas/home/services/athena/quotas/L-FC5F6546
           Where it must never wait:
@@ -269,7 +278,8 @@ fn a_warning_says_what_is_left_and_an_end_says_that_it_is_over() {
 
         --
         Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
-        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]].assert_eq(&format!("Subject: {}\n\n{}", mail.subject, mail.text));
+        You (ops@example.com) get this because you are one of the policy's admins.
+        To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."#]].assert_eq(&format!("Subject: {}\n\n{}", mail.subject, mail.text));
     let mut records = Records::new();
     let findings = judge(&policy, &tick(at(NOW)), &starved(200.0));
     let opened = plan(&policy, &Standing::Current, &tick(at(NOW)), &findings, None, &records, &People::new());
@@ -299,7 +309,8 @@ fn a_warning_says_what_is_left_and_an_end_says_that_it_is_over() {
 
         --
         Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
-        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]].assert_eq(&format!("Subject: {}\n\n{}", mail.subject, mail.text));
+        You (ops@example.com) get this because you are one of the policy's admins.
+        Nothing more comes of what is over."#]].assert_eq(&format!("Subject: {}\n\n{}", mail.subject, mail.text));
 }
 
 #[test]
@@ -318,7 +329,7 @@ fn what_cannot_be_seen_is_said_with_what_it_risks() {
         The watchdog cannot see how near the active DML queries are to their quota: AWS denied `servicequotas:GetServiceQuota`.
         It is unknown, which is not the same as fine. Queries may be refused without a warning. Limits on bytes are watched as before.
 
-        What to do
+        What to do now
           To mend it:
             Allow `servicequotas:GetServiceQuota` in the role of the watchdog's function.
 
@@ -326,7 +337,8 @@ fn what_cannot_be_seen_is_said_with_what_it_risks() {
 
         --
         Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
-        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]].assert_eq(&format!("Subject: {}\n\n{}", mail.subject, mail.text));
+        You (ops@example.com) get this because you are one of the policy's admins.
+        To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."#]].assert_eq(&format!("Subject: {}\n\n{}", mail.subject, mail.text));
 }
 
 /// Nobody waits.

@@ -21,6 +21,7 @@ mod meter;
 mod people;
 mod plan;
 mod policy;
+mod preview;
 mod promises;
 mod proposal;
 mod queries;

@@ -285,16 +285,11 @@ fn a_submitter_reads_of_their_own_queries() {
 
         [#################...] 88 %   88 GB used, 12 GB left
 
-        Your queries
-          - 50 GB (56 %), succeeded, ended 13:55 UTC
-            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history/11112222-aaaa
-          - 2 GB (2 %), succeeded, ended 13:45 UTC
-            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history/33334444-aaaa
-          - running since 14:04 UTC
-            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history/55556666-aaaa
-          What still waits or runs is not counted yet: its bytes are known for sure when it has ended.
+        Scanned since 13:05 UTC, added up; full height is the limit
+                             ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇
+          13:05 UTC - now, 14:05 UTC
 
-        What to do
+        What to do now
           Stop one that still runs:
             aws athena stop-query-execution --region eu-central-1 --query-execution-id 55556666-aaaa
           Read fewer partitions:
@@ -305,6 +300,15 @@ fn a_submitter_reads_of_their_own_queries() {
             it shortens what you see, and not what is scanned.
           If you need more, ask:
             lead@example.com
+
+        Your queries
+          - 50 GB (56 %), succeeded, ended 13:55 UTC
+            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history/11112222-aaaa
+          - 2 GB (2 %), succeeded, ended 13:45 UTC
+            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history/33334444-aaaa
+          - running since 14:04 UTC
+            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history/55556666-aaaa
+          What still waits or runs is not counted yet: its bytes are known for sure when it has ended.
 
         The numbers
           Used          88 GB (88,000,000,000 bytes)
@@ -317,7 +321,8 @@ fn a_submitter_reads_of_their_own_queries() {
 
         --
         Athena Quota Watchdog (watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
-        You get this as ann@example.com. Who hears of what is set in the watchdog's policy."#]].assert_eq(&format!("Subject: {}\n{}", mail.subject, mail.text));
+        You (ann@example.com) get this because your queries are among those that use it up.
+        To hear less, ask your admins: the policy says who is told, from when on, and how often again."#]].assert_eq(&format!("Subject: {}\n{}", mail.subject, mail.text));
     for form in [&mail.text, &mail.html] {
         assert!(!form.contains("bob") && !form.contains("salaries"), "{form}");
     }
@@ -346,6 +351,20 @@ fn the_admins_read_of_everybody() {
 
         [#################...] 88 %   88 GB used, 12 GB left
 
+        Scanned since 13:05 UTC, added up; full height is the limit
+                             ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇
+          13:05 UTC - now, 14:05 UTC
+
+        What to do now
+          Open the workgroup:
+            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
+          List its newest queries:
+            aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
+          Stop one:
+            aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
+          Be told nothing more of it for an hour:
+            watchdog silence exploratory/1h --for 1h --reason "WHY" --stack watchdog --write
+
         Whose queries
            57 %      51 GB  ann@example.com
                             queries: 2; known by the IAM user's tag
@@ -356,14 +375,6 @@ fn the_admins_read_of_everybody() {
             0 %        0 B  dot@example.com
                             queries: 1; known by the IAM user's tag
           Athena's list of queries adds up to 88 GB, as the metric says.
-
-        What to do
-          Open the workgroup:
-            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
-          List its newest queries:
-            aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
-          Stop one:
-            aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
 
         The numbers
           Used          88 GB (88,000,000,000 bytes)
@@ -376,7 +387,8 @@ fn the_admins_read_of_everybody() {
 
         --
         Athena Quota Watchdog (watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
-        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]]
+        You (ops@example.com) get this because you are one of the policy's admins.
+        To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."#]]
     .assert_eq(&mail.text);
     assert!(mail.html.contains("user/tagless") && mail.html.contains("no tag `email`"), "{}", mail.html);
 }

@@ -447,12 +447,18 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
     expect![[r#"
         Subject: [cannot see] 2 workgroups cannot be seen: there is no workgroup of this name, and 1 more
 
+        2 alerts, the worst first:
+          [cannot see] 2 workgroups cannot be seen: there is no workgroup of this name
+          [granted] ad-hoc: a limit of 2 TB for 1h and a per-query cutoff of 500 GB until 15:05 UTC
+
+        ----------------------------------------------------------------
+
         [cannot see] 2 workgroups cannot be seen: there is no workgroup of this name
 
         The watchdog cannot see etl and gone: there is no workgroup of this name.
         Their use is unknown, which is not the same as fine: a limit may be passed without a warning.
 
-        What to do
+        What to do now
           To mend it, for each of them:
             Create `etl`, or take it out of the policy.
 
@@ -465,7 +471,7 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
         ad-hoc has a limit of 2 TB for 1h and a per-query cutoff of 500 GB until 15:05 UTC.
         It takes itself back then. A CloudWatch alarm on the usual limit does not know of it, and may go off meanwhile.
 
-        What to do
+        What to do now
           End it now:
             watchdog revoke g-one --write
 
@@ -482,7 +488,8 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
 
         --
         Athena Quota Watchdog (watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
-        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]]
+        You (ops@example.com) get this because you are one of the policy's admins.
+        To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."#]]
     .assert_eq(&format!("Subject: {}\n\n{}", mails[0].subject, mails[0].text));
     // 900 GB are no alert now.
     said.push(world.run(minute(20), &[(5, 900_000_000_000)]).0);
@@ -496,7 +503,7 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
         The grant for ad-hoc ends at 15:05 UTC; 900 GB were scanned in it so far.
         Then the usual limit holds again. Queries that still run keep running, and what they scan counts once they end.
 
-        What to do
+        What to do now
           Have it last longer, so long from now:
             watchdog grant --extend g-one --for 1h --write
 
@@ -514,7 +521,8 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
 
         --
         Athena Quota Watchdog (watchdog, eu-central-1), as of 2026-03-01 14:55 UTC.
-        You get this as ann@example.com. Who hears of what is set in the watchdog's policy."#]]
+        You (ann@example.com) get this because the policy names you for it, or you own the workgroup.
+        To hear less, ask your admins: the policy says who is told, from when on, and how often again."#]]
     .assert_eq(&format!("Subject: {}\n\n{}", mails[0].subject, mails[0].text));
     said.push(world.run(minute(55), &[(40, 900_000_000_000)]).0);
     // Over, and not looked at yet.
@@ -546,7 +554,8 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
 
         --
         Athena Quota Watchdog (watchdog, eu-central-1), as of 2026-03-01 15:10 UTC.
-        You get this as ann@example.com. Who hears of what is set in the watchdog's policy."#]].assert_eq(&format!("Subject: {}\n\n{}", mails[0].subject, mails[0].text));
+        You (ann@example.com) get this because you were told when it began.
+        Nothing more comes of what is over."#]].assert_eq(&format!("Subject: {}\n\n{}", mails[0].subject, mails[0].text));
     said.push(world.run(minute(70), &[(55, 900_000_000_000)]).0);
     expect![[r#"
         ops@example.com grant/ad-hoc/g-one: opened granted
@@ -585,7 +594,7 @@ fn a_cutoff_that_is_not_as_it_should_be_is_told_at_once() {
         Somebody has set the per-query cutoff of ad-hoc to 77 GB during the grant.
         It is left so, now and when the grant ends: what is not the watchdog's doing is not overwritten.
 
-        What to do
+        What to do now
           End it now:
             watchdog revoke g-one --write
           Set the cutoff to what it was before:
@@ -605,7 +614,8 @@ fn a_cutoff_that_is_not_as_it_should_be_is_told_at_once() {
 
         --
         Athena Quota Watchdog (watchdog, eu-central-1), as of 2026-03-01 14:10 UTC.
-        You get this as ann@example.com. Who hears of what is set in the watchdog's policy."#]].assert_eq(&format!("Subject: {}\n\n{}", mails[0].subject, mails[0].text));
+        You (ann@example.com) get this because the policy names you for it, or you own the workgroup.
+        To hear less, ask your admins: the policy says who is told, from when on, and how often again."#]].assert_eq(&format!("Subject: {}\n\n{}", mails[0].subject, mails[0].text));
     let grant = world.promised.grants.get_mut("ad-hoc").unwrap().open_mut().unwrap();
     grant.cutoff = Cutoff::Raised { before: Some(Bytes::new(10_000_000_000)), again: 0 };
     world
@@ -663,13 +673,21 @@ fn a_silence_holds_mails_back_until_it_ends() {
 
         [###################.] 96 %   9.6 GB used, 400 MB left
 
-        What to do
+        Scanned since 13:40 UTC, added up; full height is the limit
+                          ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇
+          13:40 UTC - now, 14:40 UTC
+
+        What to do now
           Open the workgroup:
             https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/ad-hoc
           List its newest queries:
             aws athena list-query-executions --region eu-central-1 --work-group ad-hoc --max-items 20
           Stop one:
             aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
+          Raise the limit for an hour:
+            watchdog grant ad-hoc --limit 15GB --window 1h --for 1h --reason "WHY" --stack watchdog --write
+          Be told nothing more of it for an hour:
+            watchdog silence ad-hoc/1h --for 1h --reason "WHY" --stack watchdog --write
 
         The numbers
           Used          9.6 GB (9,600,000,000 bytes)
@@ -683,7 +701,8 @@ fn a_silence_holds_mails_back_until_it_ends() {
 
         --
         Athena Quota Watchdog (watchdog, eu-central-1), as of 2026-03-01 14:40 UTC.
-        You get this as ops@example.com. Who hears of what is set in the watchdog's policy."#]]
+        You (ops@example.com) get this because you are one of the policy's admins.
+        To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."#]]
     .assert_eq(&format!("Subject: {}\n\n{}", mails[0].subject, mails[0].text));
     said.push(world.run(minute(40), &[(40, 9_600_000_000)]).0);
     // A level that is never silenced.

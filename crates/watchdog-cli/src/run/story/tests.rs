@@ -147,13 +147,21 @@ fn mails_can_be_read() {
               |
               | [####################] 104 %   728 GB used, 28 GB over
               |
-              | What to do
+              | Scanned since 13:05 Europe/Berlin, 11:05 UTC, added up; full height is the limit
+              |                                          █
+              |   13:05 Europe/Berlin, 11:05 UTC - now, 14:05 Europe/Berlin, 12:05 UTC
+              |
+              | What to do now
               |   Open the workgroup:
               |     https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               |   List its newest queries:
               |     aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
               |   Stop one:
               |     aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
+              |   Raise the limit for an hour:
+              |     watchdog grant exploratory --limit 1.1TB --window 1h --for 1h --reason "WHY" --write
+              |   Be told nothing more of it for an hour:
+              |     watchdog silence exploratory/1h --for 1h --reason "WHY" --write
               |
               | The numbers
               |   Used          728 GB (728,000,000,000 bytes)
@@ -166,7 +174,8 @@ fn mails_can_be_read() {
               |
               | --
               | Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-07-31 14:05 Europe/Berlin (12:05 UTC).
-              | You get this as lead@example.com. Who hears of what is set in the watchdog's policy.
+              | You (lead@example.com) get this because the policy names you for it, or you own the workgroup.
+              | To hear less, ask your admins: the policy says who is told, from when on, and how often again.
             exit 1
         "#]],
     );

@@ -1,0 +1,210 @@
+//! `watchdog preview`: the mails of a policy, without AWS.
+
+use expect_test::expect;
+
+use super::{POLICY, check, file, nowhere, output, shown, watchdog};
+
+const AT: [&str; 2] = ["--at", "2026-03-01T14:05:00Z"];
+
+fn preview(args: &[&str]) -> std::process::Command {
+    let args: Vec<&str> = ["preview"].iter().chain(args).chain(&AT).copied().collect();
+    watchdog(&args)
+}
+
+#[test]
+fn a_submitters_mail() {
+    check(
+        preview(&["--sample", "--audience", "submitter"]),
+        &expect![[r#"
+            exit 0
+            --- stdout
+            To: alex@example.com
+            Subject: [critical] exploratory: 96 % of 700 GiB used, out at about 14:10 UTC, 404.2 GiB by your queries
+
+            [critical] exploratory: 96 % of 700 GiB used, out at about 14:10 UTC, 404.2 GiB by your queries
+
+            exploratory has used 96 % of its 700 GiB in the last hour (as of 15:05 Europe/Berlin, 14:05 UTC).
+            Your 2 queries scanned 404.2 GiB, 59 % of it. 26.2 GiB are left. At this pace it runs out at about 15:10 Europe/Berlin, 14:10 UTC.
+
+            [###################+] 96 %   673.8 GiB used, 35 GiB in flight (2 queries), 26.2 GiB left
+
+            Scanned since 14:05 Europe/Berlin, 13:05 UTC, added up; full height is the limit
+                    ▁▁▁▁▁▁▁▁▁▁▂▂▂▂▂▂▂▂▂▂▄▄▄▄▄▄▄▄▄▄▇▇▇▇
+              14:05 Europe/Berlin, 13:05 UTC - 15:10 Europe/Berlin, 14:10 UTC
+
+            What to do now
+              Stop one that still runs:
+                aws athena stop-query-execution --region eu-central-1 --query-execution-id 5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40090
+              Read fewer partitions:
+                put the partition columns into WHERE, such as the day; what they rule out is not scanned.
+              Read fewer columns:
+                name those that you need instead of SELECT *; in Parquet and ORC only they are scanned.
+              LIMIT does not help:
+                it shortens what you see, and not what is scanned.
+              If you need more, ask:
+                ops@example.com
+
+            Your queries
+              - 269.5 GiB (39 %), succeeded, ended 14:57 Europe/Berlin, 13:57 UTC
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history/5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40001
+              - 134.7 GiB (19 %), succeeded, ended 14:28 Europe/Berlin, 13:28 UTC
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history/5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40002
+              - running since 14:58 Europe/Berlin, 13:58 UTC, 28 GiB so far
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history/5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40090
+              What still waits or runs is not counted yet: its bytes are known for sure when it has ended.
+
+            The numbers
+              Used          673.8 GiB (723,433,553,920 bytes)
+              Limit         700 GiB (751,619,276,800 bytes)
+              The limit is  70 % of a quota of 1000 GiB
+              Window        1h, since 2026-03-01 14:05 Europe/Berlin (13:05 UTC)
+              Warns at      90 %, or sooner by the forecast; critical at 95 %; resolves below 75 % for 30m
+
+            Why now: the alert has just opened.
+
+            --
+            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 15:05 Europe/Berlin (14:05 UTC).
+            You (alex@example.com) get this because your queries are among those that use it up.
+            To hear less, ask your admins: the policy says who is told, from when on, and how often again.
+        "#]],
+    );
+}
+
+#[test]
+fn an_admins_mail_of_their_own_policy() {
+    let policy = file("preview/policy.toml", POLICY);
+    check(
+        preview(&["--policy", &policy, "--reason", "resolved", "--workgroup", "predictable"]),
+        &expect![[r#"
+            exit 0
+            --- stdout
+            To: dba@example.com
+            Subject: [resolved] predictable: 60 % of 1.1 TB used in the last hour
+
+            [resolved] predictable: 60 % of 1.1 TB used in the last hour
+
+            predictable has used 60 % of its 1.1 TB in the last hour (as of 15:05 Europe/Berlin, 14:05 UTC).
+            It has been below 75 % for 30m: the alert is over.
+
+            [############........] 60 %   660 GB used, 440 GB left
+
+            Scanned since 14:05 Europe/Berlin, 13:05 UTC, added up; full height is the limit
+                    ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▂▂▂▂▂▂▂▂▂▂▄▄▄▄
+              14:05 Europe/Berlin, 13:05 UTC - now, 15:05 Europe/Berlin, 14:05 UTC
+
+            The numbers
+              Used          660 GB (660,000,000,000 bytes)
+              Limit         1.1 TB (1,100,000,000,000 bytes)
+              The limit is  a quota of 1 TB and a buffer of 10 %
+              Window        1h, since 2026-03-01 14:05 Europe/Berlin (13:05 UTC)
+              Warns at      90 %, or sooner by the forecast; critical at 95 %; resolves below 75 % for 30m
+
+            Why now: the alert that opened 2026-03-01 13:35 Europe/Berlin (12:35 UTC) is over.
+
+            --
+            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 15:05 Europe/Berlin (14:05 UTC).
+            You (dba@example.com) get this because you are one of the policy's admins.
+            Nothing more comes of what is over.
+        "#]],
+    );
+}
+
+#[test]
+fn a_mail_that_nobody_would_get() {
+    let policy = file("preview/nobody.toml", POLICY);
+    check(
+        preview(&["--policy", &policy, "--workgroup", "predictable", "--audience", "submitter"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: there is no such mail: the policy tells no submitters of `critical` of predictable for 1h: see its `audience`
+    "#]],
+    );
+    check(
+        preview(&["--policy", &policy, "--workgroup", "fast-query"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: there is no such mail: the policy has no limit of `fast-query`
+    "#]],
+    );
+    check(
+        preview(&["--sample", "--reason", "escalated", "--level", "warn"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: there is no such mail: nothing gets worse to `warn`, the lowest level: ask for `critical` or `exhausted`
+    "#]],
+    );
+}
+
+#[test]
+fn wrong_usage() {
+    check(
+        preview(&["--sample", "--all"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: the following required arguments were not provided:
+          --out <DIR>
+
+        Usage: watchdog preview --out <DIR> --sample --all --at <INSTANT>
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check(
+        preview(&["--sample", "--level", "bad"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value 'bad' for '--level <LEVEL>'
+          [possible values: warn, critical, exhausted]
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check(
+        preview(&["--sample", "--stack", "prod"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: the argument '--sample' cannot be used with '--stack <NAME>'
+
+        Usage: watchdog preview --sample --at <INSTANT>
+
+        For more information, try '--help'.
+    "#]],
+    );
+}
+
+#[test]
+fn a_policy_that_cannot_be_asked_for() {
+    check(
+        nowhere(&["preview"]),
+        &expect![[r#"
+        exit 3
+        --- stderr
+        error: the policy cannot be read: `ssm:GetParametersByPath` failed with `Unreachable`: io error: client error (Connect): tcp connect error: Connection refused (os error 111)
+    "#]],
+    );
+}
+
+#[test]
+fn every_mail_as_files() {
+    let directory = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("preview/all");
+    let _ = std::fs::remove_dir_all(&directory);
+    let output = output(preview(&["--sample", "--all", "--out", "preview/all"]), "");
+    assert!(shown(&output).contains("wrote 23 mails as .eml, .html and .txt"), "{}", shown(&output));
+    let mut names: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path()).collect();
+    names.sort();
+    assert_eq!(names.len(), 69, "{names:?}");
+    for path in names {
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(bytes.len() > 500 && bytes.len() < 100_000, "{}: {}", path.display(), bytes.len());
+        if path.extension().is_some_and(|e| e == "html") {
+            let page = String::from_utf8(bytes).unwrap();
+            assert!(!page.contains("cid:") && !page.contains("http:"), "{}", path.display());
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What stands around the news itself: several at a glance, commands to paste, and why somebody is told.
+
+use super::words::{Case, Step, StepKind, Words, is_a_name};
+use crate::alert::{Reason, Severity};
+use crate::bytes::Bytes;
+use crate::delivery::{LimitFacts, Message, Notice, Shown};
+use crate::percent::whole_percent;
+use crate::policy::MailRules;
+
+/// Lines of the table at the top of a mail with several alerts: as many as are spelled out below it.
+const MOST_BRIEFS: usize = super::words::MOST_NOTICES;
+
+/// The stack's name where nobody has chosen one: the operator's tool takes it for granted.
+const USUAL_STACK: &str = "athena-quota-watchdog";
+
+/// One case in a line.
+pub(super) struct Brief {
+    pub badge: &'static str,
+    pub colour: &'static str,
+    pub ink: &'static str,
+    pub title: String,
+}
+
+/// The table at the top; empty where there is only one case.
+pub(super) fn briefs(cases: &[Case]) -> Vec<Brief> {
+    if cases.len() < 2 {
+        return Vec::new();
+    }
+    let brief =
+        |case: &Case| Brief { badge: case.badge, colour: case.colour, ink: case.ink, title: case.title.clone() };
+    cases.iter().take(MOST_BRIEFS).map(brief).collect()
+}
+
+/// Why this person gets this mail, and how to get fewer; two sentences.
+pub(super) fn why_you(message: &Message, mail: &MailRules) -> Vec<String> {
+    let to = &message.to;
+    let is_own = |notice: &Notice| matches!(notice.people, Some(Shown::Own(_)));
+    let why = if mail.admins.contains(to) {
+        "because you are one of the policy's admins"
+    } else if message.notices.iter().any(is_own) {
+        "because your queries are among those that use it up"
+    } else if message.notices.iter().all(|notice| matches!(notice.reason, Reason::Resolved(_))) {
+        "because you were told when it began"
+    } else {
+        "because the policy names you for it, or you own the workgroup"
+    };
+    let is_open = message.notices.iter().any(|notice| !matches!(notice.reason, Reason::Resolved(_)));
+    let less = if !is_open {
+        "Nothing more comes of what is over."
+    } else if mail.admins.contains(to) {
+        "To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."
+    } else {
+        "To hear less, ask your admins: the policy says who is told, from when on, and how often again."
+    };
+    vec![format!("You ({to}) get this {why}."), less.to_owned()]
+}
+
+impl Words<'_> {
+    /// Commands that buy time, for whoever may give them: not for a submitter, who can ask.
+    pub(super) fn advise(&self, case: &mut Case, notice: &Notice, facts: &LimitFacts) {
+        let is_own = matches!(notice.people, Some(Shown::Own(_)));
+        if is_own || matches!(notice.reason, Reason::Resolved(_)) || !is_a_name(&facts.workgroup) {
+            return;
+        }
+        let stack = if self.stack == USUAL_STACK || !is_a_name(self.stack) {
+            String::new()
+        } else {
+            format!(" --stack {}", self.stack)
+        };
+        let (workgroup, window) = (&facts.workgroup, &facts.window);
+        let command = |words, command| Step { words, command, kind: StepKind::Command };
+        if notice.severity >= Severity::Critical {
+            // Half as much again, or as much as is used already.
+            let more = facts.limit.max(facts.used).get();
+            let more = Bytes::new(more.saturating_add(more / 2)).human(facts.units).replace(' ', "");
+            case.steps.push(command(
+                "Raise the limit for an hour",
+                format!("watchdog grant {workgroup} --limit {more} --window {window} --for 1h --reason \"WHY\"{stack} --write"),
+            ));
+        }
+        case.steps.push(command(
+            "Be told nothing more of it for an hour",
+            format!("watchdog silence {workgroup}/{window} --for 1h --reason \"WHY\"{stack} --write"),
+        ));
+    }
+}
+
+impl LimitFacts {
+    /// What is in flight, as a share of the limit that fits beside what is used: 0 to 100.
+    pub(super) fn flying_percent(&self) -> u64 {
+        let used = whole_percent(self.used, self.limit).min(100);
+        let flying = self.flying.1.map_or(0, |bytes| whole_percent(bytes, self.limit));
+        flying.min(100 - used)
+    }
+
+    /// `60 GB in 2 queries that run`; empty where nothing is known to run.
+    pub(super) fn flying_words(&self) -> String {
+        let n = self.flying.0;
+        let queries = if n == 1 { "1 query".to_owned() } else { format!("{n} queries") };
+        match self.flying.1 {
+            _ if n == 0 => String::new(),
+            Some(bytes) if bytes > Bytes::ZERO => format!("{} in flight ({queries})", bytes.human(self.units)),
+            _ => format!("{queries} in flight"),
+        }
+    }
+}
