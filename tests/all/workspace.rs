@@ -107,7 +107,7 @@ fn default_policies() -> Vec<String> {
     let granted: String = parts
         .map(|part| match part {
             "!Ref GrantHighestGB" => "5000".to_owned(),
-            "!Join ['\", \"', !Ref Granters]" => "role/admin\", \"user/deploy".to_owned(),
+            "!Join ['\", \"', !Split [\",\", !Ref Granters]]" => "role/admin\", \"user/deploy".to_owned(),
             quoted => serde_json::from_str(quoted).unwrap_or_else(|error| panic!("{quoted}: {error}")),
         })
         .collect();

@@ -30,6 +30,11 @@ class AlarmsTest(unittest.TestCase):
         cls.queue = cls.sqs.create_queue(QueueName="on-call")["QueueUrl"]
         arn = cls.sqs.get_queue_attributes(QueueUrl=cls.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         cls.topic = cls.account.resource(cls.stack, "AlarmTopic")
+        # As on AWS, a topic may not write into a queue that does not say so.
+        cls.sqs.set_queue_attributes(QueueUrl=cls.queue, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": cls.topic}},
+        }]})})
         cls.sns.subscribe(TopicArn=cls.topic, Protocol="sqs", Endpoint=arn)
 
     def heard(self):

@@ -264,6 +264,9 @@ class LifeTest(unittest.TestCase):
             "AWS::SNS::Topic": names("sns", "list_topics", "Topics", "TopicArn"),
             "AWS::SNS::Subscription": names("sns", "list_subscriptions", "Subscriptions", "SubscriptionArn"),
             "AWS::CloudWatch::Alarm": set(self.alarms()),
+            "AWS::CloudWatch::Dashboard": {
+                each["DashboardName"] for each in self.account.client("cloudwatch").list_dashboards()["DashboardEntries"]
+            },
             "AWS::Scheduler::Schedule": names("scheduler", "list_schedules", "Schedules", "Name"),
         }
         return [(kind, name) for kind, name in resources if name in there[kind] or name.rpartition("/")[2] in there[kind]]
