@@ -74,6 +74,11 @@ class AlarmsTest(unittest.TestCase):
                     self.cloudwatch.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue="ALARM", StateReason="no run")
                 self.assertEqual(self.heard().get(alarm["AlarmName"]), "ALARM", self.alarm(logical))
                 self.assertEqual(alarm["AlarmActions"], [self.topic])
+                # What the local AWS does not look at: whose metric it is, and what no datapoint means.
+                whose = "DeadLetterQueue" if logical == "DeadLetterAlarm" else "Function"
+                name = self.account.resource(self.stack, whose).rpartition("/")[2]
+                self.assertEqual([each["Value"] for each in alarm["Dimensions"]], [name])
+                self.assertEqual(alarm["TreatMissingData"], "breaching" if logical == "SilenceAlarm" else "notBreaching")
 
     def test_each_says_what_to_do_first(self):
         for logical in OWN:

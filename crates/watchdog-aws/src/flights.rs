@@ -45,19 +45,24 @@ pub async fn flights(
             Some(Cut::TooMany) | None => {}
         }
         let is_whole = found.cut.is_none() && found.unread.is_empty();
-        // Nothing at all was read: then nothing is said, not even that nothing runs.
-        if found.cut.is_none() || !found.executions.is_empty() {
-            known.insert(name.to_owned(), Flights::of(&found.executions, at, is_whole));
+        let flights = Flights::of(&found.executions, at, is_whole);
+        // What was not read in full says of nothing that it does not run.
+        if is_whole || !flights.running.is_empty() {
+            known.insert(name.to_owned(), flights);
         }
     }
     let mut warnings: Vec<String> = failures
         .into_iter()
-        .map(|(failure, n)| format!("running queries are not known: {failure}, for {n} workgroups"))
+        .map(|(failure, n)| format!("running queries are not all known: {failure}, for {}", counted(n)))
         .collect();
     if late > 0 {
         let limit = PATIENCE.as_secs();
         warnings
-            .push(format!("running queries of {late} workgroups are not all known: reading them took over {limit} s"));
+            .push(format!("running queries of {} are not all known: reading them took over {limit} s", counted(late)));
     }
     (known, warnings)
+}
+
+fn counted(n: usize) -> String {
+    if n == 1 { "1 workgroup".to_owned() } else { format!("{n} workgroups") }
 }

@@ -377,6 +377,7 @@ impl<'p> Replay<'p> {
                     finding,
                     misfit: None,
                     in_flight: Some(flights.running.clone()),
+                    may_be_more: flights.may_be_more,
                     // No mail is made of it.
                     trail: Trail::unknown(span),
                 };

@@ -187,6 +187,8 @@ pub struct LimitFacts {
     pub in_flight: Vec<InFlight>,
     /// How many run, of which the above are the largest, and what all of them have scanned so far, where that is known of each.
     pub flying: (usize, Option<Bytes>),
+    /// Whether more may be running than these.
+    pub may_be_more: bool,
     /// How the window has filled.
     pub trail: Trail,
     /// Where `warn` begins.
@@ -445,6 +447,7 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
         outlook,
         in_flight: verdict.in_flight.iter().flatten().take(MOST_QUERIES).cloned().collect(),
         flying: (verdict.in_flight.iter().flatten().count(), verdict.in_flight_bytes()),
+        may_be_more: verdict.may_be_more,
         trail: verdict.trail.clone(),
         warn,
         critical: limit.critical,

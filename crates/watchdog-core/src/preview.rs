@@ -278,7 +278,7 @@ impl World<'_> {
         };
         // What is over has nothing to be stopped.
         if self.about != About::Resolved {
-            let flights = Flights { running: vec![running(0, 4), running(1, 1)], landed: Vec::new() };
+            let flights = Flights { running: vec![running(0, 4), running(1, 1)], ..Flights::default() };
             usage.flights.insert(self.workgroup.to_owned(), flights);
         }
         usage

@@ -221,7 +221,7 @@ impl Flights {
         if !is_whole || running.iter().any(|query| query.scanned.is_none()) {
             landed.clear();
         }
-        Self { running, landed }
+        Self { running, may_be_more: !is_whole, landed }
     }
 }
 

@@ -107,7 +107,7 @@ pub struct LimitReport {
     pub used_bytes: Option<u64>,
     /// The limit in bytes.
     pub limit_bytes: u64,
-    /// Queries of the workgroup that are running; `null` where they were not asked for, or could not be.
+    /// Queries of the workgroup that are running; `null` where they were not asked for, or not all could be read.
     pub in_flight_queries: Option<usize>,
     /// What they have scanned so far, not counted in `used_bytes`; `null` where that is not known of each.
     pub in_flight_bytes: Option<u64>,
@@ -405,7 +405,7 @@ impl From<&Verdict<'_>> for LimitReport {
             reason: verdict.reason(),
             used_bytes: verdict.used().map(crate::bytes::Bytes::get),
             limit_bytes: verdict.limit.bytes.get(),
-            in_flight_queries: verdict.in_flight.as_ref().map(Vec::len),
+            in_flight_queries: verdict.in_flight_queries(),
             in_flight_bytes: verdict.in_flight_bytes().map(crate::bytes::Bytes::get),
             exhausts_at: verdict.outlook().and_then(|outlook| outlook.about),
             as_of: verdict.as_of,

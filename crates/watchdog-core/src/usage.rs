@@ -37,6 +37,8 @@ pub struct Usage {
 pub struct Flights {
     /// Those that are running.
     pub running: Vec<InFlight>,
+    /// Whether more may be running: the list was cut, or a part of it could not be read.
+    pub may_be_more: bool,
     /// Those that were seen while they ran and have ended in the last hours; empty where not all is known of what runs.
     pub landed: Vec<Landed>,
 }

@@ -64,6 +64,8 @@ pub struct Verdict<'p> {
     /// The queries that are running, as far as they are known; the one that has scanned the most first, and of those of which that is not
     /// known the oldest. `None` where they were not asked for, or could not be.
     pub in_flight: Option<Vec<InFlight>>,
+    /// Whether more may be running than these.
+    pub may_be_more: bool,
     /// How the window has filled.
     pub trail: Trail,
 }
@@ -173,7 +175,19 @@ pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p>
                 running.sort_by_key(|query| (Reverse(query.scanned), query.started));
                 running
             });
-            findings.verdicts.push(Verdict { workgroup, rule, limit, span, as_of, finding, misfit, in_flight, trail });
+            let may_be_more = flights.may_be_more;
+            findings.verdicts.push(Verdict {
+                workgroup,
+                rule,
+                limit,
+                span,
+                as_of,
+                finding,
+                misfit,
+                in_flight,
+                may_be_more,
+                trail,
+            });
         }
         match unseen {
             None => findings.seen.push(name.to_owned()),
@@ -317,9 +331,14 @@ impl Verdict<'_> {
         }
     }
 
-    /// What the queries that are running have scanned so far; `None` where that is not known of each.
+    /// How many queries are running; `None` where that is not known of all.
+    pub fn in_flight_queries(&self) -> Option<usize> {
+        self.in_flight.as_ref().filter(|_| !self.may_be_more).map(Vec::len)
+    }
+
+    /// What they have scanned so far; `None` where that is not known of each.
     pub fn in_flight_bytes(&self) -> Option<Bytes> {
-        let mut scanned = self.in_flight.as_ref()?.iter().map(|query| query.scanned);
+        let mut scanned = self.in_flight.as_ref().filter(|_| !self.may_be_more)?.iter().map(|query| query.scanned);
         let sum = scanned.try_fold(0u64, |sum, scanned| Some(sum.saturating_add(scanned?.get())));
         sum.map(Bytes::new)
     }

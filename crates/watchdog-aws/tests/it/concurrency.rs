@@ -515,7 +515,7 @@ async fn where_athena_does_not_list_the_queries_the_alert_goes_out_all_the_same(
         predictable warn: queries are waiting: up to 1 min 30 s in the last 10 minutes, of at most 2 min, and who waits now is not known: `athena:ListQueryExecutions` failed with `ThrottlingException`
         mail to ops@example.com: active/dml exhausted, waiting/predictable warn
         warning: `athena:ListQueryExecutions` failed with `ThrottlingException`
-        warning: running queries are not known: `athena:ListQueryExecutions` failed with `ThrottlingException`, for 1 workgroups
+        warning: running queries are not all known: `athena:ListQueryExecutions` failed with `ThrottlingException`, for 1 workgroup
     "#]]).await;
     let said = "The queries of 3 workgroups could not be read: `athena:ListQueryExecutions` failed with `ThrottlingException`.";
     assert!(mails[0].text.contains(said), "{}", mails[0].text);

@@ -66,12 +66,15 @@ async fn a_failure_claims_nothing_and_is_told() {
     let faults = Faults { list_fails_at: Some(0), ..Faults::default() };
     check(
         &shown(&athena(queries.clone(), faults), &paces()).await,
-        "not known; running queries are not known: `athena:ListQueryExecutions` failed with `InternalServerException`, \
-         for 1 workgroups",
+        "not known; running queries are not all known: `athena:ListQueryExecutions` failed with `InternalServerException`, \
+         for 1 workgroup",
     );
     let faults = Faults { get_fails: true, ..Faults::default() };
     let said = shown(&athena(queries, faults), &paces()).await;
-    assert!(said.starts_with("not known; running queries are not known: `athena:BatchGetQueryExecution`"), "{said}");
+    assert!(
+        said.starts_with("not known; running queries are not all known: `athena:BatchGetQueryExecution`"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -80,6 +83,7 @@ async fn ten_thousand_running_ones_are_read_no_further_than_the_bound() {
     let athena = athena(running, Faults::default());
     let (known, warnings) = flights(&athena.client, &paces(), &["exploratory"], now()).await;
     assert_eq!((known["exploratory"].running.len(), warnings), (200, vec![]));
+    assert!(known["exploratory"].may_be_more, "two hundred are no ten thousand");
     assert_eq!((*athena.lists.lock().unwrap(), athena.gets.lock().unwrap().len()), (4, 4));
 }
 
@@ -87,7 +91,7 @@ async fn ten_thousand_running_ones_are_read_no_further_than_the_bound() {
 async fn what_lies_beyond_the_bound_is_no_reason_to_explain_a_giant_away() {
     let mut queries: Vec<Query> = (0..240).map(|n| query(format!("q{n}"), 30, Some(29), GB)).collect();
     queries.insert(0, query("landed", 50, Some(9), 400 * GB));
-    check(&shown(&athena(queries, Faults::default()), &paces()).await, "");
+    check(&shown(&athena(queries, Faults::default()), &paces()).await, "not known; ");
     let mut few = short(90);
     few.insert(0, query("landed", 50, Some(9), 400 * GB));
     check(&shown(&athena(few, Faults::default()), &paces()).await, "+ 9 400");
@@ -102,7 +106,7 @@ async fn a_slow_answer_ends_the_look_and_not_the_run() {
     let (known, warnings) = flights(&athena(queries, Faults::default()).client, &paces, &["exploratory"], now()).await;
     assert!(start.elapsed() <= Duration::from_secs(5));
     assert_eq!(known["exploratory"].running.len(), 100, "what was read in time");
-    assert_eq!(warnings, ["running queries of 1 workgroups are not all known: reading them took over 5 s"]);
+    assert_eq!(warnings, ["running queries of 1 workgroup are not all known: reading them took over 5 s"]);
 }
 
 #[tokio::test]

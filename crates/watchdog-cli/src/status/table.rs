@@ -308,6 +308,7 @@ fn write_running(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Resu
         let units = verdict.limit.units;
         let all = match verdict.in_flight_bytes() {
             Some(bytes) => format!("{} so far", bytes.human(units)),
+            None if verdict.may_be_more => "and there may be more: not all could be read".to_owned(),
             None => "Athena does not say what each has scanned so far".to_owned(),
         };
         let workgroup = printable(&verdict.workgroup);

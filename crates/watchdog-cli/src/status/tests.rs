@@ -561,7 +561,7 @@ fn what_runs_is_shown_once_for_a_workgroup_and_what_is_not_known_as_such() {
     let giant = "11111111-2222-3333-4444-555555555555";
     let running = vec![query("small", 2, Some(3 * GB)), query(giant, 30, Some(360 * GB))];
     let silent = (0..7).map(|n| query(&format!("etl-{n}"), n, None)).collect();
-    let of = |running| Flights { running, landed: vec![] };
+    let of = |running| Flights { running, ..Flights::default() };
     let flights = [("exploratory", of(running)), ("predictable", of(silent)), ("ad-hoc", of(vec![]))];
     let flights = flights.map(|(name, flights)| (name.to_owned(), flights)).into();
     let text = show_usage(FIVE, &Usage { workgroups, flights, ..Usage::default() }, WIDE, false);

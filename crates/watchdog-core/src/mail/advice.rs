@@ -100,6 +100,7 @@ impl LimitFacts {
         match self.flying.1 {
             _ if n == 0 => String::new(),
             Some(bytes) if bytes > Bytes::ZERO => format!("{} in flight ({queries})", bytes.human(self.units)),
+            _ if self.may_be_more => format!("at least {queries} in flight"),
             _ => format!("{queries} in flight"),
         }
     }

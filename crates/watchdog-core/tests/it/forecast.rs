@@ -40,7 +40,7 @@ fn shown(outlook: Option<Outlook>) -> String {
 fn check(buckets: &[u64], text: &str, limit: u64, in_flight: &[InFlight], expected: &str) {
     let (meter, window) = (meter(buckets), window(text));
     let inflow = Inflow::guess(&meter, at(NOW), &[], &mut Memo::default());
-    let flights = Flights { running: in_flight.to_vec(), landed: Vec::new() };
+    let flights = Flights { running: in_flight.to_vec(), ..Flights::default() };
     let view = view(&meter, &window, limit, &flights);
     assert_eq!(shown(view.outlook(inflow.as_ref())), expected);
     let will = view.outlook(inflow.as_ref()).map(|outlook| outlook.will_exhaust);
@@ -148,7 +148,7 @@ fn a_giant_that_has_landed_is_no_pace() {
     let look = |minutes_ago: i64, bytes: u64, running: Vec<InFlight>| {
         let meter = meter(&day);
         let landed = Landed { at: at(NOW) - SignedDuration::from_mins(minutes_ago), bytes: Bytes::new(bytes) };
-        let flights = Flights { running, landed: if bytes > 0 { vec![landed] } else { vec![] } };
+        let flights = Flights { running, landed: if bytes > 0 { vec![landed] } else { vec![] }, may_be_more: false };
         let inflow = Inflow::guess(&meter, at(NOW), &flights.landed, &mut Memo::default());
         shown(view(&meter, &window, 100 * GB, &flights).outlook(inflow.as_ref()))
     };

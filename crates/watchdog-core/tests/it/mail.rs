@@ -86,6 +86,7 @@ fn limit(workgroup: &str, used: &str, limit: &str) -> LimitFacts {
         outlook: None,
         in_flight: Vec::new(),
         flying: (0, None),
+        may_be_more: false,
         trail: trail(&window, size(used).bytes),
         warn: Percent::whole(80),
         critical: Percent::whole(95),

@@ -177,6 +177,14 @@ fn where_not_all_is_known_of_what_runs_no_landing_is_explained_away() {
     }
 }
 
+/// A sum of what could be read is no sum of what runs: it would be told as the whole.
+#[test]
+fn what_may_be_more_is_said_to_be() {
+    let runs = execution("x", State::Running, "13:30", "", Some(5));
+    let at = at("2026-03-01T14:00:00Z");
+    assert_eq!([true, false].map(|is_whole| Flights::of([&runs], at, is_whole).may_be_more), [false, true]);
+}
+
 #[test]
 fn only_what_the_metric_counts_is_in_flight() {
     for (kind, expected) in
