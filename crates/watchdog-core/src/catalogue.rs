@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
+use crate::economy;
 use crate::fit::Fits;
 use crate::identity::Tag;
 use crate::policy::Class;
@@ -61,6 +62,9 @@ pub struct Catalogue {
     /// How much of their limits the last days have used.
     #[serde(default, skip_serializing_if = "Fits::is_empty")]
     pub fits: Fits,
+    /// What workgroups were seen to scan at most, and when each was last asked; nothing where the policy has no economy.
+    #[serde(default, skip_serializing_if = "economy::Memory::is_empty")]
+    pub economy: economy::Memory,
     /// Who submitted what, as long as the process lives: the next one asks again.
     #[serde(skip)]
     pub submitters: KnownSubmitters,
@@ -150,6 +154,7 @@ impl Catalogue {
     pub fn replace_names(&mut self, names: BTreeMap<String, bool>, now: Timestamp) {
         self.settings.retain(|name, _| names.contains_key(name));
         self.fits.retain(|name| names.contains_key(name));
+        self.economy.retain(|name| names.contains_key(name));
         self.names = names;
         self.names_read = Some(now);
     }

@@ -7,6 +7,7 @@
 
 mod active;
 mod address;
+mod economy;
 mod limit;
 mod meant;
 mod pattern;
@@ -60,6 +61,8 @@ pub struct Policy {
     pub submitters: Submitters,
     /// How near the account may come to its quotas of active queries.
     pub active_queries: ActiveQueries,
+    /// How long a workgroup may go unasked; where there is none, every workgroup is asked in every run.
+    pub economy: Option<Economy>,
     /// Who may raise which limits for a while; nobody where there is none.
     pub grants: Option<GrantRules>,
     /// Who may hold alerts back for a while; nobody where there is none.
@@ -102,6 +105,13 @@ pub struct Submitters {
     pub repeat_every: SignedDuration,
     /// Whether mails show the text of queries.
     pub show_sql: bool,
+}
+
+/// How long a workgroup may go unasked where its level cannot change meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Economy {
+    /// The longest from one asking to the next, from 10 minutes to an hour; as runs are never exactly on time, one run more at most.
+    pub at_most: SignedDuration,
 }
 
 /// Who may raise which limits for a while, how far and for how long.
@@ -289,6 +299,11 @@ impl Policy {
             *limit = replace(limit);
         }
         policy
+    }
+
+    /// The same policy that asks every workgroup in every run.
+    pub fn without_economy(&self) -> Self {
+        Self { economy: None, ..self.clone() }
     }
 
     /// The same policy with the rule of one workgroup changed; others that share its pattern keep theirs.

@@ -8,8 +8,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Problem};
 use super::typed::{
-    At, TypedActive, TypedAudience, TypedAudiences, TypedGrants, TypedLimit, TypedMail, TypedPolicy, TypedRules,
-    TypedSilences, TypedSubmitters, TypedWorkgroup, Unread,
+    At, TypedActive, TypedAudience, TypedAudiences, TypedEconomy, TypedGrants, TypedLimit, TypedMail, TypedPolicy,
+    TypedRules, TypedSilences, TypedSubmitters, TypedWorkgroup, Unread,
 };
 
 /// Characters of one text. The longest that means anything is an address, of 254.
@@ -43,6 +43,7 @@ pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Typed
             .unwrap_or_default(),
         submitters: fields.table("submitters").map(read_submitters).unwrap_or_default(),
         active_queries: fields.table("active_queries").map(read_active).unwrap_or_default(),
+        economy: fields.table("economy").map(read_economy).unwrap_or_default(),
         grants: fields.table("grants").map(read_grants).unwrap_or_default(),
         silences: fields.table("silences").map(read_silences).unwrap_or_default(),
         workgroup: fields.tables("workgroup", read_workgroup),
@@ -106,6 +107,12 @@ fn read_active(mut f: Fields<'_, '_>) -> TypedActive {
     };
     f.finish("`[active_queries]`");
     active
+}
+
+fn read_economy(mut f: Fields<'_, '_>) -> TypedEconomy {
+    let economy = TypedEconomy { at_most: f.text("at_most") };
+    f.finish("`[economy]`");
+    economy
 }
 
 fn read_grants(mut f: Fields<'_, '_>) -> TypedGrants {
@@ -357,7 +364,7 @@ fn example(key: &str) -> &'static str {
         "forecast" | "dml" | "ddl" => "on",
         "look_back" => "10 min",
         "waiting" => "2 min",
-        "hold" => "30 min",
+        "hold" | "at_most" => "30 min",
         "repeat_every" | "repeat_cannot_see_every" => "4h",
         "time_zone" => "Europe/Berlin",
         "allowed_domains" => "example.com",
