@@ -128,7 +128,7 @@ fn tamed(parts: &[(u64, usize)], length: usize) -> Vec<u64> {
 }
 
 proptest! {
-    #![proptest_config(cases(24))]
+    #![proptest_config(cases(16))]
 
     /// Where no more is scanned than ever before, everything is told when it would be told otherwise, to the last line and byte.
     #[test]
@@ -175,7 +175,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(cases(8))]
+    #![proptest_config(cases(5))]
 
     /// What the back-test says that would have been asked and sent is what the function would have asked and sent.
     #[test]

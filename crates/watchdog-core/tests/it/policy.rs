@@ -702,7 +702,12 @@ fn bad_active_queries_rules() {
 
 #[test]
 fn bad_economy_too_long() {
-    check_bad("economy-too-long", expect!["economy-too-long.toml:7:11: `at_most` is `2h`: write a time from 10 minutes to 1 hour with its unit, such as `30 min`; `0 min` asks every workgroup in every run"]);
+    check_bad(
+        "economy-too-long",
+        expect![
+            "economy-too-long.toml:7:11: `at_most` is `2h`: write a time from 10 minutes to 1 hour with its unit, such as `30 min`; `0 min` asks every workgroup in every run"
+        ],
+    );
 }
 
 #[test]
