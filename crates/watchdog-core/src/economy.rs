@@ -14,6 +14,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -25,10 +27,8 @@ use crate::policy::{Economy, Limit};
 use crate::usage::{Remembered, Series};
 use crate::window::{BUCKET, Window, ceil, floor};
 
-/// How far apart the figures of [`Most`] are, in buckets, and how many there are: an hour ahead, the bucket that the look falls into, and
-/// [`SETTLES`] take up to fifteen buckets.
-const STEP: i64 = 2;
-const FIGURES: usize = 8;
+/// How many figures [`Most`] has: an hour ahead, the bucket that the look falls into, and [`SETTLES`] take up to fifteen buckets.
+const FIGURES: usize = 16;
 
 /// Buckets before a look that may still grow: datapoints are late by minutes. What is in them counts as not known yet.
 const SETTLES: i64 = 2;
@@ -47,11 +47,12 @@ const MOST_MISSED: usize = 60;
 /// stretch that is remembered. Three hours; CloudWatch is asked for no more metrics because of it.
 const PAST: i64 = 36 * BUCKET;
 
-/// The most that a workgroup was ever seen to scan in stretches of 2, 4, … 16 buckets, each as a [`code`].
+/// The most that a workgroup was ever seen to scan in stretches of 1, 2, … 16 buckets, each as a [`code`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Most(
+#[serde(into = "String", try_from = "String")]
+struct Most(
     /// The first whole day of which it is known, in days since 1970.
-    u32,
+    u16,
     [u16; FIGURES],
 );
 
@@ -224,7 +225,7 @@ pub fn note(
 impl Most {
     fn new(at: Timestamp) -> Self {
         let day = at.as_second().div_euclid(DAY) + 1;
-        Self(u32::try_from(day).unwrap_or(u32::MAX), [0; FIGURES])
+        Self(u16::try_from(day).unwrap_or(u16::MAX), [0; FIGURES])
     }
 
     fn is_enough(&self, at: Timestamp) -> bool {
@@ -237,7 +238,7 @@ impl Most {
         let mut border = since.unwrap_or(oldest).max(oldest) + BUCKET;
         while border <= until {
             for (figure, n) in self.1.iter_mut().zip(1..) {
-                let sum = meter.between((border - n * STEP * BUCKET).max(oldest), border).unwrap_or(0);
+                let sum = meter.between((border - n * BUCKET).max(oldest), border).unwrap_or(0);
                 *figure = code(sum).max(*figure);
             }
             border += BUCKET;
@@ -249,8 +250,29 @@ impl Most {
         if buckets <= 0 {
             return 0;
         }
-        let n = usize::try_from((buckets - 1) / STEP).unwrap_or(FIGURES);
+        let n = usize::try_from(buckets - 1).unwrap_or(FIGURES);
         self.1.get(n).map_or(u128::MAX, |figure| decoded(*figure))
+    }
+}
+
+impl From<Most> for String {
+    /// Two bytes a figure, in Base64: 46 letters of an item that holds a thousand workgroups.
+    fn from(most: Most) -> Self {
+        let figures = std::iter::once(most.0).chain(most.1);
+        BASE64.encode(figures.flat_map(u16::to_be_bytes).collect::<Vec<u8>>())
+    }
+}
+
+impl TryFrom<String> for Most {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let bytes = BASE64.decode(&text).ok().filter(|bytes| bytes.len() == 2 * (FIGURES + 1));
+        let bytes = bytes.ok_or_else(|| format!("`{text}` is not what a workgroup was seen to scan"))?;
+        let mut figures = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+        let mut most = Self(figures.next().unwrap_or(u16::MAX), [0; FIGURES]);
+        most.1.iter_mut().zip(figures).for_each(|(figure, known)| *figure = known);
+        Ok(most)
     }
 }
 
@@ -306,7 +328,11 @@ fn code(bytes: u128) -> u16 {
     u16::try_from((u128::from(exponent + 1) << FRACTION) + (leading - ONE)).unwrap_or(u16::MAX)
 }
 
+/// More than anything for the largest code, which stands for all that no other can.
 fn decoded(code: u16) -> u128 {
+    if code == u16::MAX {
+        return u128::MAX;
+    }
     let (exponent, fraction) = (u32::from(code) >> FRACTION, u128::from(code) % ONE);
     match exponent.checked_sub(1) {
         None => fraction,
@@ -320,7 +346,7 @@ mod tests {
 
     #[test]
     fn two_bytes_hold_any_use_and_never_less() {
-        for bits in 0..74 {
+        for bits in 0..73 {
             for off in [0, 1, 2, 3, 1000, 12_345] {
                 let bytes = (1u128 << bits) + off % (1 << bits);
                 let held = decoded(code(bytes));
@@ -330,8 +356,8 @@ mod tests {
         }
         assert_eq!((decoded(code(0)), decoded(code(2047)), decoded(code(2048))), (0, 2047, 2048));
         assert_eq!(decoded(code(2049)), 2050);
-        // Far more than anybody scans: as much as can be said.
-        assert_eq!(code(u128::MAX), u16::MAX);
+        // Far more than anybody scans is more than anything.
+        assert_eq!(decoded(code(1 << 74)), u128::MAX);
     }
 
     #[test]
@@ -341,7 +367,12 @@ mod tests {
         memory.most.insert("w".to_owned(), Most(20_514, [65_535; FIGURES]));
         memory.left_out("w", at);
         let text = serde_json::to_string(&memory).unwrap();
-        assert_eq!(text, r#"{"most":{"w":[20514,[65535,65535,65535,65535,65535,65535,65535,65535]]}}"#);
+        assert_eq!(text, r#"{"most":{"w":"UCL//////////////////////////////////////////w"}}"#);
         assert_eq!(serde_json::from_str::<Memory>(&text).unwrap(), memory);
+        // What is no such thing is refused, and with it what else is known of the account: then all is asked anew.
+        for wrong in ["", "UCL", "UCL//////////////////////////////////////////wAA", "not base64!"] {
+            let text = format!(r#"{{"most":{{"w":"{wrong}"}}}}"#);
+            assert!(serde_json::from_str::<Memory>(&text).is_err(), "{wrong}");
+        }
     }
 }

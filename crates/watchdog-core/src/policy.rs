@@ -67,7 +67,7 @@ pub struct Policy {
     pub grants: Option<GrantRules>,
     /// Who may hold alerts back for a while; nobody where there is none.
     pub silences: Option<SilenceRules>,
-    /// Rules for exact names, then for patterns, the most specific first: the first match counts.
+    /// Rules for exact names, in the order of [`Pattern::cmp_exact`], then for patterns, the most specific first: the first match counts.
     rules: Vec<WorkgroupRule>,
 }
 
@@ -289,7 +289,12 @@ impl Policy {
 
     /// The rule for a workgroup: that of its exact name, or of the most specific pattern that matches.
     pub fn rule_for(&self, workgroup: &str) -> Option<&WorkgroupRule> {
-        self.rules.iter().find(|rule| rule.pattern.matches(workgroup))
+        let (exact, patterns) = self.rules.split_at(self.rules.partition_point(|rule| rule.pattern.is_exact()));
+        // A thousand workgroups with a rule each are looked up several times in a run.
+        match exact.binary_search_by(|rule| rule.pattern.cmp_exact(workgroup)) {
+            Ok(n) => exact.get(n),
+            Err(_) => patterns.iter().find(|rule| rule.pattern.matches(workgroup)),
+        }
     }
 
     /// The same policy with each limit replaced.
@@ -315,8 +320,11 @@ impl Policy {
         rule.pattern = pattern;
         change(&mut rule);
         policy.rules.retain(|other| other.pattern != rule.pattern);
-        // The first match counts.
-        policy.rules.insert(0, rule);
+        // The first match counts, and exact names are in their order.
+        let n = policy
+            .rules
+            .partition_point(|other| other.pattern.is_exact() && other.pattern.cmp_exact(workgroup).is_lt());
+        policy.rules.insert(n, rule);
         policy
     }
 

@@ -150,7 +150,7 @@ fn write_economy(out: &mut String, economy: &EconomyAnswer, outcome: &Outcome) -
     writeln!(out, "         saves ${saved_usd:.2}, in a month ${a_month:.2}")?;
     writeln!(
         out,
-        "         of {} alerts and escalations {} at once, {} later, by {} min at most",
+        "         alerts and escalations: {} told, {} at once, {} later, by {} min at most",
         delays.told,
         delays.at_once,
         delays.later,

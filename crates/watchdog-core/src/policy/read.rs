@@ -18,7 +18,7 @@ const LONGEST_TEXT: usize = 300;
 /// Reads one document; whatever is wrong goes to `problems`, whatever is right is kept.
 pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> TypedPolicy {
     let (tree, errors) = DeTable::parse_recoverable(text);
-    let mut reader = Reader { name, text, problems };
+    let mut reader = Reader { name, text, lines: line_starts(text), problems };
     let broken = !errors.is_empty();
     for error in errors {
         let span = error.span().unwrap_or(0..0);
@@ -167,21 +167,27 @@ fn read_limit(mut f: Fields<'_, '_>) -> TypedLimit {
     limit
 }
 
+/// Where each line starts: a thousand workgroups have ten thousand values with a place each.
+fn line_starts(text: &str) -> Vec<usize> {
+    std::iter::once(0).chain(text.match_indices('\n').map(|(n, _)| n + 1)).collect()
+}
+
 struct Reader<'a> {
     name: &'a str,
     text: &'a str,
+    /// The start of each line.
+    lines: Vec<usize>,
     problems: &'a mut Vec<Problem>,
 }
 
 impl Reader<'_> {
     fn place(&self, offset: usize) -> Place {
-        let before = self.text.get(..offset).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        Place {
-            document: self.name.to_owned(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
+        // A place within a letter is none, and stands for the end.
+        let offset = if self.text.is_char_boundary(offset) { offset } else { self.text.len() };
+        let line = self.lines.partition_point(|start| *start <= offset);
+        let start = line.checked_sub(1).and_then(|n| self.lines.get(n)).copied().unwrap_or(0);
+        let column = self.text.get(start..offset).map_or(0, |before| before.chars().count()) + 1;
+        Place { document: self.name.to_owned(), line, column }
     }
 
     fn problem(&mut self, offset: usize, message: &str) {
