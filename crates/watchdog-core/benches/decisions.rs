@@ -9,5 +9,5 @@ fn main() {
 #[divan::bench(args = subjects::ALL)]
 fn decisions(bencher: divan::Bencher<'_, '_>, subject: &str) {
     let mut work = subjects::set_up(subject);
-    bencher.bench_local(move || work());
+    bencher.bench_local(&mut work);
 }
