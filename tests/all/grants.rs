@@ -333,6 +333,5 @@ async fn whatever_call_a_process_dies_at_the_cutoff_ends_as_it_was_before() {
             }
         }
     }
-    println!("{deaths} deaths on the local AWS, and the cutoff is as it was before after each");
     assert!(deaths > 150, "{deaths}");
 }
