@@ -3,6 +3,7 @@
 import json
 import subprocess
 import unittest
+from datetime import datetime, timezone
 
 import deployed
 
@@ -45,7 +46,9 @@ class GrantsTest(unittest.TestCase):
     def run_function(self):
         """One run as the schedule would ask for it, and its report."""
         function = self.account.resource(STACK, "Function")
-        answer = self.account.client("lambda").invoke(FunctionName=function, Payload=json.dumps({}))
+        event = json.loads((deployed.ROOT / "events/schedule-scheduler.json").read_text())
+        event["time"] = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+        answer = self.account.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
         report = json.loads(answer["Payload"].read())
         self.assertNotIn("FunctionError", answer, report)
         return report
@@ -55,6 +58,7 @@ class GrantsTest(unittest.TestCase):
         anybody = {"Version": "2012-10-17",
                    "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
         iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(anybody))
+        # No more than `watchdog doctor --print-iam=grant` asks for.
         iam.put_role_policy(RoleName=role, PolicyName="ask", PolicyDocument=json.dumps({
             "Version": "2012-10-17",
             "Statement": [{"Effect": "Allow", "Action": ["cloudformation:ListStackResources", "lambda:InvokeFunction"], "Resource": "*"}],
@@ -85,7 +89,7 @@ class GrantsTest(unittest.TestCase):
         self.assertIn("refused: ", noted)
         code, said, noted = self.watchdog("revoke", "ad-hoc", "--write", credentials=self.session("intern"))
         self.assertEqual(code, 2, said + noted)
-        self.assertIn("`role/intern` is none of the policy's `granters`", noted)
+        self.assertIn("`role/intern/bob` is none of the policy's `granters`", noted)
         self.assertEqual(self.cutoff(), 500 * GB)
         # Somebody else of the granters takes it back, at once, and the mail says so.
         code, said, noted = self.watchdog("revoke", "ad-hoc", "--write", credentials=self.session("lead"))
@@ -99,7 +103,7 @@ class GrantsTest(unittest.TestCase):
         code, said, noted = self.watchdog(*silence)
         self.assertEqual(code, 0, said + noted)
         code, said, noted = self.watchdog("silences", "--json")
-        self.assertEqual([each["alert"] for each in json.loads(said)["silences"]], ["exploratory/1h"], noted)
+        self.assertEqual([each["alert"] for each in json.loads(said)["silences"]], ["limit/exploratory/1h"], noted)
         code, said, noted = self.watchdog("unsilence", "exploratory/1h", "--write")
         self.assertEqual(code, 0, said + noted)
         self.assertEqual(json.loads(self.watchdog("silences", "--json")[1])["silences"], [])
