@@ -364,7 +364,8 @@ impl RunReport {
             self.limits.sort_by(|a, b| a.workgroup.cmp(&b.workgroup));
         }
         self.query_limits = findings.queries.iter().map(QueryLimitReport::from).collect();
-        self.misfits = findings.verdicts.iter().filter_map(MisfitReport::of).take(MOST_MISFITS).collect();
+        let all = findings.verdicts.iter().chain(&findings.remembered);
+        self.misfits = all.filter_map(MisfitReport::of).take(MOST_MISFITS).collect();
         self.unseen = findings
             .unseen
             .iter()
