@@ -29,7 +29,7 @@ def row(cells):
 def main():
     binary, series = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
     every = sys.argv[sys.argv.index("--every") + 1] if "--every" in sys.argv else "5min"
-    kinds = {"p97": "97 of 100 hours", "p99": "99 of 100 hours", "max110": "most + 10 %", "max220": "twice that"}
+    kinds = {"p97": "97 of 100 looks", "p99": "99 of 100 looks", "max110": "most + 10 %", "max220": "twice that"}
     row(["limits", "windows", "at most", "asked", "told", "at once", "later", "by at most", "passed", "never"])
     row(["---"] * 10)
     with tempfile.TemporaryDirectory() as folder:

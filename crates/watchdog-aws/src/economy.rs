@@ -95,6 +95,7 @@ impl<'a> Thrift<'a> {
             usage.left_out.keys().chain(usage.workgroups.keys()).for_each(|name| memory.left_out(name, at));
             return;
         }
+        memory.done(at);
         let listed: BTreeSet<&str> = listed.iter().take(flights::MOST_WORKGROUPS).map(String::as_str).collect();
         for name in usage.left_out.keys() {
             memory.left_out(name, at);

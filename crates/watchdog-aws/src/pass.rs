@@ -205,6 +205,9 @@ async fn locked(
         report: None,
     };
     let lease = lease.map_err(unavailable)?;
+    if let Some(Lease::Taken { last_tick }) = &lease {
+        catalogue.economy.resume(*last_tick);
+    }
     let done = match lease.as_ref().and_then(|lease| skipped(lease, tick, now)) {
         Some(why) => {
             report.skipped = Some(why);

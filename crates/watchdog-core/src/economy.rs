@@ -63,6 +63,9 @@ pub struct Memory {
     /// As long as the process lives.
     #[serde(skip)]
     last: BTreeMap<String, Last>,
+    /// The last run that this process has done in full.
+    #[serde(skip)]
+    done: Option<Timestamp>,
     /// Since when there is something new in `most` that is not written down.
     #[serde(skip)]
     unwritten: Option<Timestamp>,
@@ -132,6 +135,19 @@ impl Memory {
     pub fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
         self.most.retain(|workgroup, _| is_there(workgroup));
         self.last.retain(|workgroup, _| is_there(workgroup));
+    }
+
+    /// Goes on after `last`, the last run that any process has done in full. Where that was another process, which has asked and told whom it
+    /// liked, the askings of this one are forgotten: it asks everybody, and makes up for nothing.
+    pub fn resume(&mut self, last: Option<Timestamp>) {
+        if self.done != last {
+            self.last.clear();
+        }
+    }
+
+    /// Notes that the run of `at` is done in full.
+    pub fn done(&mut self, at: Timestamp) {
+        self.done = Some(at);
     }
 
     /// What is known of `workgroup`, where it need not be asked at `at`. Whether it has an alert that is not closed or a grant is for

@@ -1,6 +1,6 @@
 //! What CloudWatch is asked: each metric once in a run, and with an economy less often; driven by the real clients over several runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_athena::operation::batch_get_query_execution::{BatchGetQueryExecutionInput, BatchGetQueryExecutionOutput};
@@ -19,7 +19,8 @@ use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataResult, StatusCode}
 use aws_sdk_dynamodb::operation::put_item::{PutItemInput, PutItemOutput};
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsOutput;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemOutput;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_servicequotas::operation::get_service_quota::GetServiceQuotaOutput;
 use aws_sdk_servicequotas::types::ServiceQuota;
 use aws_sdk_ses::operation::send_raw_email::{SendRawEmailError, SendRawEmailOutput};
@@ -88,6 +89,8 @@ struct World {
     /// The workgroups whose bytes were asked for, one request each.
     asked: Vec<Vec<String>>,
     listed: Vec<String>,
+    /// The last tick that was completed, by whichever process.
+    last_tick: Option<AttributeValue>,
     /// What was written of the catalogue.
     caches: Vec<String>,
 }
@@ -187,11 +190,19 @@ fn athena(world: &Shared) -> aws_sdk_athena::Client {
         .retry_config(no_retry.clone()))
 }
 
-/// Takes whatever is written and remembers nothing between runs but what the process does.
+/// Takes whatever is written and remembers nothing between runs but which tick was completed.
 fn dynamodb(world: &Shared) -> aws_sdk_dynamodb::Client {
     use aws_sdk_dynamodb::Client;
     let seen = world.clone();
-    let update = mock!(Client::update_item).then_output(|| UpdateItemOutput::builder().build());
+    let ticks = world.clone();
+    let update = mock!(Client::update_item).then_compute_output(move |input: &UpdateItemInput| {
+        let mut world = ticks.lock().unwrap();
+        if input.update_expression().is_some_and(|update| update.contains("last_tick = :tick")) {
+            world.last_tick = input.expression_attribute_values().and_then(|values| values.get(":tick").cloned());
+        }
+        let known = world.last_tick.clone().map(|tick| HashMap::from([("last_tick".to_owned(), tick)]));
+        UpdateItemOutput::builder().set_attributes(known).build()
+    });
     let query = mock!(Client::query).then_output(|| QueryOutput::builder().build());
     let write = mock!(Client::transact_write_items).then_output(|| TransactWriteItemsOutput::builder().build());
     let put = mock!(Client::put_item).then_compute_output(move |input: &PutItemInput| {
@@ -387,6 +398,19 @@ async fn a_record_that_is_broken_while_nobody_asks_is_told_as_of_its_time() {
         ("warn", Some(90_000_000_000), at("2026-03-09T14:30:00Z"))
     );
     assert_eq!(report.sent.len(), 1);
+}
+
+/// What another process has found and told by now is not told once more by one that left it out before.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_is_not_alone_asks_everybody() {
+    let mut account = Account::new(ECONOMY, World::default()).await;
+    assert_eq!(account.asked(0).await, "busy quiet");
+    assert_eq!(account.asked(5).await, "");
+    let elsewhere = at(TICK) + SignedDuration::from_mins(10);
+    account.world.lock().unwrap().last_tick = Some(AttributeValue::N(elsewhere.as_millisecond().to_string()));
+    assert_eq!(account.asked(15).await, "busy quiet");
+    assert!(account.catalogue.economy.missed("quiet").is_empty());
+    assert_eq!(account.asked(20).await, "");
 }
 
 #[tokio::test(start_paused = true)]
