@@ -16,7 +16,7 @@ use watchdog_core::ledger::StoredPolicy;
 use watchdog_core::mail::{Mail, Origins, compose};
 use watchdog_core::meter::Meter;
 use watchdog_core::policy::{Document, Limit, Policy, Problem, Problems};
-use watchdog_core::report::{MailReport, OccupancyReport, PolicyReport, RunReport, SubmittersReport};
+use watchdog_core::report::{KnownReport, MailReport, OccupancyReport, PolicyReport, RunReport, SubmittersReport};
 use watchdog_core::usage::Usage;
 use watchdog_core::verdict::{judge, worth_asking};
 
@@ -259,6 +259,8 @@ async fn judged(
     report.warnings.extend(troubles.warnings.iter().cloned());
     let look = see(clients, tick, now, catalogue, policy, documents, standing, notes).await;
     report.warnings.extend(look.notes.warnings.iter().cloned());
+    report.known =
+        Some(KnownReport { names: catalogue.names_read, metrics: catalogue.listed_read, settings: look.notes.oldest });
     let granted = in_force(&look.policy, &ledger.grants, tick.at);
     let has_noted = note_yesterday(catalogue, &look, tick.at);
     let mut findings = judge(&granted, &tick, &look.usage);
