@@ -21,8 +21,8 @@ use crate::concurrency::{self, Asked};
 use crate::failure::AwsFailure;
 use crate::{cloudwatch, ssm};
 
-pub use self::known::refresh;
 use self::known::{due, examine, learn};
+pub use self::known::{first_pages, refresh};
 
 /// Where the policy is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,33 +82,22 @@ pub async fn usage(
         known.sort();
     }
     let watched: Vec<&str> = known.iter().map(String::as_str).filter(|name| policy.rule_for(name).is_some()).collect();
-    let due = due(catalogue, &watched, now, LOOKUPS.saturating_sub(notes.pages).max(1));
-    // Nobody waits for the settings of those that are to be examined: what CloudWatch says of them is asked side by side, and counts where
-    // the settings say that it means something.
+    // What CloudWatch says comes first, also of those that were never examined: bytes are proof that metrics are on, so that only the others
+    // need to be asked about.
     let may_publish = |name: &&str| {
-        catalogue.names.get(*name) != Some(&false)
-            && catalogue
-                .settings
-                .get(*name)
-                .is_none_or(|known| known.publishes_metrics || due.iter().any(|d| d == name))
+        let known = catalogue.settings.get(*name);
+        catalogue.names.get(*name) != Some(&false) && known.is_none_or(|known| known.publishes_metrics)
     };
     let wanted: Vec<&str> = watched.iter().copied().filter(may_publish).collect();
-    let (examined, (mut series, mut concurrency)) = futures_util::join!(
-        examine(clients, &due, now, notes.out_of_reach.as_ref()),
-        measured(clients, policy, tick.at, catalogue, &wanted)
-    );
-    let mut failed = learn(catalogue, examined, notes);
+    let (mut series, mut concurrency) = measured(clients, policy, tick.at, catalogue, &wanted).await;
     for (name, seen) in &series {
         if let Some(newest) = seen.as_ref().ok().and_then(Series::newest) {
             catalogue.used.insert(name.clone(), newest.min(now));
         }
     }
-    let pressing = catalogue.pressing(watched.iter().copied().filter(|name| !failed.contains_key(*name)), now);
-    if !pressing.is_empty() {
-        let pressing: Vec<String> = pressing.into_iter().map(str::to_owned).collect();
-        let examined = examine(clients, &pressing, now, notes.out_of_reach.as_ref()).await;
-        failed.extend(learn(catalogue, examined, notes));
-    }
+    let due = due(catalogue, &watched, now, LOOKUPS.saturating_sub(notes.pages).max(1));
+    let examined = examine(clients, &due, now, notes.out_of_reach.as_ref()).await;
+    let failed = learn(catalogue, examined, notes);
     let mut usage = Usage { incomplete: notes.incomplete.clone(), ..Usage::default() };
     for name in &known {
         let nothing = || Ok(Series::from_buckets(tick.at, Vec::new()));
@@ -117,7 +106,7 @@ pub async fn usage(
             None => nothing(),
             Some(rule) => match may_be_read(catalogue, name, now, &failed) {
                 Ok(()) if rule.limits.is_empty() => nothing(),
-                // It publishes metrics since this run, and is asked in the next.
+                // Its metrics have been switched on: they are asked for in the next run.
                 Ok(()) => series.remove(name).unwrap_or(Err(Unknown::NotExaminedYet)),
                 Err(why) => {
                     concurrency.waiting.remove(name);

@@ -147,7 +147,7 @@ pub async fn look(
         (Ledger::default(), Catalogue::default())
     });
     let (policy, documents, standing) = choose(settings, documents, ledger.policy.as_ref(), tick.at)?;
-    let mut notes = gather::refresh(clients, &mut catalogue, now).await;
+    let mut notes = gather::refresh(clients, &mut catalogue, None, now).await;
     notes.warnings.append(&mut warnings);
     let look = see(clients, tick, now, &mut catalogue, policy, documents, standing, notes).await;
     Ok((look, catalogue))
@@ -179,15 +179,19 @@ async fn locked(
         (lease, ledger)
     };
     let world = async {
-        let mut warnings = Vec::new();
-        if let Some(table) = table.filter(|_| cold) {
-            match table.catalogue().await {
-                Ok(known) => *catalogue = known,
-                Err(failure) => warnings.push(failure.to_string()),
+        let Some(table) = table.filter(|_| cold) else {
+            return gather::refresh(clients, catalogue, None, now).await;
+        };
+        let (known, first) = futures_util::join!(table.catalogue(), gather::first_pages(clients));
+        let warning = match known {
+            Ok(known) => {
+                *catalogue = known;
+                None
             }
-        }
-        let mut notes = gather::refresh(clients, catalogue, now).await;
-        notes.warnings.extend(warnings);
+            Err(failure) => Some(failure.to_string()),
+        };
+        let mut notes = gather::refresh(clients, catalogue, Some(first), now).await;
+        notes.warnings.extend(warning);
         notes
     };
     let ((lease, ledger), documents, notes) =

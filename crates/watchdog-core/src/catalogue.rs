@@ -142,35 +142,28 @@ impl Catalogue {
         self.listed_begun.is_some() || is_due(self.listed_read, now)
     }
 
-    /// Which of `watched` to examine now: all that were never examined, and of those about which nothing fresh is known as many as `room` has
-    /// calls for. Those first that have been used since they were examined and are silent now: from one whose metrics have been switched off
-    /// that is all there is to see. Then the oldest.
+    /// Which of `watched` to examine now: all that were never examined or of which what is known is about to be too old to be used; and of
+    /// the others about which nothing fresh is known as many as `room` has calls for. Of these first the ones that have been used since they
+    /// were examined and are silent now: of one whose metrics have been switched off that is all there is to see. Then the oldest.
     pub fn to_examine<'a>(&self, watched: impl Iterator<Item = &'a str>, now: Timestamp, room: usize) -> Vec<&'a str> {
         let mut chosen = Vec::new();
         let mut stale = Vec::new();
         for name in watched {
-            match self.settings.get(name) {
-                None => chosen.push(name),
-                Some(settings) => {
-                    let known = self.known(name, settings);
-                    if is_due(Some(known), now) {
-                        stale.push((known == settings.read, known, name));
-                    }
-                }
+            let Some(settings) = self.settings.get(name) else {
+                chosen.push(name);
+                continue;
+            };
+            let known = self.known(name, settings);
+            if now.duration_since(known) >= PRESSING {
+                chosen.push(name);
+            } else if is_due(Some(known), now) {
+                stale.push((known == settings.read, known, name));
             }
         }
         stale.sort();
+        let room = room.saturating_sub(chosen.len());
         chosen.extend(stale.into_iter().take(room).map(|(_, _, name)| name));
         chosen
-    }
-
-    /// Which of `watched` must be examined before anything else is said of them: what is known is about to be too old to be used.
-    pub fn pressing<'a>(&self, watched: impl Iterator<Item = &'a str>, now: Timestamp) -> Vec<&'a str> {
-        let old = |name: &&str| {
-            let settings = self.settings.get(*name);
-            settings.is_some_and(|settings| now.duration_since(self.known(name, settings)) >= PRESSING)
-        };
-        watched.filter(old).collect()
     }
 
     /// When it was last known that a workgroup's settings are so: they were read, or bytes came of it that a workgroup without metrics does
@@ -255,10 +248,14 @@ mod tests {
         let read = |minutes: i64| (minutes, None);
         check(&[-1, 0, 14, 15, 16, -1].map(read), &["w00", "w05", "w04", "w03"]);
         check(&[], &[]);
-        // No more than there is room for, of what is merely stale; the unknown all.
+        // All that would soon be too old to be used.
+        check(&[read(960); 7], &["w00", "w01", "w02", "w03", "w04", "w05", "w06"]);
+        // No more than there is room for, of what is merely stale; the unknown all, and then nothing else.
         let ages: Vec<_> = (20..45).map(read).collect();
         check(&ages, &["w24", "w23", "w22", "w21", "w20", "w19"]);
-        check(&[read(-1); 9], &["w00", "w01", "w02", "w03", "w04", "w05", "w06", "w07", "w08"]);
+        let ages = [-1, -1, -1, -1, -1, -1, -1, 20, 21].map(read);
+        check(&ages, &["w00", "w01", "w02", "w03", "w04", "w05", "w06"]);
+        check(&ages[2..], &["w00", "w01", "w02", "w03", "w04", "w06"]);
     }
 
     #[test]
@@ -303,13 +300,9 @@ mod tests {
             let mut now = at("2026-03-01T00:00:00Z");
             for run in 0..72 * 60 / minutes {
                 let due: Vec<&str> = catalogue.to_examine(watched(), now, ROOM);
+                // At a run every five minutes the room is enough.
+                assert!(minutes > 5 || run == 0 || due.len() <= ROOM, "{} in run {run}", due.len());
                 for name in due {
-                    catalogue.settings.insert(name.to_owned(), read_at(now));
-                }
-                let pressing = catalogue.pressing(watched(), now);
-                // At a run every five minutes the room is enough, once the first run's common age has been spread.
-                assert!(minutes > 5 || run < 24 * 12 || pressing.is_empty(), "{} in run {run}", pressing.len());
-                for name in pressing {
                     catalogue.settings.insert(name.to_owned(), read_at(now));
                 }
                 let usable = names.iter().filter(|name| catalogue.usable(name, now).is_some()).count();

@@ -12,7 +12,7 @@ use serde_json::Value;
 async fn main() -> Result<(), lambda_runtime::Error> {
     log::start();
     panic::tell();
-    let function = handler::Function::from_env().await;
+    let function = handler::Function::from_env();
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         let function = &function;
         async move {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use watchdog_core::catalogue::{Catalogue, PAGES, Reading, Settings};
-use watchdog_core::usage::Unknown;
+use watchdog_core::usage::{Listed, Unknown};
 use watchdog_core::window::BUCKET;
 
 use super::Notes;
+use crate::athena::Names;
 use crate::clients::Clients;
 use crate::failure::AwsFailure;
 use crate::{athena, cloudwatch};
@@ -21,21 +22,39 @@ const EXAMINE_AT_ONCE: usize = 5;
 /// may take a few runs, and no run is late because of them.
 const EXAMINE_FOR: Duration = Duration::from_secs(15);
 
+/// The first page of each list, asked before it is known whether the list is due.
+#[derive(Debug)]
+pub struct FirstPages {
+    names: Result<Names, AwsFailure>,
+    listed: Result<Reading<Listed>, AwsFailure>,
+}
+
+/// Asks for the first page of each list. For the first run of a process, while it is still being read what earlier ones have learnt: it so
+/// opens its connections to Athena and CloudWatch beside those to the table and the policy, instead of one after the other. In an account of
+/// one page, where the names are asked for in every run, this is no call more.
+pub async fn first_pages(clients: &Clients) -> FirstPages {
+    let names = athena::read_on(&clients.athena, Reading::default(), 1);
+    let listed = cloudwatch::list_on(&clients.cloudwatch, Reading::default(), 1);
+    let (names, listed) = futures_util::join!(names, listed);
+    FirstPages { names, listed }
+}
+
 /// Refreshes the names and metric sets in the catalogue where they are due, side by side: in full where nothing is known of them, otherwise
-/// some pages of them.
-pub async fn refresh(clients: &Clients, catalogue: &mut Catalogue, now: Timestamp) -> Notes {
+/// some pages of them. What `first` has is not asked again.
+pub async fn refresh(clients: &Clients, catalogue: &mut Catalogue, first: Option<FirstPages>, now: Timestamp) -> Notes {
     let mut notes = Notes::default();
+    let (first_names, first_listed) = first.map_or((None, None), |first| (Some(first.names), Some(first.listed)));
     let names = async {
         let known = catalogue.names_read.is_some();
-        let begun = catalogue.names_due(now).then(|| catalogue.names_begun.clone().unwrap_or_default())?;
         let read = |reading, most| athena::read_on(&clients.athena, reading, most);
-        Some(read_some(begun, known, athena::MOST_PAGES, read).await)
+        let (due, begun) = (catalogue.names_due(now), catalogue.names_begun.as_ref());
+        read_some(first_names, begun, due, known, athena::MOST_PAGES, read).await
     };
     let metrics = async {
         let known = catalogue.listed_read.is_some();
-        let begun = catalogue.metrics_due(now).then(|| catalogue.listed_begun.clone().unwrap_or_default())?;
         let read = |reading, most| cloudwatch::list_on(&clients.cloudwatch, reading, most);
-        Some(read_some(begun, known, cloudwatch::MOST_LIST_PAGES, read).await)
+        let (due, begun) = (catalogue.metrics_due(now), catalogue.listed_begun.as_ref());
+        read_some(first_listed, begun, due, known, cloudwatch::MOST_LIST_PAGES, read).await
     };
     let (names, metrics) = futures_util::join!(names, metrics);
     notes.names_are_old = true;
@@ -65,7 +84,8 @@ pub async fn refresh(clients: &Clients, catalogue: &mut Catalogue, now: Timestam
     match metrics {
         Some(Ok((listed, pages))) => {
             notes.pages += pages;
-            notes.catalogue_changed = true;
+            // A list that nobody waited for is worth a write only where it says something else.
+            notes.catalogue_changed |= catalogue.metrics_due(now) || listed.so_far != catalogue.listed;
             if listed.next.is_some() {
                 catalogue.listed.extend(&listed.so_far);
                 catalogue.listed_begun = Some(listed);
@@ -85,24 +105,40 @@ pub async fn refresh(clients: &Clients, catalogue: &mut Catalogue, now: Timestam
     notes
 }
 
-/// Reads on in a list: some pages where it is `known` from before, otherwise all. Returns with it how many it were.
-async fn read_some<T: Default, F>(
-    begun: Reading<T>,
+/// Reads on in a list that is `due`: some pages where it is `known` from before, otherwise all of `all`. The `first` page is where it starts
+/// from, unless it has been `begun`. Returns with it how many pages it were; `None` where there is nothing to learn.
+async fn read_some<T: Clone + Default, F>(
+    first: Option<Result<Reading<T>, AwsFailure>>,
+    begun: Option<&Reading<T>>,
+    due: bool,
     known: bool,
     all: usize,
     read: impl Fn(Reading<T>, usize) -> F,
-) -> Result<(Reading<T>, usize), AwsFailure>
+) -> Option<Result<(Reading<T>, usize), AwsFailure>>
 where
     F: Future<Output = Result<Reading<T>, AwsFailure>>,
 {
-    let (goes_on, before) = (begun.next.is_some(), begun.pages);
-    let reading = match read(begun, if known { PAGES } else { all }).await {
-        // For how long AWS takes a page's token is not documented. Where not until the next run, the list is read to its end at once.
-        Err(failure) if goes_on && !failure.retryable && !failure.is_denied() => read(Reading::default(), all).await?,
-        read => read?,
+    let asked = usize::from(first.is_some());
+    let most = if known { PAGES - asked } else { all - asked };
+    let (from, before) = match (first, begun) {
+        // All of it, whether it was due or not.
+        (Some(Ok(first)), _) if first.next.is_none() => return Some(Ok((first, 1))),
+        _ if !due => return None,
+        (_, Some(begun)) => (begun.clone(), begun.pages),
+        (Some(Ok(first)), None) => (first, 0),
+        (Some(Err(failure)), None) => return Some(Err(failure)),
+        (None, None) => (Reading::default(), 0),
     };
-    let pages = reading.pages.saturating_sub(before);
-    Ok((reading, pages))
+    let goes_on = before > 0;
+    let reading = match read(from, most).await {
+        // For how long AWS takes a page's token is not documented. Where not until the next run, the list is read to its end at once.
+        Err(failure) if goes_on && !failure.retryable && !failure.is_denied() => read(Reading::default(), all).await,
+        read => read,
+    };
+    Some(reading.map(|reading| {
+        let pages = reading.pages.saturating_sub(before) + if goes_on { asked } else { 0 };
+        (reading, pages)
+    }))
 }
 
 /// Which workgroups to examine in this run.
