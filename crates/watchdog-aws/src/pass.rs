@@ -17,7 +17,7 @@ use watchdog_core::ledger::StoredPolicy;
 use watchdog_core::mail::{Mail, Origins, compose};
 use watchdog_core::meter::Meter;
 use watchdog_core::policy::{Document, Limit, Policy, Problem, Problems};
-use watchdog_core::report::{MailReport, OccupancyReport, PolicyReport, RunReport, SubmittersReport};
+use watchdog_core::report::{KnownReport, MailReport, OccupancyReport, PolicyReport, RunReport, SubmittersReport};
 use watchdog_core::usage::Usage;
 use watchdog_core::verdict::{judge, worth_asking};
 
@@ -151,7 +151,7 @@ pub async fn look(
         (Ledger::default(), Catalogue::default())
     });
     let (policy, documents, standing) = choose(settings, documents, ledger.policy.as_ref(), tick.at)?;
-    let mut notes = gather::refresh(clients, &mut catalogue, now).await;
+    let mut notes = gather::refresh(clients, &mut catalogue, None, now).await;
     notes.warnings.append(&mut warnings);
     let look = see(clients, tick, now, &mut catalogue, policy, documents, standing, notes, None).await;
     Ok((look, catalogue))
@@ -183,15 +183,19 @@ async fn locked(
         (lease, ledger)
     };
     let world = async {
-        let mut warnings = Vec::new();
-        if let Some(table) = table.filter(|_| cold) {
-            match table.catalogue().await {
-                Ok(known) => *catalogue = known,
-                Err(failure) => warnings.push(failure.to_string()),
+        let Some(table) = table.filter(|_| cold) else {
+            return gather::refresh(clients, catalogue, None, now).await;
+        };
+        let (known, first) = futures_util::join!(table.catalogue(), gather::first_pages(clients));
+        let warning = match known {
+            Ok(known) => {
+                *catalogue = known;
+                None
             }
-        }
-        let mut notes = gather::refresh(clients, catalogue, now).await;
-        notes.warnings.extend(warnings);
+            Err(failure) => Some(failure.to_string()),
+        };
+        let mut notes = gather::refresh(clients, catalogue, Some(first), now).await;
+        notes.warnings.extend(warning);
         notes
     };
     let ((lease, ledger), documents, notes) =
@@ -272,6 +276,8 @@ async fn judged(
     }
     let look = see(clients, tick, now, catalogue, policy, documents, standing, notes, thrift.as_ref()).await;
     report.warnings.extend(look.notes.warnings.iter().cloned());
+    report.known =
+        Some(KnownReport { names: catalogue.names_read, metrics: catalogue.listed_read, settings: look.notes.oldest });
     let has_noted = note_yesterday(catalogue, &look, &ledger.grants, tick.at);
     let mut findings = judge(&granted, &tick, &look.usage);
     for verdict in findings.verdicts.iter_mut().chain(&mut findings.remembered) {

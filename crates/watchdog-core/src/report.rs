@@ -62,6 +62,9 @@ pub struct RunReport {
     /// Who has how many queries active, where somebody is to be told and it was looked for. Names are in the mails, and not here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_queries: Option<OccupancyReport>,
+    /// How old what is remembered of the account is, where anything was judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<KnownReport>,
     /// Grants that are not closed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<GrantReport>,
@@ -78,6 +81,17 @@ pub struct RunReport {
     pub warnings: Vec<String>,
     /// Calls to AWS, by service and operation.
     pub calls: BTreeMap<String, u32>,
+}
+
+/// When what changes rarely was last read: a quiet run reads some of it anew, and stands on the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct KnownReport {
+    /// The names of the workgroups, to the list's end; a part of it may be newer.
+    pub names: Option<Timestamp>,
+    /// Which metrics there are, likewise.
+    pub metrics: Option<Timestamp>,
+    /// Whether workgroups publish metrics: the oldest of those that are watched. One that shows bytes counts as known at that time.
+    pub settings: Option<Timestamp>,
 }
 
 /// Problems of a policy in one report. Whoever mends it sees them all with `watchdog check`; the answer of a function and its log line are
@@ -345,6 +359,7 @@ impl RunReport {
             uncovered: Vec::new(),
             submitters: Vec::new(),
             active_queries: None,
+            known: None,
             grants: Vec::new(),
             silences: Vec::new(),
             sent: Vec::new(),

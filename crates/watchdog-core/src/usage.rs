@@ -220,6 +220,13 @@ impl Listed {
         self.0.entry(workgroup).or_default().insert(set);
     }
 
+    /// Adds what another list has.
+    pub fn extend(&mut self, other: &Self) {
+        for (workgroup, sets) in &other.0 {
+            self.0.entry(workgroup.clone()).or_default().extend(sets.iter().cloned());
+        }
+    }
+
     /// The dimension sets that exist for `workgroup`; `None` where it is not listed.
     pub fn knows(&self, workgroup: &str) -> Option<&BTreeSet<Dimensions>> {
         self.0.get(workgroup)

@@ -11,6 +11,7 @@ mod failure;
 mod flights;
 #[cfg(feature = "operator")]
 mod granting;
+mod known;
 #[cfg(feature = "operator")]
 mod operator;
 mod pass;
