@@ -12,12 +12,13 @@ use watchdog_core::bytes::Bytes;
 use watchdog_core::catalogue::{Catalogue, LOOKUPS, Settings};
 use watchdog_core::event::Tick;
 use watchdog_core::policy::{Document, Policy};
-use watchdog_core::usage::{Answer, Concurrency, Seen, Series, Unknown, Usage, looked_at};
-use watchdog_core::window::Span;
+use watchdog_core::usage::{Answer, Concurrency, Remembered, Seen, Series, Unknown, Usage, looked_at};
+use watchdog_core::window::{BUCKET, Span, ceil, floor};
 
 use crate::clients::Clients;
 use crate::cloudwatch::Wanted;
 use crate::concurrency::{self, Asked};
+use crate::economy::{Thrift, missed};
 use crate::failure::AwsFailure;
 use crate::{cloudwatch, ssm};
 
@@ -65,7 +66,8 @@ pub async fn documents(clients: &Clients, source: &PolicySource) -> Result<Vec<D
 
 /// Reads the use of every workgroup that the policy covers, and what queries are active and wait; the use as far back as its longest window
 /// and its forecast ask for: with the forecast that is 27 hours and a half, 337 buckets, of which 299 metrics fill a request. A thousand
-/// workgroups so take four requests, and cost the same as a look at the last hour would: CloudWatch charges by the metric.
+/// workgroups so take four requests, and cost the same as a look at the last hour would: CloudWatch charges by the metric. Those that
+/// `thrift` leaves out are not asked for their bytes.
 pub async fn usage(
     clients: &Clients,
     policy: &Policy,
@@ -73,6 +75,7 @@ pub async fn usage(
     now: Timestamp,
     catalogue: &mut Catalogue,
     notes: &mut Notes,
+    thrift: Option<&Thrift<'_>>,
 ) -> Usage {
     let mut known: Vec<String> = catalogue.names.keys().cloned().collect();
     // Without the whole and present list those that the policy names are asked for by name.
@@ -89,16 +92,21 @@ pub async fn usage(
         catalogue.names.get(*name) != Some(&false) && known.is_none_or(|known| known.publishes_metrics)
     };
     let wanted: Vec<&str> = watched.iter().copied().filter(may_publish).collect();
-    let (mut series, mut concurrency) = measured(clients, policy, tick.at, catalogue, &wanted).await;
+    let spared = |name: &&str| Some(((*name).to_owned(), thrift?.leaves_out(catalogue, name, tick.at)?));
+    let mut left_out: BTreeMap<String, Remembered> = wanted.iter().filter_map(spared).collect();
+    let (mut series, mut concurrency) = measured(clients, policy, tick.at, catalogue, &wanted, &left_out, thrift).await;
     for (name, seen) in &series {
         if let Some(newest) = seen.as_ref().ok().and_then(Series::newest) {
             catalogue.used.insert(name.clone(), newest.min(now));
         }
     }
-    let due = due(catalogue, &watched, now, LOOKUPS.saturating_sub(notes.pages).max(1));
+    // Of those that were left out nothing has been seen; their turn comes when they are asked again, within the hour.
+    let seen: Vec<&str> = watched.iter().copied().filter(|name| !left_out.contains_key(*name)).collect();
+    let due = due(catalogue, &seen, now, LOOKUPS.saturating_sub(notes.pages).max(1));
     let examined = examine(clients, &due, now, notes.out_of_reach.as_ref()).await;
     let failed = learn(catalogue, examined, notes);
     let mut usage = Usage { incomplete: notes.incomplete.clone(), ..Usage::default() };
+    let mut readable: Vec<&str> = Vec::new();
     for name in &known {
         let nothing = || Ok(Series::from_buckets(tick.at, Vec::new()));
         let seen = match policy.rule_for(name) {
@@ -106,8 +114,15 @@ pub async fn usage(
             None => nothing(),
             Some(rule) => match may_be_read(catalogue, name, now, &failed) {
                 Ok(()) if rule.limits.is_empty() => nothing(),
-                // Its metrics have been switched on: they are asked for in the next run.
-                Ok(()) => series.remove(name).unwrap_or(Err(Unknown::NotExaminedYet)),
+                Ok(()) => {
+                    if let Some(known) = left_out.remove(name) {
+                        drop(usage.left_out.insert(name.clone(), known));
+                        continue;
+                    }
+                    readable.push(name);
+                    // Its metrics have been switched on: they are asked for in the next run.
+                    series.remove(name).unwrap_or(Err(Unknown::NotExaminedYet))
+                }
                 Err(why) => {
                     concurrency.waiting.remove(name);
                     Err(why)
@@ -116,6 +131,7 @@ pub async fn usage(
         };
         usage.workgroups.insert(name.clone(), seen);
     }
+    usage.missed = missed(catalogue, &readable);
     usage.concurrency = concurrency;
     notes.oldest = catalogue.oldest(watched.iter().copied());
     let known = catalogue.quotas.clone();
@@ -127,20 +143,25 @@ pub async fn usage(
     usage
 }
 
-/// What the metrics say of `names`, and of the account's queries. Those of a workgroup that turns out to publish none are to be dropped.
+/// What the metrics say of `names`, of the bytes without those that are `left_out`, and of the account's queries. Those of a workgroup that
+/// turns out to publish none are to be dropped.
 async fn measured(
     clients: &Clients,
     policy: &Policy,
     at: Timestamp,
     catalogue: &Catalogue,
     names: &[&str],
+    left_out: &BTreeMap<String, Remembered>,
+    thrift: Option<&Thrift<'_>>,
 ) -> (BTreeMap<String, Seen>, Concurrency) {
     let mut by_start: BTreeMap<Timestamp, Vec<&str>> = BTreeMap::new();
     let mut waiting = Vec::new();
     for name in names {
         let Some(rule) = policy.rule_for(name) else { continue };
         waiting.extend(rule.waiting.as_ref().map(|_| (*name).to_owned()));
-        if let Some(start) = rule.limits.iter().map(|limit| limit.reads_from(at)).min() {
+        let start = rule.limits.iter().map(|limit| limit.reads_from(at)).min();
+        if let Some(start) = start.filter(|_| !left_out.contains_key(*name)) {
+            let start = thrift.map_or(start, |thrift| start.min(thrift.reads_from(catalogue, name, at)));
             by_start.entry(start).or_default().push(name);
         }
     }
@@ -244,6 +265,19 @@ pub(crate) async fn read(clients: &Clients, catalogue: &Catalogue, span: Span, n
     read_with(clients, catalogue, span, names, &[]).await.0
 }
 
+/// The same by hours, of what is older than CloudWatch keeps by five minutes: what an hour has stands in its first bucket. `span` has whole
+/// hours of the clock.
+#[cfg(feature = "operator")]
+pub(crate) async fn read_hours(
+    clients: &Clients,
+    catalogue: &Catalogue,
+    span: Span,
+    names: &[&str],
+) -> Vec<(String, Seen)> {
+    let stretch = cloudwatch::Stretch { start: span.start, end: span.end, period: 3600 };
+    read_by(clients, catalogue, stretch, names, &[]).await.0
+}
+
 /// The same, and the answers for what is asked `beside` it, in its order.
 async fn read_with(
     clients: &Clients,
@@ -252,6 +286,18 @@ async fn read_with(
     names: &[&str],
     beside: &[Wanted],
 ) -> (Vec<(String, Seen)>, Vec<Answer>) {
+    let stretch = cloudwatch::Stretch { start: floor(span.start), end: ceil(span.end), period: BUCKET };
+    read_by(clients, catalogue, stretch, names, beside).await
+}
+
+async fn read_by(
+    clients: &Clients,
+    catalogue: &Catalogue,
+    stretch: cloudwatch::Stretch,
+    names: &[&str],
+    beside: &[Wanted],
+) -> (Vec<(String, Seen)>, Vec<Answer>) {
+    let span = Span { start: stretch.start, end: stretch.end };
     let choices: Vec<_> = names.iter().map(|name| (*name, catalogue.listed.metrics_of(name))).collect();
     let wanted: Vec<Wanted> = choices
         .iter()
@@ -261,7 +307,7 @@ async fn read_with(
         })
         .chain(beside.iter().cloned())
         .collect();
-    let mut answers = cloudwatch::answers(&clients.cloudwatch, span, &wanted).await.into_iter();
+    let mut answers = cloudwatch::answers_by(&clients.cloudwatch, stretch, &wanted).await.into_iter();
     let series = choices.into_iter().map(|(name, alternatives)| {
         let shaped: Vec<Vec<_>> = alternatives.iter().map(|sets| answers.by_ref().take(sets.len()).collect()).collect();
         (name.to_owned(), Series::from_answers(span, &shaped))

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
+use crate::economy;
 use crate::fit::Fits;
 use crate::identity::Tag;
 use crate::policy::Class;
@@ -76,6 +77,9 @@ pub struct Catalogue {
     /// When each workgroup's newest bytes were seen, as long as the process lives: the next one sees them in its first run.
     #[serde(skip)]
     pub used: BTreeMap<String, Timestamp>,
+    /// What workgroups were seen to scan at most, and when each was last asked; nothing where the policy has no economy.
+    #[serde(default, skip_serializing_if = "economy::Memory::is_empty")]
+    pub economy: economy::Memory,
     /// Who submitted what, as long as the process lives: the next one asks again.
     #[serde(skip)]
     pub submitters: KnownSubmitters,
@@ -195,6 +199,7 @@ impl Catalogue {
         self.settings.retain(|name, _| names.contains_key(name));
         self.used.retain(|name, _| names.contains_key(name));
         self.fits.retain(|name| names.contains_key(name));
+        self.economy.retain(|name| names.contains_key(name));
         self.names = names;
         self.names_read = Some(now);
         self.names_begun = None;

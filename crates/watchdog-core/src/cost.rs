@@ -107,6 +107,15 @@ pub struct Setup {
     pub every_minutes: u64,
     /// Mails in a month.
     pub mails: u64,
+    /// Of a hundred times that a workgroup could be asked, how often it is: all, without an economy.
+    #[serde(skip_serializing_if = "is_all")]
+    pub asked_percent: u64,
+}
+
+/// Whether there is no economy to speak of.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_all(percent: &u64) -> bool {
+    *percent >= 100
 }
 
 /// A month.
@@ -132,13 +141,14 @@ pub struct Month {
 
 /// What a month of `setup` comes to.
 pub fn month(setup: Setup, prices: &Prices) -> Month {
-    let Setup { workgroups, limits, every_minutes, mails } = setup;
+    let Setup { workgroups, limits, every_minutes, mails, asked_percent } = setup;
     let every = every_minutes.max(1);
     let runs = DAYS * 24 * 60 / every;
     let refreshes = runs.min(DAYS * 24 * 3600 / REFRESH);
-    let metrics_a_run = workgroups + ACCOUNT_METRICS;
-    let metrics = metrics_a_run * runs;
-    let data = metrics_a_run.div_ceil((MOST_POINTS / POINTS).min(MOST_QUERIES));
+    let asked_a_run = workgroups * asked_percent.min(100);
+    // Those of the account are asked for in every run.
+    let metrics = (asked_a_run * runs).div_ceil(100) + ACCOUNT_METRICS * runs;
+    let data = (asked_a_run.div_ceil(100) + ACCOUNT_METRICS).div_ceil((MOST_POINTS / POINTS).min(MOST_QUERIES));
     // The lease taken and given back, the ledger, the policy.
     let always = (4 + data) * runs;
     // A list that is longer than what is read of it in a run is read on in the next; then it rests for as long as it is fresh.
@@ -194,7 +204,7 @@ mod tests {
     use super::*;
 
     fn of(workgroups: u64, limits: u64, every_minutes: u64) -> Month {
-        month(Setup { workgroups, limits, every_minutes, mails: 0 }, &Prices::default())
+        month(Setup { workgroups, limits, every_minutes, mails: 0, asked_percent: 100 }, &Prices::default())
     }
 
     #[test]
@@ -220,8 +230,18 @@ mod tests {
     }
 
     #[test]
+    fn an_economy_asks_for_a_part_of_the_workgroups_and_for_all_of_the_account() {
+        let setup = Setup { workgroups: 1000, limits: 2, every_minutes: 5, mails: 0, asked_percent: 40 };
+        let (with, without) = (month(setup, &Prices::default()), of(1000, 2, 5));
+        assert_eq!(with.metrics, 402 * 8640);
+        // 402 metrics are two requests, 1,002 four.
+        assert_eq!(without.requests - with.requests, 2 * 8640);
+        assert!((without.usd - with.usd - 600.0 * 8640.0 / 1e5).abs() < 1e-9);
+    }
+
+    #[test]
     fn every_price_counts() {
-        let setup = Setup { workgroups: 100, limits: 2, every_minutes: 5, mails: 1000 };
+        let setup = Setup { workgroups: 100, limits: 2, every_minutes: 5, mails: 1000, asked_percent: 100 };
         let before = month(setup, &Prices::default()).usd;
         for i in 0..Prices::default().named().len() {
             let mut prices = Prices::default();

@@ -165,7 +165,8 @@ impl Account {
         };
         let mut notes = gather::refresh(&self.clients, &mut self.catalogue, first, self.now).await;
         let tick = Tick { at: self.now, timing: Timing::Event };
-        let usage = gather::usage(&self.clients, &self.policy, &tick, self.now, &mut self.catalogue, &mut notes).await;
+        let usage =
+            gather::usage(&self.clients, &self.policy, &tick, self.now, &mut self.catalogue, &mut notes, None).await;
         let mut world = self.world();
         world.examined.sort();
         let asked = Asked {

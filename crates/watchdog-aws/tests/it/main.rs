@@ -5,6 +5,7 @@ mod athena;
 mod cloudwatch;
 mod concurrency;
 mod dynamodb;
+mod economy;
 mod executions;
 mod failure;
 mod flights;

@@ -26,7 +26,8 @@ fn the_table() {
 
             ALARMS: one CloudWatch alarm for each limit instead, which tells one topic at one threshold. COST has the stack's own
             alarms and metrics in it. Workgroups and runs make the cost, not limits: each metric is asked for once a run. A workgroup
-            with `waiting` is asked for four metrics more, which is not counted here.
+            with `waiting` is asked for four metrics more, which is not counted here. With `[economy]` in the policy only a part of them is
+            asked: `watchdog backtest` says which, and how much later people may hear of something because of it.
         "#]],
     );
 }
