@@ -6,7 +6,7 @@ CHECKS := .tools/checks/bin
 DENY := .tools/cargo-deny/bin/cargo-deny --locked check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test permissions faults bench bench-core counts economy gallery check tools fmt clean
+.PHONY: help demo local test permissions faults bench rolling bench-core counts economy gallery check tools fmt clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
@@ -30,9 +30,15 @@ gallery: ## make docs/gallery anew: every mail as a browser shows it, light and 
 faults: ## every call of a run times every fault; writes docs/faults.md anew (some minutes)
 	@WATCHDOG_FAULTS_PAGE=1 cargo test --workspace --locked --test all faults::no_fault -- --nocapture
 
-bench: ## what the function that ships costs to start and run, for 5, 100 and 1,000 workgroups (a minute once built); writes target/bench.json
+bench: ## what the function that ships costs to start and run, beside one in Python (some minutes); writes target/bench.json
 	@$(PYTHON) tools/localaws.py build
-	@cargo run --quiet --release --locked --package watchdog-bench -- .aws-sam/build/Function/bootstrap target/bench.json
+	@cargo run --quiet --release --locked --package watchdog-bench -- \
+		.aws-sam/build/Function/bootstrap .tools/local-aws/bin/python target/bench.json
+
+rolling: ## the back-test of 8.6 million rows beside DuckDB adding up the same (minutes once built); writes target/rolling.json
+	@$(PYTHON) tools/install.py local-aws
+	@cargo build --quiet --release --locked --package watchdog-cli
+	@.tools/local-aws/bin/python tools/bench/rolling.py target/release/watchdog target/rolling.json
 
 bench-core: ## how long the core's decisions take, for windows and pasts of an hour to 28 days and up to 1,000 workgroups
 	@CARGO_TARGET_DIR=target/core-bench cargo bench --quiet --locked --package watchdog-core --bench decisions

@@ -5,8 +5,6 @@
 //!
 //! Cargo tells a build script the profile and not what it says of panics; that the release profile says `abort` is a test of `tests`.
 
-#![expect(clippy::print_stdout, reason = "how a build script speaks to Cargo")]
-
 use std::env::var;
 
 fn main() {

@@ -44,6 +44,16 @@ def limits():
     return [(limit["window"], size(limit["limit"])) for limit in policy["workgroup"][0]["limit"]]
 
 
+def workgroups():
+    more = {}
+    while True:
+        page = ATHENA.list_work_groups(**more)
+        yield from (group["Name"] for group in page["WorkGroups"])
+        if "NextToken" not in page:
+            return
+        more = {"NextToken": page["NextToken"]}
+
+
 def publishes(name):
     configuration = ATHENA.get_work_group(WorkGroup=name)["WorkGroup"]["Configuration"]
     return name, configuration.get("PublishCloudWatchMetricsEnabled", False)
@@ -86,10 +96,7 @@ def scanned(names, end):
 def handler(event):
     now = datetime.now(timezone.utc)
     rules = limits()
-    names = [
-        group["Name"]
-        for page in ATHENA.get_paginator("list_work_groups").paginate() for group in page["WorkGroups"]
-    ]
+    names = list(workgroups())
     watched = [name for name, on in side_by_side(publishes, names) if on]
     end = now - timedelta(seconds=now.timestamp() % BUCKET)
     points = scanned(watched, end)

@@ -35,14 +35,14 @@ limit = "1 TB"
 # Ordered by time, as an export of all workgroups is. Uneven: quiet by night, and every workgroup of a size of its own.
 MAKE = """
 COPY (
-    SELECT strftime(at, '%Y-%m-%dT%H:%M:%SZ') AS timestamp,
+    SELECT strftime(moment, '%Y-%m-%dT%H:%M:%SZ') AS timestamp,
            'team-' || lpad(team::VARCHAR, 4, '0') AS workgroup,
-           (hash(team * 1000003 + epoch(at)::BIGINT) % 100000) * (1 + team % 7) * 10000
-               * (CASE WHEN hour(at) BETWEEN 7 AND 19 THEN 4 ELSE 1 END) AS bytes
+           (hash(team * 1000003 + epoch(moment)::BIGINT) % 100000) * (1 + team % 7) * 10000
+               * (CASE WHEN hour(moment) BETWEEN 7 AND 19 THEN 4 ELSE 1 END) AS bytes
     FROM generate_series(TIMESTAMP '2026-01-01', TIMESTAMP '2026-01-01' + INTERVAL {days} DAY - INTERVAL 5 MINUTE,
-                         INTERVAL 5 MINUTE) AS times(at),
+                         INTERVAL 5 MINUTE) AS times(moment),
          generate_series(1, {workgroups}) AS teams(team)
-    ORDER BY at, team
+    ORDER BY moment, team
 ) TO '{path}' (HEADER)
 """
 
@@ -59,15 +59,14 @@ SELECT count(*), max(hour), max(day) FROM (
 """
 
 
-def measured(command):
-    """Seconds, and the most megabytes held, of a command that must not fail."""
+def measured(command, fine=(0,)):
+    """Seconds, and the most megabytes held, of a command that must end with one of the codes in `fine`."""
     start = time.monotonic()
     process = os.posix_spawn(command[0], command, os.environ)
     _, status, usage = os.wait4(process, 0)
     seconds = time.monotonic() - start
     code = os.waitstatus_to_exitcode(status)
-    # 1: something was over a threshold, which is what the limits are for.
-    if code not in (0, 1):
+    if code not in fine:
         sys.exit(f"error: `{' '.join(command[:2])}` ended with {code}")
     return seconds, usage.ru_maxrss / 1000
 
@@ -90,7 +89,8 @@ def main(arguments):
               ROLL.format(path=rows)]
     figures = {"ours": [], "duckdb": []}
     for _ in range(rounds):
-        figures["ours"].append(measured(ours))
+        # 1: something was over a threshold, which is what the limits are for.
+        figures["ours"].append(measured(ours, fine=(0, 1)))
         figures["duckdb"].append(measured(duckdb))
     table = {
         name: {

@@ -66,8 +66,8 @@ pub async fn documents(clients: &Clients, source: &PolicySource) -> Result<Vec<D
 
 /// Reads the use of every workgroup that the policy covers, and what queries are active and wait; the use as far back as its longest window
 /// and its forecast ask for: with the forecast that is 27 hours and a half, 337 buckets, of which 299 metrics fill a request. A thousand
-/// workgroups so take four requests, and cost the same as a look at the last hour would: CloudWatch charges by the metric.
-/// Those that `thrift` leaves out are not asked for their bytes.
+/// workgroups so take four requests, and cost the same as a look at the last hour would: CloudWatch charges by the metric. Those that
+/// `thrift` leaves out are not asked for their bytes.
 pub async fn usage(
     clients: &Clients,
     policy: &Policy,
@@ -92,18 +92,21 @@ pub async fn usage(
         catalogue.names.get(*name) != Some(&false) && known.is_none_or(|known| known.publishes_metrics)
     };
     let wanted: Vec<&str> = watched.iter().copied().filter(may_publish).collect();
-    let mut left_out = left_out(policy, thrift, catalogue, &wanted, tick.at, now);
-    let (mut series, mut concurrency) = measured(clients, policy, tick.at, catalogue, &wanted, thrift, &left_out).await;
+    let spared = |name: &&str| Some(((*name).to_owned(), thrift?.leaves_out(catalogue, name, tick.at)?));
+    let mut left_out: BTreeMap<String, Remembered> = wanted.iter().filter_map(spared).collect();
+    let (mut series, mut concurrency) = measured(clients, policy, tick.at, catalogue, &wanted, &left_out, thrift).await;
     for (name, seen) in &series {
         if let Some(newest) = seen.as_ref().ok().and_then(Series::newest) {
             catalogue.used.insert(name.clone(), newest.min(now));
         }
     }
-    let due = due(catalogue, &watched, now, LOOKUPS.saturating_sub(notes.pages).max(1));
+    // Of those that were left out nothing has been seen; their turn comes when they are asked again, within the hour.
+    let seen: Vec<&str> = watched.iter().copied().filter(|name| !left_out.contains_key(*name)).collect();
+    let due = due(catalogue, &seen, now, LOOKUPS.saturating_sub(notes.pages).max(1));
     let examined = examine(clients, &due, now, notes.out_of_reach.as_ref()).await;
     let failed = learn(catalogue, examined, notes);
     let mut usage = Usage { incomplete: notes.incomplete.clone(), ..Usage::default() };
-    usage.missed = missed(catalogue, &series.keys().map(String::as_str).collect::<Vec<_>>());
+    let mut readable: Vec<&str> = Vec::new();
     for name in &known {
         let nothing = || Ok(Series::from_buckets(tick.at, Vec::new()));
         let seen = match policy.rule_for(name) {
@@ -111,12 +114,15 @@ pub async fn usage(
             None => nothing(),
             Some(rule) => match may_be_read(catalogue, name, now, &failed) {
                 Ok(()) if rule.limits.is_empty() => nothing(),
-                Ok(()) if left_out.contains_key(name) => {
-                    usage.left_out.extend(left_out.remove_entry(name));
-                    continue;
+                Ok(()) => {
+                    if let Some(known) = left_out.remove(name) {
+                        drop(usage.left_out.insert(name.clone(), known));
+                        continue;
+                    }
+                    readable.push(name);
+                    // Its metrics have been switched on: they are asked for in the next run.
+                    series.remove(name).unwrap_or(Err(Unknown::NotExaminedYet))
                 }
-                // Its metrics have been switched on: they are asked for in the next run.
-                Ok(()) => series.remove(name).unwrap_or(Err(Unknown::NotExaminedYet)),
                 Err(why) => {
                     concurrency.waiting.remove(name);
                     Err(why)
@@ -125,6 +131,7 @@ pub async fn usage(
         };
         usage.workgroups.insert(name.clone(), seen);
     }
+    usage.missed = missed(catalogue, &readable);
     usage.concurrency = concurrency;
     notes.oldest = catalogue.oldest(watched.iter().copied());
     let known = catalogue.quotas.clone();
@@ -136,44 +143,24 @@ pub async fn usage(
     usage
 }
 
-/// Those of `names` that need not be asked for their bytes, with what is known of them.
-fn left_out(
-    policy: &Policy,
-    thrift: Option<&Thrift<'_>>,
-    catalogue: &Catalogue,
-    names: &[&str],
-    at: Timestamp,
-    now: Timestamp,
-) -> BTreeMap<String, Remembered> {
-    let Some(thrift) = thrift else { return BTreeMap::new() };
-    let nothing = BTreeMap::new();
-    let is_limited = |name: &&&str| {
-        let rule = policy.rule_for(name);
-        rule.is_some_and(|rule| !rule.limits.is_empty()) && may_be_read(catalogue, name, now, &nothing).is_ok()
-    };
-    let known = names.iter().filter(is_limited).map(|name| (*name, thrift.leaves_out(catalogue, name, at)));
-    known.filter_map(|(name, known)| Some((name.to_owned(), known?))).collect()
-}
-
-/// What the metrics say of `names`, and of the account's queries; of those that are left out, only how long they wait. Those of a workgroup that turns out to publish none are to be dropped.
+/// What the metrics say of `names`, of the bytes without those that are `left_out`, and of the account's queries. Those of a workgroup that
+/// turns out to publish none are to be dropped.
 async fn measured(
     clients: &Clients,
     policy: &Policy,
     at: Timestamp,
     catalogue: &Catalogue,
     names: &[&str],
-    thrift: Option<&Thrift<'_>>,
     left_out: &BTreeMap<String, Remembered>,
+    thrift: Option<&Thrift<'_>>,
 ) -> (BTreeMap<String, Seen>, Concurrency) {
     let mut by_start: BTreeMap<Timestamp, Vec<&str>> = BTreeMap::new();
     let mut waiting = Vec::new();
     for name in names {
         let Some(rule) = policy.rule_for(name) else { continue };
         waiting.extend(rule.waiting.as_ref().map(|_| (*name).to_owned()));
-        if left_out.contains_key(*name) {
-            continue;
-        }
-        if let Some(start) = rule.limits.iter().map(|limit| limit.reads_from(at)).min() {
+        let start = rule.limits.iter().map(|limit| limit.reads_from(at)).min();
+        if let Some(start) = start.filter(|_| !left_out.contains_key(*name)) {
             let start = thrift.map_or(start, |thrift| start.min(thrift.reads_from(catalogue, name, at)));
             by_start.entry(start).or_default().push(name);
         }

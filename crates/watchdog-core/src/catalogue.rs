@@ -74,12 +74,12 @@ pub struct Catalogue {
     /// How much of their limits the last days have used.
     #[serde(default, skip_serializing_if = "Fits::is_empty")]
     pub fits: Fits,
-    /// What workgroups were seen to scan at most, and when each was last asked; nothing where the policy has no economy.
-    #[serde(default, skip_serializing_if = "economy::Memory::is_empty")]
-    pub economy: economy::Memory,
     /// When each workgroup's newest bytes were seen, as long as the process lives: the next one sees them in its first run.
     #[serde(skip)]
     pub used: BTreeMap<String, Timestamp>,
+    /// What workgroups were seen to scan at most, and when each was last asked; nothing where the policy has no economy.
+    #[serde(default, skip_serializing_if = "economy::Memory::is_empty")]
+    pub economy: economy::Memory,
     /// Who submitted what, as long as the process lives: the next one asks again.
     #[serde(skip)]
     pub submitters: KnownSubmitters,
