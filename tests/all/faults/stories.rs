@@ -24,7 +24,7 @@ fn told_since(stage: &Stage, before: usize) -> Vec<String> {
 fn failure(end: &End) -> String {
     match end {
         End::Done(report) => format!("done, {} sent", report.sent.len()),
-        End::Failed(error) => format!("{}: {}", error.word, error.message),
+        End::Failed(failure, _) => format!("{}: {}", failure.word, failure.message),
         End::Killed => "killed".to_owned(),
     }
 }

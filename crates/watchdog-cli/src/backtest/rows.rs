@@ -150,6 +150,10 @@ impl<const N: usize> Columns<N> {
             let file = File::open(path);
             Box::new(file.map_err(|error| Failure::usage(format!("`{name}` cannot be read: {error}")))?)
         };
+        Self::read(name, source, columns)
+    }
+
+    fn read(name: String, source: Box<dyn Read + Send>, columns: [&'static str; N]) -> Result<Self, Failure> {
         let wanted = columns.join(",");
         let mut lines = Lines::new(source);
         if lines.next(&name)?.is_none() {
@@ -331,3 +335,6 @@ fn instant(cell: &[u8], day: &mut Day) -> Result<Timestamp, &'static str> {
     }
     Ok(at)
 }
+
+#[cfg(test)]
+mod tests;

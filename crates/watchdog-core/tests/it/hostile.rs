@@ -202,7 +202,8 @@ fn no_text_makes_a_mail_large() {
             let texts = (0..12).map(|m| format!("{n:03}{m}{}", piece.repeat(500))).collect();
             World { texts, used: 1200, active: 210, kind: 0b11111, seed: n }
         };
-        let mut message = world(0).messages().into_iter().find(|message| message.to.as_str() == "ops@example.com").unwrap();
+        let mut message =
+            world(0).messages().into_iter().find(|message| message.to.as_str() == "ops@example.com").unwrap();
         for n in 1..12 {
             let theirs = world(n).messages().into_iter().filter(|theirs| theirs.to == message.to);
             message.notices.extend(theirs.flat_map(|theirs| theirs.notices));

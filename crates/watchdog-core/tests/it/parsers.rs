@@ -67,8 +67,15 @@ fn edits() -> impl Strategy<Value = Vec<(usize, usize, String)>> {
 /// JSON in which some leaves are replaced by what is at the edge of what they may be.
 fn extreme(value: &mut Value, turn: &mut impl FnMut() -> u8) {
     const TEXTS: [&str; 9] = [
-        "", "-009999-01-02T01:59:59Z", "9999-12-30T22:00:00.999999999Z", "1970-01-01T00:00:00Z", "2026-03-01T14:05:00Z",
-        "2026-03-01T14:04:59Z", "\u{202e}\r\n", "warn", "a\"b",
+        "",
+        "-009999-01-02T01:59:59Z",
+        "9999-12-30T22:00:00.999999999Z",
+        "1970-01-01T00:00:00Z",
+        "2026-03-01T14:05:00Z",
+        "2026-03-01T14:04:59Z",
+        "\u{202e}\r\n",
+        "warn",
+        "a\"b",
     ];
     const NUMBERS: [u64; 5] = [0, 1, 255, 10_000_000, u64::MAX];
     match value {
@@ -137,8 +144,23 @@ fn json_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), typed().prop_map(Value::from)];
     leaf.prop_recursive(3, 24, 6, |inner| {
         let key = prop::sample::select(vec![
-            "list", "request", "proof", "RequestType", "ResponseURL", "RequestId", "StackId", "LogicalResourceId", "ResourceType",
-            "PhysicalResourceId", "ResourceProperties", "Policy", "detail", "detail-type", "source", "id", "eventName",
+            "list",
+            "request",
+            "proof",
+            "RequestType",
+            "ResponseURL",
+            "RequestId",
+            "StackId",
+            "LogicalResourceId",
+            "ResourceType",
+            "PhysicalResourceId",
+            "ResourceProperties",
+            "Policy",
+            "detail",
+            "detail-type",
+            "source",
+            "id",
+            "eventName",
         ]);
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),

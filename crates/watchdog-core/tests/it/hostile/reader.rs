@@ -90,12 +90,35 @@ pub struct Page {
 
 /// Everything that the templates use; whatever else is in a page came from somebody's text.
 const TAGS: [&str; 24] = [
-    "html", "head", "meta", "title", "style", "body", "div", "table", "tr", "td", "th", "p", "b", "br", "ul", "li", "a",
-    "code", "span", "img", "h1", "h2", "i", "tbody",
+    "html", "head", "meta", "title", "style", "body", "div", "table", "tr", "td", "th", "p", "b", "br", "ul", "li",
+    "a", "code", "span", "img", "h1", "h2", "i", "tbody",
 ];
 const ATTRIBUTES: [&str; 26] = [
-    "lang", "charset", "name", "content", "style", "class", "role", "width", "height", "cellpadding", "cellspacing", "align",
-    "colspan", "scope", "title", "href", "src", "alt", "aria-hidden", "border", "valign", "bgcolor", "dir", "id", "rel",
+    "lang",
+    "charset",
+    "name",
+    "content",
+    "style",
+    "class",
+    "role",
+    "width",
+    "height",
+    "cellpadding",
+    "cellspacing",
+    "align",
+    "colspan",
+    "scope",
+    "title",
+    "href",
+    "src",
+    "alt",
+    "aria-hidden",
+    "border",
+    "valign",
+    "bgcolor",
+    "dir",
+    "id",
+    "rel",
     "target",
 ];
 /// Those that have no end.
@@ -176,7 +199,8 @@ fn check_attribute(tag: &str, attribute: &str, value: &str) {
 pub fn is_unseen(c: char) -> bool {
     let is_line_end_of_ours = c == '\n';
     let directions = ['\u{61c}', '\u{200e}', '\u{200f}'];
-    let blank = ['\u{ad}', '\u{34f}', '\u{115f}', '\u{1160}', '\u{17b4}', '\u{17b5}', '\u{3164}', '\u{ffa0}', '\u{feff}'];
+    let blank =
+        ['\u{ad}', '\u{34f}', '\u{115f}', '\u{1160}', '\u{17b4}', '\u{17b5}', '\u{3164}', '\u{ffa0}', '\u{feff}'];
     !is_line_end_of_ours
         && (c.is_control()
             || directions.contains(&c)

@@ -166,7 +166,15 @@ impl World {
         let text = format!(
             "{} = 1\n[mail]\nsender = {}\nadmins = [{}]\nallowed_domains = [{}]\n[[workgroup]]\nname = {}\naudience = [{}]\n\
              [[workgroup.limit]]\nwindow = {}\nlimit = {}\n{}",
-            quoted(0), quoted(1), quoted(2), quoted(3), quoted(4), quoted(5), quoted(6), quoted(7), self.texts[8]
+            quoted(0),
+            quoted(1),
+            quoted(2),
+            quoted(3),
+            quoted(4),
+            quoted(5),
+            quoted(6),
+            quoted(7),
+            self.texts[8]
         );
         let problems = Policy::parse(&[document(&self.texts[9], &text)]).unwrap_err();
         Standing::LastValid { problems, since: at("2026-02-27T08:00:00Z") }
@@ -194,7 +202,9 @@ impl World {
             started: now - SignedDuration::from_mins(7),
             scanned: (n % 2 == 0).then_some(Bytes::new(1_000_000)),
         });
-        usage.flights.insert(self.text(0), Flights { running: running.collect(), may_be_more: true, ..Flights::default() });
+        usage
+            .flights
+            .insert(self.text(0), Flights { running: running.collect(), may_be_more: true, ..Flights::default() });
         let peaks = |value: f64| {
             let mut answer = Answer::default();
             answer.absorb([(now - SignedDuration::from_mins(2), value)], PageStatus::Complete);
@@ -235,7 +245,8 @@ impl World {
         let mut all = Vec::new();
         for (n, principal) in principals.into_iter().enumerate() {
             // Ids that are Athena's, and ids that are none.
-            let id = if n < 3 { format!("5e6f7a80-1b2c-4d3e-8f90-00000000000{n}") } else { format!("{n}{}", self.texts[n]) };
+            let id =
+                if n < 3 { format!("5e6f7a80-1b2c-4d3e-8f90-00000000000{n}") } else { format!("{n}{}", self.texts[n]) };
             let minutes = i64::try_from(n).unwrap() + 3;
             for is_running in [false, true] {
                 let id = format!("{id}{}", if is_running { "-1" } else { "" });
@@ -265,7 +276,8 @@ impl World {
     }
 
     fn occupancy(&self, policy: &Policy, gathered: &Gathered, now: Timestamp) -> Occupancy {
-        let found = vec![(self.text(0), gathered.executions.clone()), (self.text(4), gathered.executions[..4].to_vec())];
+        let found =
+            vec![(self.text(0), gathered.executions.clone()), (self.text(4), gathered.executions[..4].to_vec())];
         let reservations = match self.seed % 3 {
             0 => Reservations::Unknown(Unknown::Failed { operation: self.text(2), code: self.text(3) }),
             1 => Reservations::NotAsked,
