@@ -212,7 +212,7 @@ fn called(by_the_operator: bool) -> BTreeSet<String> {
     let operator = root().join("crates/watchdog-aws/src/operator");
     for path in files.into_iter().filter(|path| path.starts_with(&operator) == by_the_operator) {
         for line in fs::read_to_string(path).unwrap().lines() {
-            let line = line.strip_prefix("pub ").unwrap_or(line);
+            let line = line.trim_start_matches("pub ").trim_start_matches("pub(crate) ");
             let Some((_, value)) = line.split_once(": &str = \"").filter(|_| line.starts_with("const ")) else {
                 continue;
             };

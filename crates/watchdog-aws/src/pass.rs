@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use watchdog_core::catalogue::Catalogue;
 use watchdog_core::delivery::{People, Promises, Standing, plan, promised};
 use watchdog_core::event::{Invocation, Tick};
@@ -20,9 +20,10 @@ use watchdog_core::report::{MailReport, OccupancyReport, PolicyReport, RunReport
 use watchdog_core::usage::Usage;
 use watchdog_core::verdict::{judge, worth_asking};
 
+use crate::budget::Budget;
 use crate::clients::Clients;
 use crate::deliver::{NotWritten, deliver};
-use crate::dynamodb::{Lease, Ledger, Table};
+use crate::dynamodb::{Lease, Ledger, PUT, TRANSACT, Table, UPDATE};
 use crate::failure::AwsFailure;
 use crate::gather::{self, Notes, PolicySource};
 use crate::granting::{self, Troubles};
@@ -31,8 +32,13 @@ use crate::{concurrency, flights, submitters};
 /// Problems of a policy in one error message; `watchdog check` shows them all.
 const MOST_PROBLEMS: usize = 20;
 
-/// Time of a run that is kept for the mails when submitters are looked for.
+/// Time of a run that is kept for what comes after, so that everything has its turn however slow AWS is: after grants are carried out, after
+/// the use is read, after what was learnt is written down, and after submitters are looked for, for the mails. Giving the lease back is last.
+const AFTER_GRANTS: Duration = Duration::from_secs(30);
+const AFTER_USE: Duration = Duration::from_secs(20);
+const AFTER_LEARNING: Duration = Duration::from_secs(17);
 const FOR_MAILS: Duration = Duration::from_secs(15);
+const AFTER_RELEASE: Duration = Duration::from_millis(500);
 
 /// What a run needs to know about itself.
 #[derive(Debug, Clone)]
@@ -61,6 +67,13 @@ pub struct RunError {
     pub message: String,
     /// What was done all the same, where the run got that far.
     pub report: Option<Box<RunReport>>,
+}
+
+/// When a run began, and what time it has.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    now: Timestamp,
+    budget: Budget,
 }
 
 /// The world as it was found, before anything is decided.
@@ -93,7 +106,8 @@ pub async fn run(
     let mut report = RunReport::new(settings.run_id.clone(), invocation.source, tick, invocation.dry_run);
     let table = settings.table.as_ref().map(|name| Table { client: clients.dynamodb.clone(), name: name.clone() });
     let held = table.as_ref().filter(|_| !invocation.dry_run);
-    let result = locked(clients, settings, catalogue, tick, now, table.as_ref(), held, &mut report).await;
+    let clock = Clock { now, budget: Budget::new(now, settings.deadline) };
+    let result = locked(clients, settings, catalogue, tick, clock, table.as_ref(), held, &mut report).await;
     report.calls = clients.calls.take();
     // Different parts of a run may meet the same trouble.
     let mut told = BTreeSet::new();
@@ -149,7 +163,8 @@ pub async fn look(
     let (policy, documents, standing) = choose(settings, documents, ledger.policy.as_ref(), tick.at)?;
     let mut notes = gather::refresh(clients, &mut catalogue, now).await;
     notes.warnings.append(&mut warnings);
-    let look = see(clients, tick, now, &mut catalogue, policy, documents, standing, notes).await;
+    let clock = Clock { now, budget: Budget::new(now, settings.deadline) };
+    let look = see(clients, tick, clock, &mut catalogue, policy, documents, standing, notes).await;
     Ok((look, catalogue))
 }
 
@@ -159,11 +174,12 @@ async fn locked(
     settings: &Settings,
     catalogue: &mut Catalogue,
     tick: Tick,
-    now: Timestamp,
+    clock: Clock,
     table: Option<&Table>,
     held: Option<&Table>,
     report: &mut RunReport,
 ) -> Result<Vec<Mail>, RunError> {
+    let now = clock.now;
     let cold = catalogue.names_read.is_none();
     let remembered = async {
         let Some(table) = table else { return (Ok(None), Ok(Ledger::default())) };
@@ -208,7 +224,7 @@ async fn locked(
         }
         None => match ledger {
             Ok(ledger) => {
-                judged(clients, settings, catalogue, tick, now, table, held, ledger, documents, notes, report).await
+                judged(clients, settings, catalogue, tick, clock, table, held, ledger, documents, notes, report).await
             }
             Err(failure) => Err(unavailable(failure)),
         },
@@ -216,7 +232,7 @@ async fn locked(
     // Whatever came of it, a lease that was taken is given back.
     if matches!(lease, Some(Lease::Taken { .. })) {
         let completed = (done.is_ok() && report.failed.is_empty() && report.skipped.is_none()).then_some(tick.at);
-        release(held, settings, completed, report).await;
+        release(held, settings, clock.budget, completed, report).await;
     }
     done
 }
@@ -241,7 +257,7 @@ async fn judged(
     settings: &Settings,
     catalogue: &mut Catalogue,
     tick: Tick,
-    now: Timestamp,
+    clock: Clock,
     table: Option<&Table>,
     held: Option<&Table>,
     mut ledger: Ledger,
@@ -249,15 +265,23 @@ async fn judged(
     notes: Notes,
     report: &mut RunReport,
 ) -> Result<Vec<Mail>, RunError> {
+    let Clock { now, budget } = clock;
     report.warnings.append(&mut ledger.unreadable);
     let (policy, documents, standing) = choose(settings, documents, ledger.policy.as_ref(), tick.at)?;
     report.policy = Some(PolicyReport::new(documents.iter().map(|d| d.name.clone()).collect(), &standing));
     let troubles = match held {
-        Some(table) => granting::carry_out(clients, table, &mut ledger, &settings.run_id, now, settings.deadline).await,
+        Some(table) => {
+            let doing = granting::carry_out(clients, table, &mut ledger, &settings.run_id, now, settings.deadline);
+            // It may be cut off between any two calls: the next one goes on from what is written down.
+            timeout_at(budget.but(AFTER_GRANTS), doing).await.unwrap_or_else(|_| Troubles {
+                warnings: vec!["the run's time for grants was up; the next run goes on".to_owned()],
+                ..Troubles::default()
+            })
+        }
         None => Troubles::default(),
     };
     report.warnings.extend(troubles.warnings.iter().cloned());
-    let look = see(clients, tick, now, catalogue, policy, documents, standing, notes).await;
+    let look = see(clients, tick, clock, catalogue, policy, documents, standing, notes).await;
     report.warnings.extend(look.notes.warnings.iter().cloned());
     let granted = in_force(&look.policy, &ledger.grants, tick.at);
     let has_noted = note_yesterday(catalogue, &look, tick.at);
@@ -272,9 +296,9 @@ async fn judged(
     report.incomplete = incomplete.map(ToString::to_string);
     // Before the search, which may take long: a run that is cut off in it must not have learnt for nothing.
     if let Some(table) = held {
-        remember_policy(table, &look, ledger.policy.as_ref(), tick.at, report).await;
+        remember_policy(table, &look, ledger.policy.as_ref(), tick.at, budget, report).await;
         if (look.notes.catalogue_changed || has_noted)
-            && let Err(failure) = table.write_catalogue(catalogue, now).await
+            && let Err(failure) = budget.within(AFTER_LEARNING, PUT, table.write_catalogue(catalogue, now)).await
         {
             report.warnings.push(failure.to_string());
         }
@@ -289,7 +313,7 @@ async fn judged(
     let mut people = People::new();
     let (known, feed) = (&mut catalogue.submitters, table.filter(|_| settings.feed));
     if plan.wants_occupancy {
-        let (names, until) = (&catalogue.names, patience(settings));
+        let (names, until) = (&catalogue.names, patience(budget));
         let (policy, usage) = (&look.policy, &look.usage);
         let found = concurrency::occupancy(clients, feed, known, names, policy, usage, tick.at, until).await;
         report.warnings.extend(found.1);
@@ -297,7 +321,7 @@ async fn judged(
         people.occupancy = Some(Arc::new(found.0));
     }
     if !plan.wants.is_empty() {
-        let until = patience(settings);
+        let until = patience(budget);
         let sought = submitters::people(clients, feed, known, &look.policy, &plan.wants, tick.at, until).await;
         report.warnings.extend(sought.warnings);
         report.submitters = sought.people.shares.iter().map(SubmittersReport::from).collect();
@@ -314,11 +338,12 @@ async fn judged(
     };
     // Before the mails that say so: a silence that is written down as ended is said to be so once more where a mail fails.
     for (subject, silence) in silenced {
-        if let Err(failure) = table.write_silence(&mut ledger, &subject, silence).await {
+        let writing = table.write_silence(&mut ledger, &subject, silence);
+        if let Err(failure) = budget.within(FOR_MAILS, TRANSACT, writing).await {
             report.warnings.push(format!("the end of the silence of `{subject}` could not be written down: {failure}"));
         }
     }
-    let delivered = deliver(clients, settings.deadline, table, &tick, &mut ledger, plan, &mails, report).await;
+    let delivered = deliver(clients, budget, table, &tick, &mut ledger, plan, &mails, report).await;
     let (word, message) = match delivered {
         Ok(()) => return Ok(mails),
         Err(NotWritten::BeforeSending(failure)) => (
@@ -382,18 +407,27 @@ fn choose(
 async fn see(
     clients: &Clients,
     tick: Tick,
-    now: Timestamp,
+    Clock { now, budget }: Clock,
     catalogue: &mut Catalogue,
     policy: Policy,
     documents: Vec<Document>,
     standing: Standing,
     mut notes: Notes,
 ) -> Look {
-    let mut usage = gather::usage(clients, &policy, &tick, now, catalogue, &mut notes).await;
+    let until = budget.but(AFTER_USE);
+    let reading = gather::usage(clients, &policy, &tick, now, catalogue, &mut notes);
+    let mut usage = match timeout_at(until, reading).await {
+        Ok(usage) => usage,
+        Err(_) => gather::too_late(&policy, catalogue, tick.at, &mut notes),
+    };
     let asked = worth_asking(&policy, &tick, &usage);
-    let (flights, warnings) = flights::flights(&clients.athena, &clients.paces, &asked, tick.at).await;
-    usage.flights = flights;
-    notes.warnings.extend(warnings);
+    match timeout_at(until, flights::flights(&clients.athena, &clients.paces, &asked, tick.at)).await {
+        Ok((flights, warnings)) => {
+            usage.flights = flights;
+            notes.warnings.extend(warnings);
+        }
+        Err(_) => notes.warnings.push("the run's time for reading what runs now was up".to_owned()),
+    }
     if let Some(workgroup) = usage.uncounted(tick.at, policy.active_queries.look_back) {
         notes.warnings.push(format!(
             "a query has been running in `{workgroup}` for a while, and AWS counts no active query: it is on a capacity reservation, or \
@@ -427,27 +461,33 @@ async fn remember_policy(
     look: &Look,
     known: Option<&StoredPolicy>,
     at: Timestamp,
+    budget: Budget,
     report: &mut RunReport,
 ) {
     let is_new = known.is_none_or(|known| known.documents != look.documents);
     if look.standing == Standing::Current && is_new {
         let stored = StoredPolicy { documents: look.documents.clone(), since: at };
-        if let Err(failure) = table.write_policy(&stored).await {
+        if let Err(failure) = budget.within(AFTER_LEARNING, PUT, table.write_policy(&stored)).await {
             report.warnings.push(format!("the policy could not be remembered as the last valid one: {failure}"));
         }
     }
 }
 
 /// Until when submitters may be looked for: whoever waits for the mail waits for this, and the mails need time, too.
-fn patience(settings: &Settings) -> Instant {
-    // The clock, and not the run's start: gathering may have taken long, and a deadline is about real time.
-    let left = Duration::try_from(settings.deadline.duration_since(Timestamp::now())).unwrap_or_default();
-    Instant::now() + submitters::PATIENCE.min(left.saturating_sub(FOR_MAILS))
+fn patience(budget: Budget) -> Instant {
+    budget.but(FOR_MAILS).min(Instant::now() + submitters::PATIENCE)
 }
 
-async fn release(held: Option<&Table>, settings: &Settings, completed: Option<Timestamp>, report: &mut RunReport) {
+async fn release(
+    held: Option<&Table>,
+    settings: &Settings,
+    budget: Budget,
+    completed: Option<Timestamp>,
+    report: &mut RunReport,
+) {
     let Some(table) = held else { return };
-    if let Err(failure) = table.release(&settings.run_id, completed).await {
+    let releasing = table.release(&settings.run_id, completed);
+    if let Err(failure) = budget.within(AFTER_RELEASE, UPDATE, releasing).await {
         // It ends by itself at the deadline; the tick counts as not completed, and is judged again when it comes again.
         report.warnings.push(format!("the lease could not be given back: {failure}"));
     }

@@ -155,6 +155,8 @@ pub struct World {
     pub run: usize,
     /// What happens in it.
     pub strike: Option<Strike>,
+    /// From this call on nothing answers any more.
+    pub hangs_from: Option<usize>,
     /// The operations that were called in it, every try.
     pub calls: Vec<String>,
     /// The same of the last run of the schedule, whatever came after it.
@@ -231,6 +233,9 @@ impl World {
         self.of_run.push(call.operation.clone());
         if call.operation != "TransactWriteItems" {
             self.actions.insert(call.action.clone());
+        }
+        if self.hangs_from.is_some_and(|from| n >= from) {
+            return Some(Fault::Silent);
         }
         let strike = self.strike.clone()?;
         if n == strike.call {

@@ -12,6 +12,7 @@ mod stories;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::Context;
@@ -140,6 +141,8 @@ struct Count {
     wrong: usize,
     unknown_as_fine: usize,
     claimed: usize,
+    /// Invocations that Lambda had to cut off, because they did not end in time.
+    cut_off: usize,
     /// Of the story with a grant: the cutoff was not as before in the end, or meanwhile anything but that and the raised one.
     left_raised: usize,
     /// The first of them, for whoever has to mend it.
@@ -155,6 +158,7 @@ impl Count {
         self.unknown_as_fine += other.unknown_as_fine;
         self.claimed += other.claimed;
         self.left_raised += other.left_raised;
+        self.cut_off += other.cut_off;
         self.first = self.first.take().or(other.first);
     }
 
@@ -170,6 +174,8 @@ struct Stage {
     function: Function,
     begin: Timestamp,
     invocations: usize,
+    /// Invocations that were cut off by their time-out.
+    cut_off: usize,
 }
 
 /// How an invocation ended.
@@ -178,6 +184,9 @@ enum End {
     Failed(Failure, Option<Box<RunReport>>),
     Killed,
 }
+
+/// The function's time-out in the template.
+const TIME: Duration = Duration::from_secs(60);
 
 /// What the stack sets, here with the feed of submitters.
 fn environment() -> Environment {
@@ -203,7 +212,14 @@ impl Stage {
         // On a border of five minutes, and in no past: a run's deadline is about real time.
         let now = Timestamp::now().as_second();
         let begin = Timestamp::from_second(now / 300 * 300 + 300).expect("a time");
-        Self { function: Function::new(clients.clone(), environment()), world, clients, begin, invocations: 0 }
+        Self {
+            function: Function::new(clients.clone(), environment()),
+            world,
+            clients,
+            begin,
+            invocations: 0,
+            cut_off: 0,
+        }
     }
 
     /// One invocation for the tick of `run`, `late` seconds after it.
@@ -217,6 +233,11 @@ impl Stage {
                 Err((failure, report)) => End::Failed(failure, report),
             },
             () = death.notified() => End::Killed,
+            // As Lambda does, at the deadline that it gave.
+            () = tokio::time::sleep(TIME) => {
+                self.cut_off += 1;
+                End::Killed
+            }
         };
         if matches!(end, End::Killed) {
             self.begin_anew().await;
@@ -236,7 +257,7 @@ impl Stage {
         let mut context = Context::default();
         context.request_id = format!("request-{}", self.invocations);
         context.invoked_function_arn = "arn:aws:lambda:eu-central-1:123456789012:function:watchdog".to_owned();
-        let deadline = (now + SignedDuration::from_secs(60)).as_millisecond();
+        let deadline = (now + SignedDuration::try_from(TIME).expect("short")).as_millisecond();
         context.deadline = u64::try_from(deadline).expect("after 1970");
         context
     }
@@ -308,6 +329,10 @@ async fn play(struck_run: usize, strike: Option<Strike>, retries: bool) -> Playe
             end = stage.invoke(run, 63, None).await;
             judge(&stage, run, &end, &mut count);
         }
+    }
+    if stage.cut_off > 0 {
+        count.cut_off += stage.cut_off;
+        count.note("a run did not end in time".to_owned());
     }
     let world = stage.world.lock().expect("a world");
     let said = said(&world);

@@ -15,13 +15,13 @@ fn tables((table, all): &(Table, Count), with_cutoff: bool) -> String {
     let heading = |first: &str| {
         let mut columns = vec![first, "stories", "alerts lost", "repeats beyond the bound", "wrong levels"];
         columns.push(if with_cutoff { "cutoffs left raised" } else { "unknown shown as fine" });
-        columns.push("success claimed wrongly");
+        columns.extend(["success claimed wrongly", "not ended in time"]);
         format!("| {} |\n|{}\n", columns.join(" | "), "---|".repeat(columns.len()))
     };
     let counts = |count: &Count| {
-        let Count { stories, lost, beyond, wrong, unknown_as_fine, claimed, left_raised, .. } = count;
+        let Count { stories, lost, beyond, wrong, unknown_as_fine, claimed, left_raised, cut_off, .. } = count;
         let third = if with_cutoff { left_raised } else { unknown_as_fine };
-        format!("{stories} | {lost} | {beyond} | {wrong} | {third} | {claimed}")
+        format!("{stories} | {lost} | {beyond} | {wrong} | {third} | {claimed} | {cut_off}")
     };
     let mut page = heading("call that is struck");
     for (operation, faults) in table {

@@ -75,7 +75,7 @@ const GRANTED: [usize; 2] = [1, 2];
 
 /// What Athena and CloudTrail know of the queries behind the use: one that has ended just before the run, and three that run.
 pub fn queries(world: &mut World, run: usize, tick: Timestamp, used: u8) {
-    let ids = [10 + run, 1, 2, 3].map(|id| format!("11111111-2222-3333-4444-{id:012}"));
+    let ids = [10 + run, 1, 2, 3].map(|id| format!("{id:08}-2222-3333-4444-555555555555"));
     let seconds = |ago: i64| (tick - SignedDuration::from_secs(ago)).as_second() as f64;
     let sql = "SELECT 'planted-sql'";
     let executions = ids.iter().enumerate().map(|(n, id)| {
@@ -178,6 +178,10 @@ pub async fn play(struck_run: usize, strike: Option<Strike>, retries: bool) -> P
             end = stage.invoke(run, 63, None).await;
             judge(&stage, run, &end, &mut count);
         }
+    }
+    if stage.cut_off > 0 {
+        count.cut_off += stage.cut_off;
+        count.note("a run did not end in time".to_owned());
     }
     let world = stage.world.lock().expect("a world");
     if world.cutoffs.get("ad-hoc") != Some(&USUAL)

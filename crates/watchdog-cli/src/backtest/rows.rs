@@ -229,6 +229,8 @@ struct Lines {
     buffer: Vec<u8>,
     from: usize,
     to: usize,
+    /// Whether anything has been read.
+    has_begun: bool,
     /// The cells of the present row, one after the other, and where each ends.
     text: Vec<u8>,
     ends: [usize; MOST_CELLS],
@@ -244,6 +246,7 @@ impl Lines {
             buffer: vec![0; BUFFER],
             from: 0,
             to: 0,
+            has_begun: false,
             text: vec![0; LONGEST_ROW],
             ends: [0; MOST_CELLS],
             cells: 0,
@@ -256,11 +259,7 @@ impl Lines {
         let mut line = self.reader.line();
         loop {
             if self.from == self.to {
-                self.from = 0;
-                self.to = self
-                    .source
-                    .read(&mut self.buffer)
-                    .map_err(|error| Failure::usage(format!("`{name}` cannot be read: {error}")))?;
+                self.fill(name)?;
             }
             let input = &self.buffer[self.from..self.to];
             if length == 0 {
@@ -284,6 +283,23 @@ impl Lines {
                 ReadRecordResult::End => return Ok(None),
             }
         }
+    }
+
+    /// Reads on; at the end of the file there is nothing in the buffer. A first piece is longer than the mark of the order of bytes (three of
+    /// them) that some programs begin a file with: the reader takes the mark off and what is left, where that is nothing, for the file's end.
+    fn fill(&mut self, name: &str) -> Result<(), Failure> {
+        (self.from, self.to) = (0, 0);
+        let least = if self.has_begun { 1 } else { 4 };
+        while self.to < least {
+            let read = self.source.read(&mut self.buffer[self.to..]);
+            let read = read.map_err(|error| Failure::usage(format!("`{name}` cannot be read: {error}")))?;
+            if read == 0 {
+                break;
+            }
+            self.to += read;
+        }
+        self.has_begun = true;
+        Ok(())
     }
 
     fn cell(&self, n: usize) -> &[u8] {
