@@ -479,9 +479,9 @@ async fn undisturbed_everybody_is_told_once() {
 /// Whether more of it is tried, for a minute, as in the end-to-end tests; otherwise a part of it, for seconds. `make faults` tries all.
 const THOROUGH: bool = cfg!(feature = "local-aws");
 
-/// Whether `docs/faults.md` is to be made anew, which takes all strikes.
-fn is_for_the_page() -> bool {
-    std::env::var_os("WATCHDOG_FAULTS_PAGE").is_some()
+/// Whether `docs/faults.md` is to be made anew, and from every how many-th strike: `WATCHDOG_FAULTS_PAGE=1` tries all.
+fn for_the_page() -> Option<usize> {
+    std::env::var("WATCHDOG_FAULTS_PAGE").ok().map(|step| step.parse().expect("a number"))
 }
 
 /// Strikes to try, by run: every call times every fault.
@@ -497,8 +497,8 @@ fn strikes(calls: &[usize]) -> Vec<(usize, Strike)> {
             }
         }
     }
-    let step = match (is_for_the_page(), THOROUGH) {
-        (true, _) => 1,
+    let step = match (for_the_page(), THOROUGH) {
+        (Some(step), _) => step,
         // Primes, so that every fault and every operation has its turn.
         (_, true) => 7,
         (_, false) => 41,
@@ -557,9 +557,9 @@ fn sweep(tale: Tale) -> (Table, Count) {
 #[test]
 fn no_fault_at_any_call_loses_an_alert() {
     let (plain, people) = (sweep(Tale::Plain), sweep(Tale::People));
-    if is_for_the_page() {
+    if let Some(step) = for_the_page() {
         let place = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/faults.md");
-        std::fs::write(place, page::page(&plain, &people)).expect("the page is written");
+        std::fs::write(place, page::page(&plain, &people, step)).expect("the page is written");
     }
     for (_, all) in [plain, people] {
         assert_eq!(Count { stories: 0, ..all }, Count::default());

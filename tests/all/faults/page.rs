@@ -4,11 +4,12 @@ use super::aws::Fault;
 use super::{Count, Table};
 
 /// The page, from the plain story and the one with people in it.
-pub fn page(plain: &(Table, Count), people: &(Table, Count)) -> String {
+pub fn page(plain: &(Table, Count), people: &(Table, Count), step: usize) -> String {
+    let part = if step == 1 { "every strike".to_owned() } else { format!("one strike of {step}, by turns") };
     let (before, between) = include_str!("page.md").split_once("{{ plain }}\n").expect("a place for the tables");
     let (between, after) = between.split_once("{{ people }}\n").expect("a place for the tables");
     let tables = [tables(plain, false), tables(people, true)];
-    format!("{before}{}{between}{}{after}", tables[0], tables[1])
+    format!("{before}{}{between}{}{after}", tables[0], tables[1]).replace("{{ part }}", &part)
 }
 
 fn tables((table, all): &(Table, Count), with_cutoff: bool) -> String {
