@@ -294,8 +294,8 @@ fn the_operators_permissions_are_for_what_the_code_calls_and_nothing_else() {
     // A back-test reads the use of weeks in the place of a day, and nothing of what stands now.
     let now = ["servicequotas:", "athena:ListQueryExecutions", "athena:BatchGetQueryExecution"];
     assert_eq!(needed(Command::Backtest), without(&[&beside[..], &now].concat()));
-    // A plan does as well, and writes one document of the policy.
-    let mut plan = needed(Command::Backtest);
+    // A plan does as well, asks for the quotas and lists queries, and writes one document of the policy.
+    let mut plan = needed(Command::Status);
     plan.insert("ssm:PutParameter".to_owned());
     assert_eq!(needed(Command::Plan), plan);
     assert!(needed(Command::Check).is_empty());

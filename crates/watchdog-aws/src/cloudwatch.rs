@@ -80,22 +80,42 @@ pub async fn listed(client: &Client) -> Result<Listed, AwsFailure> {
 /// Asks for the metrics over `span` in five-minute buckets. The answers are in the order of `wanted`; one for which a call failed
 /// says so itself, so that the others still count.
 pub async fn answers(client: &Client, span: Span, wanted: &[Wanted]) -> Vec<Answer> {
-    let (start, end) = (floor(span.start), ceil(span.end));
-    let size = most_per_request(span);
-    let requests = stream::iter(wanted.chunks(size).map(|chunk| request(client, start, end, chunk)));
+    answers_by(client, Stretch { start: floor(span.start), end: ceil(span.end), period: BUCKET }, wanted).await
+}
+
+/// A stretch of time and the length in seconds of the periods that it is cut into: [`BUCKET`], or an hour of what is older than CloudWatch
+/// keeps by five minutes. It begins and ends at a border of two periods.
+#[derive(Debug, Clone, Copy)]
+pub struct Stretch {
+    /// Its first instant.
+    pub start: Timestamp,
+    /// The first one after it.
+    pub end: Timestamp,
+    /// Of one period.
+    pub period: i64,
+}
+
+/// [`answers`] by other periods.
+pub async fn answers_by(client: &Client, stretch: Stretch, wanted: &[Wanted]) -> Vec<Answer> {
+    let size = most_in(stretch);
+    let requests = stream::iter(wanted.chunks(size).map(|chunk| request(client, stretch, chunk)));
     requests.buffered(AT_ONCE).concat().await
 }
 
 /// How many metrics over `span` fit one request.
 pub fn most_per_request(span: Span) -> usize {
-    let buckets = (ceil(span.end).as_second() - floor(span.start).as_second()) / BUCKET;
+    most_in(Stretch { start: floor(span.start), end: ceil(span.end), period: BUCKET })
+}
+
+fn most_in(stretch: Stretch) -> usize {
+    let buckets = (stretch.end.as_second() - stretch.start.as_second()) / stretch.period.max(1);
     let points = usize::try_from(buckets).unwrap_or(MOST_POINTS).max(1);
     (MOST_POINTS / points).clamp(1, MOST_QUERIES)
 }
 
-async fn request(client: &Client, start: Timestamp, end: Timestamp, wanted: &[Wanted]) -> Vec<Answer> {
+async fn request(client: &Client, stretch: Stretch, wanted: &[Wanted]) -> Vec<Answer> {
     let mut answers = vec![Answer::default(); wanted.len()];
-    if let Err(failure) = pages(client, start, end, wanted, &mut answers).await {
+    if let Err(failure) = pages(client, stretch, wanted, &mut answers).await {
         tracing::warn!(code = failure.code, "{failure}");
         for answer in &mut answers {
             answer.absorb([], PageStatus::Bad(failure.unknown()));
@@ -104,22 +124,16 @@ async fn request(client: &Client, start: Timestamp, end: Timestamp, wanted: &[Wa
     answers
 }
 
-async fn pages(
-    client: &Client,
-    start: Timestamp,
-    end: Timestamp,
-    wanted: &[Wanted],
-    answers: &mut [Answer],
-) -> Result<(), AwsFailure> {
-    let queries: Vec<MetricDataQuery> = wanted.iter().enumerate().map(|(i, w)| query(i, w)).collect();
+async fn pages(client: &Client, stretch: Stretch, wanted: &[Wanted], answers: &mut [Answer]) -> Result<(), AwsFailure> {
+    let queries: Vec<MetricDataQuery> = wanted.iter().enumerate().map(|(i, w)| query(i, w, stretch.period)).collect();
     let index: BTreeMap<String, usize> = (0..wanted.len()).map(|i| (id(i), i)).collect();
     let mut token = None;
     for _ in 0..MOST_PAGES {
         let page = client
             .get_metric_data()
             .set_metric_data_queries(Some(queries.clone()))
-            .start_time(DateTime::from_secs(start.as_second()))
-            .end_time(DateTime::from_secs(end.as_second()))
+            .start_time(DateTime::from_secs(stretch.start.as_second()))
+            .end_time(DateTime::from_secs(stretch.end.as_second()))
             .scan_by(ScanBy::TimestampAscending)
             .set_next_token(token)
             .send()
@@ -161,7 +175,7 @@ fn id(i: usize) -> String {
     format!("m{i}")
 }
 
-fn query(i: usize, wanted: &Wanted) -> MetricDataQuery {
+fn query(i: usize, wanted: &Wanted, period: i64) -> MetricDataQuery {
     let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
     let of_workgroup = |workgroup: &str, set: &Dimensions| {
         let mut dimensions = vec![dimension("WorkGroup", workgroup)];
@@ -184,7 +198,7 @@ fn query(i: usize, wanted: &Wanted) -> MetricDataQuery {
         }
     };
     let metric = Metric::builder().namespace(namespace).metric_name(name).set_dimensions(Some(dimensions)).build();
-    let period = i32::try_from(BUCKET).unwrap_or(300);
+    let period = i32::try_from(period).unwrap_or(300);
     // No `Unit`: asking for one hides datapoints that were stored with another.
     let stat = MetricStat::builder().metric(metric).period(period).stat(stat).build();
     MetricDataQuery::builder().id(id(i)).metric_stat(stat).return_data(true).build()

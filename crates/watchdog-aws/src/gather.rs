@@ -12,7 +12,7 @@ use watchdog_core::catalogue::{Catalogue, Settings};
 use watchdog_core::event::Tick;
 use watchdog_core::policy::{Document, Policy};
 use watchdog_core::usage::{Answer, Seen, Series, Unknown, Usage, looked_at};
-use watchdog_core::window::{BUCKET, Span};
+use watchdog_core::window::{BUCKET, Span, ceil, floor};
 
 use crate::clients::Clients;
 use crate::cloudwatch::Wanted;
@@ -331,6 +331,19 @@ pub(crate) async fn read(clients: &Clients, catalogue: &Catalogue, span: Span, n
     read_with(clients, catalogue, span, names, &[]).await.0
 }
 
+/// The same by hours, of what is older than CloudWatch keeps by five minutes: what an hour has stands in its first bucket. `span` has whole
+/// hours of the clock.
+#[cfg(feature = "operator")]
+pub(crate) async fn read_hours(
+    clients: &Clients,
+    catalogue: &Catalogue,
+    span: Span,
+    names: &[&str],
+) -> Vec<(String, Seen)> {
+    let stretch = cloudwatch::Stretch { start: span.start, end: span.end, period: 3600 };
+    read_by(clients, catalogue, stretch, names, &[]).await.0
+}
+
 /// The same, and the answers for what is asked `beside` it, in its order.
 async fn read_with(
     clients: &Clients,
@@ -339,6 +352,18 @@ async fn read_with(
     names: &[&str],
     beside: &[Wanted],
 ) -> (Vec<(String, Seen)>, Vec<Answer>) {
+    let stretch = cloudwatch::Stretch { start: floor(span.start), end: ceil(span.end), period: BUCKET };
+    read_by(clients, catalogue, stretch, names, beside).await
+}
+
+async fn read_by(
+    clients: &Clients,
+    catalogue: &Catalogue,
+    stretch: cloudwatch::Stretch,
+    names: &[&str],
+    beside: &[Wanted],
+) -> (Vec<(String, Seen)>, Vec<Answer>) {
+    let span = Span { start: stretch.start, end: stretch.end };
     let choices: Vec<_> = names.iter().map(|name| (*name, catalogue.listed.metrics_of(name))).collect();
     let wanted: Vec<Wanted> = choices
         .iter()
@@ -348,7 +373,7 @@ async fn read_with(
         })
         .chain(beside.iter().cloned())
         .collect();
-    let mut answers = cloudwatch::answers(&clients.cloudwatch, span, &wanted).await.into_iter();
+    let mut answers = cloudwatch::answers_by(&clients.cloudwatch, stretch, &wanted).await.into_iter();
     let series = choices.into_iter().map(|(name, alternatives)| {
         let shaped: Vec<Vec<_>> = alternatives.iter().map(|sets| answers.by_ref().take(sets.len()).collect()).collect();
         (name.to_owned(), Series::from_answers(span, &shaped))

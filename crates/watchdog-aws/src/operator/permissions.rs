@@ -82,7 +82,7 @@ impl Command {
                 all.push(Statement::new("ReadAlarmsAndMetrics", &metrics, any()));
             }
         }
-        if matches!(self, Self::Status | Self::Run | Self::Who) {
+        if matches!(self, Self::Status | Self::Run | Self::Who | Self::Plan) {
             all.extend(scope.of_concurrency());
         }
         if matches!(self, Self::Run | Self::Who) {
