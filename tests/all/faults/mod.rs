@@ -485,7 +485,7 @@ fn for_the_page() -> Option<usize> {
 }
 
 /// Strikes to try, by run: every call times every fault.
-fn strikes(calls: &[usize]) -> Vec<(usize, Strike)> {
+fn strikes(tale: Tale, calls: &[usize]) -> Vec<(usize, Strike)> {
     // The last runs are calm: what is to be told is told in those before.
     let mut all = Vec::new();
     for (run, calls) in calls.iter().enumerate().take(5) {
@@ -501,7 +501,8 @@ fn strikes(calls: &[usize]) -> Vec<(usize, Strike)> {
         (Some(step), _) => step,
         // Primes, so that every fault and every operation has its turn.
         (_, true) => 7,
-        (_, false) => 41,
+        (_, false) if tale == Tale::Plain => 41,
+        (_, false) => 131,
     };
     all.into_iter().step_by(step).collect()
 }
@@ -534,7 +535,7 @@ fn play_all(tale: Tale, strikes: &[(usize, Strike)]) -> Table {
 fn sweep(tale: Tale) -> (Table, Count) {
     let started = std::time::Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    let strikes = strikes(&runtime.expect("a runtime").block_on(calls(tale)));
+    let strikes = strikes(tale, &runtime.expect("a runtime").block_on(calls(tale)));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let parts = std::thread::scope(|scope| {
         let part = |n| strikes.iter().skip(n).step_by(threads).cloned().collect::<Vec<_>>();
