@@ -14,7 +14,7 @@ use watchdog_core::window::{BUCKET, Span, ceil, floor};
 
 use crate::failure::AwsFailure;
 
-const GET: &str = "cloudwatch:GetMetricData";
+pub(crate) const GET: &str = "cloudwatch:GetMetricData";
 const LIST: &str = "cloudwatch:ListMetrics";
 const NAMESPACE: &str = "AWS/Athena";
 const METRIC: &str = "ProcessedBytes";

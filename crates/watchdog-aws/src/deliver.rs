@@ -2,20 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+use jiff::Timestamp;
 use watchdog_core::alert::Subject;
 use watchdog_core::delivery::{Message, Plan, Records};
 use watchdog_core::event::Tick;
 use watchdog_core::mail::Mail;
 use watchdog_core::report::{MailReport, RunReport};
 
+use crate::budget::Budget;
 use crate::clients::Clients;
-use crate::dynamodb::{Ledger, Table};
+use crate::dynamodb::{Ledger, TRANSACT, Table};
 use crate::failure::AwsFailure;
 use crate::ses;
 
-/// Time kept back at the end of a run for writing down what was done. Sending stops before it.
-const CLOSING: SignedDuration = SignedDuration::from_secs(5);
+/// Time kept back at the end of a run for writing down what was done. No mail is begun in it.
+const CLOSING: Duration = Duration::from_secs(5);
+/// What is left of it for the record of a mail whose answer came late, and for giving the lease back.
+const RECORDING: Duration = Duration::from_secs(3);
+const LEAVING: Duration = Duration::from_millis(1500);
 
 /// Records that the table did not take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +41,7 @@ pub enum NotWritten {
 #[expect(clippy::too_many_arguments, reason = "everything that is needed to send and to remember")]
 pub async fn deliver(
     clients: &Clients,
-    deadline: Timestamp,
+    budget: Budget,
     table: &Table,
     tick: &Tick,
     ledger: &mut Ledger,
@@ -48,13 +54,14 @@ pub async fn deliver(
     let touched: BTreeSet<&Subject> = plan.messages.iter().flat_map(|m| m.notices.iter().map(|n| &n.subject)).collect();
     let touched: Vec<Subject> = touched.into_iter().cloned().collect();
     let intended = touched.iter().filter_map(|subject| plan.records.get_key_value(subject));
-    table.write(ledger, intended, tick.at).await.map_err(NotWritten::BeforeSending)?;
+    let proving = table.write(ledger, intended, tick.at);
+    budget.within(CLOSING, TRANSACT, proving).await.map_err(NotWritten::BeforeSending)?;
     let mut not_remembered: Option<AwsFailure> = None;
     for (message, mail) in plan.messages.iter().zip(mails) {
         let mut entry = MailReport::new(message);
         let sent = match &not_remembered {
             Some(_) => Err("not tried, because an earlier mail of this run could not be written down".to_owned()),
-            None => send(clients, deadline, tick, mail).await,
+            None => send(clients, budget, tick, mail).await,
         };
         match sent {
             Ok(id) => {
@@ -70,24 +77,25 @@ pub async fn deliver(
         }
         let touched = told(&mut plan.records, message, tick.at);
         let changed = touched.iter().filter_map(|subject| plan.records.get_key_value(*subject));
-        not_remembered = table.write(ledger, changed, tick.at).await.err();
+        not_remembered = budget.within(LEAVING, TRANSACT, table.write(ledger, changed, tick.at)).await.err();
     }
     let before = ledger.records.clone();
     let rest = plan.records.iter().filter(|(subject, record)| match before.get(subject) {
         Some(old) => old != *record,
         None => !record.is_over(),
     });
-    let rest = table.write(ledger, rest, tick.at).await.err();
+    let rest = budget.within(LEAVING, TRANSACT, table.write(ledger, rest, tick.at)).await.err();
     not_remembered.or(rest).map_or(Ok(()), |failure| Err(NotWritten::AfterSending(failure)))
 }
 
-async fn send(clients: &Clients, deadline: Timestamp, tick: &Tick, mail: &Mail) -> Result<String, String> {
-    // The clock, and not the tick: a deadline is about real time.
-    if deadline.duration_since(Timestamp::now()) < CLOSING {
+async fn send(clients: &Clients, budget: Budget, tick: &Tick, mail: &Mail) -> Result<String, String> {
+    if budget.is_down_to(CLOSING) {
         return Err("the run's time is up; the next run sends it".to_owned());
     }
     let mime = mail.mime(tick.at).map_err(|error| error.to_string())?;
-    let sent = ses::send(&clients.ses, &mail.from, &mail.to, mime).await;
+    let sending = ses::send(&clients.ses, &mail.from, &mail.to, mime);
+    // Cut off, it may be on its way all the same: it counts as not sent, and may come twice.
+    let sent = budget.within(RECORDING, ses::SEND, sending).await;
     sent.map_err(|failure| failure.to_string())
 }
 

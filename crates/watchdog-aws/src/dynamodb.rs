@@ -36,10 +36,10 @@ use watchdog_core::silence::Silences;
 use crate::failure::AwsFailure;
 
 const QUERY: &str = "dynamodb:Query";
-const UPDATE: &str = "dynamodb:UpdateItem";
-const PUT: &str = "dynamodb:PutItem";
+pub(crate) const UPDATE: &str = "dynamodb:UpdateItem";
+pub(crate) const PUT: &str = "dynamodb:PutItem";
 /// IAM knows no action for transactions: they need those of their parts.
-const TRANSACT: &str = "dynamodb:TransactWriteItems";
+pub(crate) const TRANSACT: &str = "dynamodb:TransactWriteItems";
 
 /// Pages of a megabyte: about 100,000 alerts.
 const MOST_PAGES: usize = 100;

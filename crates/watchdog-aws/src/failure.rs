@@ -72,7 +72,12 @@ impl AwsFailure {
             }
             _ => ("Unknown".to_owned(), String::new(), true),
         };
-        Self { operation, code, message: one_line(&message), request_id, retryable }
+        // What follows quotes the request as it was signed, with its session token.
+        let message = message.split("The Canonical String").next().unwrap_or_default();
+        // A code is a word. What is none has come out of an answer that is somebody else's.
+        let code = if is_a_word(&code) { code } else { "BadAnswer".to_owned() };
+        let request_id = request_id.filter(|id| is_a_word(id));
+        Self { operation, code, message: one_line(message), request_id, retryable }
     }
 
     /// A failure that this program found, not AWS.
@@ -124,6 +129,12 @@ fn chain(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+/// Whether it may be one of AWS's codes or ids; `InvalidClientTokenId`, `com.amazonaws.dynamodb.v20120810#ThrottlingException`.
+fn is_a_word(text: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.:#=/+".contains(&b);
+    !text.is_empty() && text.len() <= 100 && text.bytes().all(fits)
 }
 
 fn one_line(text: &str) -> String {

@@ -186,6 +186,26 @@ async fn measured(
     (series, asked.read(&answers))
 }
 
+/// The use where there was no time to read it: nothing is known, and that is said of each workgroup and class that is watched.
+pub fn too_late(policy: &Policy, catalogue: &Catalogue, at: Timestamp, notes: &mut Notes) -> Usage {
+    notes.warnings.push("the run's time for reading the use was up; the next run looks again".to_owned());
+    let why = || Unknown::Failed { operation: cloudwatch::GET.to_owned(), code: "Timeout".to_owned() };
+    let named = policy.rules().iter().map(|rule| &rule.pattern).filter(|p| p.is_exact()).map(|p| p.as_str().to_owned());
+    let names: BTreeSet<String> = catalogue.names.keys().cloned().chain(named).collect();
+    let waits = |name: &String| policy.rule_for(name).is_some_and(|rule| rule.waiting.is_some());
+    let waiting = names.iter().filter(|name| waits(name)).cloned().collect();
+    let seen = |name: String| match policy.rule_for(&name).is_some_and(|rule| !rule.limits.is_empty()) {
+        true => (name, Err(why())),
+        false => (name, Ok(Series::from_buckets(at, Vec::new()))),
+    };
+    Usage {
+        concurrency: Asked::new(policy, &catalogue.listed, waiting).read(&[]),
+        workgroups: names.into_iter().map(seen).collect(),
+        incomplete: notes.incomplete.clone(),
+        ..Usage::default()
+    }
+}
+
 /// What the metric says of one workgroup in `span`, for somebody who asks about that alone. The catalogue must know the workgroup.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ pub mod failure;
 pub mod pace;
 
 pub mod athena;
+pub mod budget;
 pub mod callback;
 pub mod cloudtrail;
 pub mod cloudwatch;

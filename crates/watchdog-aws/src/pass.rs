@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use watchdog_core::catalogue::Catalogue;
 use watchdog_core::delivery::{People, Promises, Standing, plan, promised};
 use watchdog_core::economy;
@@ -21,9 +21,10 @@ use watchdog_core::report::{KnownReport, MailReport, OccupancyReport, PolicyRepo
 use watchdog_core::usage::Usage;
 use watchdog_core::verdict::{judge, worth_asking};
 
+use crate::budget::Budget;
 use crate::clients::Clients;
 use crate::deliver::{NotWritten, deliver};
-use crate::dynamodb::{Lease, Ledger, Table};
+use crate::dynamodb::{Lease, Ledger, PUT, TRANSACT, Table, UPDATE};
 use crate::economy::Thrift;
 use crate::failure::AwsFailure;
 use crate::gather::{self, Notes, PolicySource};
@@ -33,8 +34,13 @@ use crate::{concurrency, flights, submitters};
 /// Problems of a policy in one error message; `watchdog check` shows them all.
 const MOST_PROBLEMS: usize = 20;
 
-/// Time of a run that is kept for the mails when submitters are looked for.
+/// Time of a run that is kept for what comes after, so that everything has its turn however slow AWS is: after grants are carried out, after
+/// the use is read, after what was learnt is written down, and after submitters are looked for, for the mails. Giving the lease back is last.
+const AFTER_GRANTS: Duration = Duration::from_secs(30);
+const AFTER_USE: Duration = Duration::from_secs(20);
+const AFTER_LEARNING: Duration = Duration::from_secs(17);
 const FOR_MAILS: Duration = Duration::from_secs(15);
+const AFTER_RELEASE: Duration = Duration::from_millis(500);
 
 /// What a run needs to know about itself.
 #[derive(Debug, Clone)]
@@ -63,6 +69,13 @@ pub struct RunError {
     pub message: String,
     /// What was done all the same, where the run got that far.
     pub report: Option<Box<RunReport>>,
+}
+
+/// When a run began, and what time it has.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    now: Timestamp,
+    budget: Budget,
 }
 
 /// The world as it was found, before anything is decided.
@@ -97,7 +110,8 @@ pub async fn run(
     let mut report = RunReport::new(settings.run_id.clone(), invocation.source, tick, invocation.dry_run);
     let table = settings.table.as_ref().map(|name| Table { client: clients.dynamodb.clone(), name: name.clone() });
     let held = table.as_ref().filter(|_| !invocation.dry_run);
-    let result = locked(clients, settings, catalogue, tick, now, table.as_ref(), held, &mut report).await;
+    let clock = Clock { now, budget: Budget::new(now, settings.deadline) };
+    let result = locked(clients, settings, catalogue, tick, clock, table.as_ref(), held, &mut report).await;
     report.calls = clients.calls.take();
     // Different parts of a run may meet the same trouble.
     let mut told = BTreeSet::new();
@@ -153,7 +167,8 @@ pub async fn look(
     let (policy, documents, standing) = choose(settings, documents, ledger.policy.as_ref(), tick.at)?;
     let mut notes = gather::refresh(clients, &mut catalogue, None, now).await;
     notes.warnings.append(&mut warnings);
-    let look = see(clients, tick, now, &mut catalogue, policy, documents, standing, notes, None).await;
+    let clock = Clock { now, budget: Budget::new(now, settings.deadline) };
+    let look = see(clients, tick, clock, &mut catalogue, policy, documents, standing, notes, None).await;
     Ok((look, catalogue))
 }
 
@@ -163,11 +178,12 @@ async fn locked(
     settings: &Settings,
     catalogue: &mut Catalogue,
     tick: Tick,
-    now: Timestamp,
+    clock: Clock,
     table: Option<&Table>,
     held: Option<&Table>,
     report: &mut RunReport,
 ) -> Result<Vec<Mail>, RunError> {
+    let now = clock.now;
     let cold = catalogue.names_read.is_none();
     let remembered = async {
         let Some(table) = table else { return (Ok(None), Ok(Ledger::default())) };
@@ -219,7 +235,7 @@ async fn locked(
         }
         None => match ledger {
             Ok(ledger) => {
-                judged(clients, settings, catalogue, tick, now, table, held, ledger, documents, notes, report).await
+                judged(clients, settings, catalogue, tick, clock, table, held, ledger, documents, notes, report).await
             }
             Err(failure) => Err(unavailable(failure)),
         },
@@ -227,7 +243,7 @@ async fn locked(
     // Whatever came of it, a lease that was taken is given back.
     if matches!(lease, Some(Lease::Taken { .. })) {
         let completed = (done.is_ok() && report.failed.is_empty() && report.skipped.is_none()).then_some(tick.at);
-        release(held, settings, completed, report).await;
+        release(held, settings, clock.budget, completed, report).await;
     }
     done
 }
@@ -252,7 +268,7 @@ async fn judged(
     settings: &Settings,
     catalogue: &mut Catalogue,
     tick: Tick,
-    now: Timestamp,
+    clock: Clock,
     table: Option<&Table>,
     held: Option<&Table>,
     mut ledger: Ledger,
@@ -260,11 +276,19 @@ async fn judged(
     notes: Notes,
     report: &mut RunReport,
 ) -> Result<Vec<Mail>, RunError> {
+    let Clock { now, budget } = clock;
     report.warnings.append(&mut ledger.unreadable);
     let (policy, documents, standing) = choose(settings, documents, ledger.policy.as_ref(), tick.at)?;
     report.policy = Some(PolicyReport::new(documents.iter().map(|d| d.name.clone()).collect(), &standing));
     let troubles = match held {
-        Some(table) => granting::carry_out(clients, table, &mut ledger, &settings.run_id, now, settings.deadline).await,
+        Some(table) => {
+            let doing = granting::carry_out(clients, table, &mut ledger, &settings.run_id, now, settings.deadline);
+            // It may be cut off between any two calls: the next one goes on from what is written down.
+            timeout_at(budget.but(AFTER_GRANTS), doing).await.unwrap_or_else(|_| Troubles {
+                warnings: vec!["the run's time for grants was up; the next run goes on".to_owned()],
+                ..Troubles::default()
+            })
+        }
         None => Troubles::default(),
     };
     report.warnings.extend(troubles.warnings.iter().cloned());
@@ -274,7 +298,7 @@ async fn judged(
     if thrift.is_none() && held.is_some() {
         catalogue.economy = economy::Memory::default();
     }
-    let look = see(clients, tick, now, catalogue, policy, documents, standing, notes, thrift.as_ref()).await;
+    let look = see(clients, tick, clock, catalogue, policy, documents, standing, notes, thrift.as_ref()).await;
     report.warnings.extend(look.notes.warnings.iter().cloned());
     report.known =
         Some(KnownReport { names: catalogue.names_read, metrics: catalogue.listed_read, settings: look.notes.oldest });
@@ -293,9 +317,9 @@ async fn judged(
     report.incomplete = incomplete.map(ToString::to_string);
     // Before the search, which may take long: a run that is cut off in it must not have learnt for nothing.
     if let Some(table) = held {
-        remember_policy(table, &look, ledger.policy.as_ref(), tick.at, report).await;
+        remember_policy(table, &look, ledger.policy.as_ref(), tick.at, budget, report).await;
         if look.notes.catalogue_changed || has_noted || catalogue.economy.is_due(tick.at) {
-            match table.write_catalogue(catalogue, now).await {
+            match budget.within(AFTER_LEARNING, PUT, table.write_catalogue(catalogue, now)).await {
                 Ok(()) => catalogue.economy.written(),
                 Err(failure) => report.warnings.push(failure.to_string()),
             }
@@ -311,7 +335,7 @@ async fn judged(
     let mut people = People::new();
     let (known, feed) = (&mut catalogue.submitters, table.filter(|_| settings.feed));
     if plan.wants_occupancy {
-        let (names, until) = (&catalogue.names, patience(settings));
+        let (names, until) = (&catalogue.names, patience(budget));
         let (policy, usage) = (&look.policy, &look.usage);
         let found = concurrency::occupancy(clients, feed, known, names, policy, usage, tick.at, until).await;
         report.warnings.extend(found.1);
@@ -319,7 +343,7 @@ async fn judged(
         people.occupancy = Some(Arc::new(found.0));
     }
     if !plan.wants.is_empty() {
-        let until = patience(settings);
+        let until = patience(budget);
         let sought = submitters::people(clients, feed, known, &look.policy, &plan.wants, tick.at, until).await;
         report.warnings.extend(sought.warnings);
         report.submitters = sought.people.shares.iter().map(SubmittersReport::from).collect();
@@ -336,11 +360,12 @@ async fn judged(
     };
     // Before the mails that say so: a silence that is written down as ended is said to be so once more where a mail fails.
     for (subject, silence) in silenced {
-        if let Err(failure) = table.write_silence(&mut ledger, &subject, silence).await {
+        let writing = table.write_silence(&mut ledger, &subject, silence);
+        if let Err(failure) = budget.within(FOR_MAILS, TRANSACT, writing).await {
             report.warnings.push(format!("the end of the silence of `{subject}` could not be written down: {failure}"));
         }
     }
-    let delivered = deliver(clients, settings.deadline, table, &tick, &mut ledger, plan, &mails, report).await;
+    let delivered = deliver(clients, budget, table, &tick, &mut ledger, plan, &mails, report).await;
     if let Some(thrift) = &thrift {
         let is_done = delivered.is_ok() && report.failed.is_empty();
         thrift.note(catalogue, &look.usage, &look.listed, tick.at, is_done);
@@ -408,7 +433,7 @@ fn choose(
 async fn see(
     clients: &Clients,
     tick: Tick,
-    now: Timestamp,
+    Clock { now, budget }: Clock,
     catalogue: &mut Catalogue,
     policy: Policy,
     documents: Vec<Document>,
@@ -416,14 +441,26 @@ async fn see(
     mut notes: Notes,
     thrift: Option<&Thrift<'_>>,
 ) -> Look {
-    let mut usage = gather::usage(clients, &policy, &tick, now, catalogue, &mut notes, thrift).await;
+    let until = budget.but(AFTER_USE);
+    let reading = gather::usage(clients, &policy, &tick, now, catalogue, &mut notes, thrift);
+    let mut usage = match timeout_at(until, reading).await {
+        Ok(usage) => usage,
+        Err(_) => gather::too_late(&policy, catalogue, tick.at, &mut notes),
+    };
     let asked = worth_asking(&policy, &tick, &usage);
-    let (flights, warnings) = flights::flights(&clients.athena, &clients.paces, &asked, tick.at).await;
     let listed: Vec<String> = asked.iter().map(|name| (*name).to_owned()).collect();
-    usage.flights = flights;
-    notes.warnings.extend(warnings);
+    match timeout_at(until, flights::flights(&clients.athena, &clients.paces, &asked, tick.at)).await {
+        Ok((flights, warnings)) => {
+            usage.flights = flights;
+            notes.warnings.extend(warnings);
+        }
+        Err(_) => notes.warnings.push("the run's time for reading what runs now was up".to_owned()),
+    }
     if let Some(thrift) = thrift {
-        thrift.ask_after_all(clients, catalogue, &listed, tick.at, &mut usage).await;
+        let after_all = thrift.ask_after_all(clients, catalogue, &listed, tick.at, &mut usage);
+        if timeout_at(until, after_all).await.is_err() {
+            notes.warnings.push("the run's time for asking those after all whose queries run was up".to_owned());
+        }
     }
     if let Some(workgroup) = usage.uncounted(tick.at, policy.active_queries.look_back) {
         notes.warnings.push(format!(
@@ -458,27 +495,33 @@ async fn remember_policy(
     look: &Look,
     known: Option<&StoredPolicy>,
     at: Timestamp,
+    budget: Budget,
     report: &mut RunReport,
 ) {
     let is_new = known.is_none_or(|known| known.documents != look.documents);
     if look.standing == Standing::Current && is_new {
         let stored = StoredPolicy { documents: look.documents.clone(), since: at };
-        if let Err(failure) = table.write_policy(&stored).await {
+        if let Err(failure) = budget.within(AFTER_LEARNING, PUT, table.write_policy(&stored)).await {
             report.warnings.push(format!("the policy could not be remembered as the last valid one: {failure}"));
         }
     }
 }
 
 /// Until when submitters may be looked for: whoever waits for the mail waits for this, and the mails need time, too.
-fn patience(settings: &Settings) -> Instant {
-    // The clock, and not the run's start: gathering may have taken long, and a deadline is about real time.
-    let left = Duration::try_from(settings.deadline.duration_since(Timestamp::now())).unwrap_or_default();
-    Instant::now() + submitters::PATIENCE.min(left.saturating_sub(FOR_MAILS))
+fn patience(budget: Budget) -> Instant {
+    budget.but(FOR_MAILS).min(Instant::now() + submitters::PATIENCE)
 }
 
-async fn release(held: Option<&Table>, settings: &Settings, completed: Option<Timestamp>, report: &mut RunReport) {
+async fn release(
+    held: Option<&Table>,
+    settings: &Settings,
+    budget: Budget,
+    completed: Option<Timestamp>,
+    report: &mut RunReport,
+) {
     let Some(table) = held else { return };
-    if let Err(failure) = table.release(&settings.run_id, completed).await {
+    let releasing = table.release(&settings.run_id, completed);
+    if let Err(failure) = budget.within(AFTER_RELEASE, UPDATE, releasing).await {
         // It ends by itself at the deadline; the tick counts as not completed, and is judged again when it comes again.
         report.warnings.push(format!("the lease could not be given back: {failure}"));
     }

@@ -9,7 +9,7 @@ use watchdog_core::policy::Address;
 
 use crate::failure::AwsFailure;
 
-const SEND: &str = "ses:SendRawEmail";
+pub(crate) const SEND: &str = "ses:SendRawEmail";
 
 /// Tries of one mail where SES says that it comes too fast. In the sandbox that is one mail a second.
 const TRIES: u32 = 4;

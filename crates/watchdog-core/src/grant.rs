@@ -169,7 +169,8 @@ impl Grant {
     /// From when it is said to end soon.
     pub fn ends_soon_from(&self) -> Timestamp {
         let length = self.until.duration_since(self.from);
-        self.until - ENDS_SOON.min(length / 4)
+        // What is remembered may be broken, and lie at the edge of time.
+        self.until.saturating_sub(ENDS_SOON.min(length / 4)).unwrap_or(self.until)
     }
 
     /// Whether the world has to be looked at, or the record changed, at `at`.
@@ -213,7 +214,7 @@ impl Book {
     /// When the whole record may be forgotten; `None` while a grant is open.
     pub fn expires(&self) -> Option<Timestamp> {
         let closed: Option<Vec<Timestamp>> = self.grants.iter().map(|grant| grant.closed).collect();
-        closed?.into_iter().max().map(|last| last + KEEP_CLOSED)
+        closed?.into_iter().max().map(|last| last.saturating_add(KEEP_CLOSED).unwrap_or(last))
     }
 }
 

@@ -22,7 +22,7 @@ use lettre::message::{Attachment, Body, Mailbox, Message as Mime, MultiPart, Sin
 
 use self::advice::{Brief, briefs, why_you};
 pub use self::words::quota_link;
-use self::words::{Case, MOST_NOTICES, StepKind, Words, plain};
+use self::words::{Case, MOST_LINES, MOST_NOTICES, StepKind, Words, plain};
 use crate::delivery::{Message, Notice};
 use crate::policy::{Address, MailRules};
 
@@ -31,6 +31,12 @@ const MOST_REFERENCES: usize = 8;
 
 /// Pictures in one mail: the first is what somebody looks at; at up to 6 KB each on the wire, all of them leave room for the words.
 const MOST_PICTURES: usize = 4;
+
+/// Bytes of a mail as it goes out, pictures included. At about 100 KB mail programs cut a message off.
+const MOST_ON_THE_WIRE: usize = 96_000;
+
+/// Alerts that are spelled out and those that have a line, from what is usual down to what fits whatever is in it.
+const ROOMS: [(usize, usize); 5] = [(MOST_NOTICES, MOST_LINES), (3, MOST_LINES), (1, MOST_LINES), (1, 12), (1, 0)];
 
 /// Where the watchdog runs, for links and for the reader to know which one writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,16 +114,35 @@ struct View {
     origins: Origins,
 }
 
-/// Puts a person's message into words.
+/// Puts a person's message into words. Where other people's texts are so long that it would not stay below [`MOST_ON_THE_WIRE`], fewer alerts
+/// are spelled out, and the rest have a line each, or are counted.
 pub fn compose(message: &Message, mail: &MailRules, origins: &Origins, as_of: Timestamp) -> Mail {
+    let mut composed = composed(message, mail, origins, as_of, ROOMS[0]);
+    for room in &ROOMS[1..] {
+        if composed.weight() <= MOST_ON_THE_WIRE {
+            break;
+        }
+        composed = self::composed(message, mail, origins, as_of, *room);
+    }
+    composed
+}
+
+fn composed(
+    message: &Message,
+    mail: &MailRules,
+    origins: &Origins,
+    as_of: Timestamp,
+    (most_cases, most_lines): (usize, usize),
+) -> Mail {
     let words = Words { zone: &mail.zone, region: &origins.region, as_of, stack: &origins.name };
     let (mut cases, all) = words.cases(&message.notices);
     let (badge, title) = cases.first().map_or(("", ""), |case| (case.badge, case.title.as_str()));
     let others = if all > 1 { format!(", and {} more", all - 1) } else { String::new() };
-    let subject = format!("[{badge}] {title}{others}");
+    let subject = plain(&format!("[{badge}] {title}{others}"));
+    cases.truncate(most_cases + most_lines);
     let more = all - cases.len();
-    let briefs = briefs(&cases);
-    let rest = cases.split_off(cases.len().min(MOST_NOTICES));
+    let briefs = briefs(&cases, most_cases);
+    let rest = cases.split_off(cases.len().min(most_cases));
     let rest = rest.into_iter().map(|case| format!("[{}] {}", case.badge, case.title)).collect();
     let mut pictures = Vec::new();
     for case in &mut cases {
@@ -166,7 +191,27 @@ fn thread(notice: &Notice, domain: &str) -> String {
     format!("<{key}.{}@{domain}>", notice.opened.as_second())
 }
 
+/// Whether a text is shorter in quoted-printable, as nearly every one is, or in base64, as one of emoji is; and how long it then is.
+fn encoding(text: &str) -> (ContentTransferEncoding, usize) {
+    let escaped = text.bytes().filter(|b| !matches!(b, b'\n' | b' '..=b'~') || *b == b'=').count();
+    // A line of at most 76 characters loses one or three to its end.
+    let quoted = (text.len() + 2 * escaped) * 79 / 75;
+    let base64 = text.len().div_ceil(3) * 4 * 78 / 76;
+    if base64 < quoted {
+        (ContentTransferEncoding::Base64, base64)
+    } else {
+        (ContentTransferEncoding::QuotedPrintable, quoted)
+    }
+}
+
 impl Mail {
+    /// About how many bytes it has on its way, and rather more than less.
+    fn weight(&self) -> usize {
+        let pictures = self.pictures.iter().map(|picture| picture.png.len().div_ceil(3) * 4 * 78 / 76 + 300);
+        let texts = [&self.text, &self.html].map(|text| encoding(text).1);
+        texts.iter().sum::<usize>() + pictures.sum::<usize>() + 3_000
+    }
+
     /// The mail as MIME, as `SendRawEmail` takes it and as an `.eml` file holds it.
     ///
     /// # Errors
@@ -180,7 +225,7 @@ impl Mail {
         let mut builder = Mime::builder()
             .from(mailbox(Some("Athena Quota Watchdog"), &self.from)?)
             .to(mailbox(None, &self.to)?)
-            .subject(plain(&self.subject))
+            .header(Subject(plain(&self.subject)))
             .date(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(date.as_second()).unwrap_or(0)))
             .header(AutoSubmitted);
         if let Some(reply_to) = &self.reply_to {
@@ -189,10 +234,10 @@ impl Mail {
         if let Some(first) = self.threads.first() {
             builder = builder.in_reply_to(first.clone()).references(self.threads.join(" "));
         }
-        // Quoted-printable writes every `=` as `=3D`, so that no text can contain this boundary.
+        // Quoted-printable writes every `=` as `=3D` and base64 has no `_`, so that no text can contain this boundary.
         let parts = MultiPart::alternative().boundary("=_athena_quota_watchdog");
         let part = |kind: ContentType, text: &str| {
-            let body = Body::new_with_encoding(text.to_owned(), ContentTransferEncoding::QuotedPrintable)
+            let body = Body::new_with_encoding(text.to_owned(), encoding(text).0)
                 .map_err(|_| fail("its text cannot be encoded".to_owned()))?;
             Ok::<_, Unmailable>(SinglePart::builder().header(kind).body(body))
         };
@@ -209,7 +254,7 @@ impl Mail {
     /// The HTML form and its pictures, as one part.
     fn related(&self, html: SinglePart) -> Result<MultiPart, Unmailable> {
         let fail = |what: String| Unmailable { to: self.to.clone(), what };
-        // Not in any text as quoted-printable writes it, and not in base64 either: the same holds as for the other boundary.
+        // The same holds as for the other boundary.
         let mut parts = MultiPart::related().boundary("=_athena_quota_watchdog_pictures").singlepart(html);
         let kind = ContentType::parse("image/png").map_err(|error| fail(error.to_string()))?;
         for picture in &self.pictures {
@@ -225,6 +270,45 @@ impl Mail {
             let data = format!("data:image/png;base64,{}", STANDARD.encode(&picture.png));
             html.replace(&format!("cid:{}", picture.cid), &data)
         })
+    }
+}
+
+/// The subject. Programs that read mail decode what looks like an encoded word (RFC 2047), whoever wrote it: a subject in which other people's
+/// text looks so is encoded as a whole, and comes out as it went in.
+#[derive(Clone)]
+struct Subject(String);
+
+/// Bytes of a text in one encoded word: in base64 and with what stands around it, 72 of the 75 characters that there may be.
+const ENCODED_WORD: usize = 45;
+
+impl Subject {
+    /// In encoded words that each hold whole characters, a line each.
+    fn encoded(&self) -> String {
+        let mut words: Vec<String> = vec![String::new()];
+        for c in self.0.chars() {
+            match words.last_mut() {
+                Some(last) if last.len() + c.len_utf8() <= ENCODED_WORD => last.push(c),
+                _ => words.push(c.to_string()),
+            }
+        }
+        let words = words.iter().map(|word| format!("=?utf-8?b?{}?=", STANDARD.encode(word)));
+        words.collect::<Vec<_>>().join("\r\n ")
+    }
+}
+
+impl Header for Subject {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Subject")
+    }
+    fn parse(subject: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self(subject.to_owned()))
+    }
+    fn display(&self) -> HeaderValue {
+        if self.0.contains("=?") {
+            HeaderValue::dangerous_new_pre_encoded(Self::name(), self.0.clone(), self.encoded())
+        } else {
+            HeaderValue::new(Self::name(), self.0.clone())
+        }
     }
 }
 

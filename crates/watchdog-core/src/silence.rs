@@ -57,7 +57,8 @@ impl Silence {
 
     /// When its record may be deleted.
     pub fn expires(&self) -> Timestamp {
-        self.end() + KEEP
+        // What is remembered may be broken, and lie at the edge of time.
+        self.end().saturating_add(KEEP).unwrap_or(Timestamp::MAX)
     }
 }
 

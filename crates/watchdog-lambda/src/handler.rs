@@ -31,13 +31,15 @@ pub struct Function {
 
 /// What the stack's template sets.
 #[derive(Debug, Clone)]
-struct Environment {
-    policy_path: String,
-    state_table: String,
+pub struct Environment {
+    /// The path of the policy's parameters.
+    pub policy_path: String,
+    /// The state table's name.
+    pub state_table: String,
     /// The stack's name, for mails: the function's own has letters at its end that nobody chose.
-    name: String,
+    pub name: String,
     /// Whether the stack has the feed of submitters.
-    feed: bool,
+    pub feed: bool,
 }
 
 /// What became of an event of the feed.
@@ -53,8 +55,10 @@ pub enum Fed {
 /// Why an invocation failed: a stable word for alarms and scripts, and a sentence for people.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    word: String,
-    message: String,
+    /// The word.
+    pub word: String,
+    /// The sentence.
+    pub message: String,
 }
 
 /// What the function answers.
@@ -93,19 +97,35 @@ impl Function {
         Self { clients: Clients::from_env(), settings, catalogue: Mutex::new(Catalogue::default()) }
     }
 
+    /// The function with these clients, in this environment.
+    pub fn new(clients: Clients, environment: Environment) -> Self {
+        Self { clients, settings: Ok(environment), catalogue: Mutex::new(Catalogue::default()) }
+    }
+
     /// Handles one event.
+    ///
+    /// # Errors
+    /// [`Failure`], which makes the invocation fail.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Reply, Failure> {
+        self.handle_at(event, Timestamp::now()).await
+    }
+
+    /// Handles one event at an instant.
+    ///
+    /// # Errors
+    /// As [`Self::handle`].
+    pub async fn handle_at(&self, event: LambdaEvent<Value>, now: Timestamp) -> Result<Reply, Failure> {
         if let Some(request) = stack::Request::parse(&event.payload) {
             return answer(&request).await.map(Reply::Stack);
         }
         if let Some(reading) = submitter::read_event(&event.payload) {
-            return self.fed(reading).await.map(Reply::Fed);
+            return self.fed(reading, now).await.map(Reply::Fed);
         }
         if let Some(asked) = request::Event::parse(&event.payload) {
-            return self.asked(asked, &event.context).await.map(|answer| Reply::Asked(Box::new(answer)));
+            return self.asked(asked, &event.context, now).await.map(|answer| Reply::Asked(Box::new(answer)));
         }
         let name = event.context.env_config.function_name.clone();
-        let result = self.run(&event.payload, &event.context).await;
+        let result = self.run(&event.payload, &event.context, now).await;
         match result {
             Ok(report) => {
                 log::run(&name, &report, None);
@@ -123,7 +143,7 @@ impl Function {
 
     /// Writes down who submitted a query. A record that cannot be read is named in the log and stops nothing: a retry would read the
     /// same. A table that cannot be written is a failure, and EventBridge's retries help.
-    async fn fed(&self, reading: Result<Reading, Unreadable>) -> Result<Fed, Failure> {
+    async fn fed(&self, reading: Result<Reading, Unreadable>, now: Timestamp) -> Result<Fed, Failure> {
         let submission = match reading {
             Ok(Reading::Submitted(submission)) => submission,
             Ok(Reading::Refused) => {
@@ -137,7 +157,7 @@ impl Function {
         };
         let environment = self.settings.clone()?;
         let table = Table { client: self.clients.dynamodb.clone(), name: environment.state_table };
-        match table.write_submission(&submission, Timestamp::now()).await {
+        match table.write_submission(&submission, now).await {
             Ok(()) => Ok(Fed::Remembered(submission.query)),
             Err(failure) => {
                 let message = format!("the submitter of `{}` could not be written down: {failure}", submission.query);
@@ -152,13 +172,13 @@ impl Function {
         &self,
         asked: Result<request::Event, request::Refused>,
         context: &Context,
+        now: Timestamp,
     ) -> Result<Answer, Failure> {
         let asked = match asked {
             Ok(asked) => asked,
             Err(refused) => return Ok(Answer::refused(&refused)),
         };
         let environment = self.settings.clone()?;
-        let now = Timestamp::now();
         let endpoint = std::env::var("AWS_ENDPOINT_URL").ok().filter(|endpoint| !endpoint.is_empty());
         let desk = Desk {
             function: context.env_config.function_name.clone(),
@@ -186,11 +206,19 @@ impl Function {
         }
     }
 
-    async fn run(&self, event: &Value, context: &Context) -> Result<RunReport, (Failure, Option<Box<RunReport>>)> {
+    /// A run, without its line in the log.
+    ///
+    /// # Errors
+    /// [`Failure`], and what was done all the same.
+    pub async fn run(
+        &self,
+        event: &Value,
+        context: &Context,
+        now: Timestamp,
+    ) -> Result<RunReport, (Failure, Option<Box<RunReport>>)> {
         let environment = self.settings.clone().map_err(|failure| (failure, None))?;
         let invocation = Invocation::parse(event)
             .map_err(|error| (Failure { word: "ForeignEvent".to_owned(), message: error.to_string() }, None))?;
-        let now = Timestamp::now();
         let settings = Settings {
             policy: PolicySource::Parameters(environment.policy_path),
             table: Some(environment.state_table),

@@ -8,10 +8,13 @@ use std::fmt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
 use watchdog_core::report::RunReport;
 
 /// The namespace of the watchdog's own metrics; the stack's alarms name it too.
@@ -26,14 +29,25 @@ const MOST_LIMITS: usize = 200;
 const MOST_NOTICES: usize = 5;
 const MOST_MAILS: usize = 20;
 
+/// What our own crates' targets begin with, [`SUMMARY`] included.
+const OURS: &str = "watchdog";
+
 /// Starts logging to standard output, from the level in `AWS_LAMBDA_LOG_LEVEL`, or `INFO`.
 pub fn start() {
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok());
-    tracing_subscriber::fmt()
-        .json()
-        .with_max_level(level.unwrap_or(tracing::Level::INFO))
-        .event_format(Lines { json: Format::default().json().flatten_event(true).with_current_span(false) })
-        .init();
+    subscriber(level.unwrap_or(Level::INFO), std::io::stdout).init();
+}
+
+/// What writes the log, of our own events from `level` on. Of everybody else's only warnings and errors, whatever the level: below them the SDK
+/// writes requests and answers as they are, with texts of queries and the session's token.
+pub fn subscriber<W>(level: Level, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let lines = Lines { json: Format::default().json().flatten_event(true).with_current_span(false) };
+    let layer = tracing_subscriber::fmt::layer().json().event_format(lines).with_writer(writer);
+    let others = level.min(Level::WARN);
+    tracing_subscriber::registry().with(Targets::new().with_target(OURS, level).with_default(others)).with(layer)
 }
 
 /// Logs the summary of a run; `failure` is its word and message where the invocation fails.

@@ -1,11 +1,10 @@
-//! The Lambda function: cold start, and a handler that hands each event to [`watchdog_aws::pass`].
+//! The Lambda function: cold start. What it does with an event is in [`watchdog_lambda::handler`].
 
-mod handler;
-mod log;
 mod panic;
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
+use watchdog_lambda::{handler, log};
 
 /// One thread: a run waits for AWS nearly all of its time, and at the smallest memory sizes there is a fraction of a CPU.
 #[tokio::main(flavor = "current_thread")]

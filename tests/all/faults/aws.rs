@@ -3,6 +3,9 @@
 //! It does what the watchdog relies on and no more: conditions of the state table, the token of a transaction, one mail per
 //! call. A call that it does not know stops the test.
 
+mod table;
+mod wire;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -12,10 +15,11 @@ use aws_sdk_ssm::config::Region;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_types::body::SdkBody;
 use ciborium::Value as Cbor;
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
+
+use self::wire::{Body, Call, cbor, get, map, response, seconds, text, unbase64};
 
 /// What goes wrong with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,6 +127,24 @@ pub struct World {
     pub refused: BTreeSet<String>,
     /// Whether the day's mails are used up.
     pub is_quota_gone: bool,
+    /// Executions by workgroup, as Athena tells of them, in JSON.
+    pub executions: BTreeMap<String, Vec<Value>>,
+    /// CloudTrail's records of who submitted what, the newest first.
+    pub trail: Vec<Value>,
+    /// The tag `email` of each IAM user.
+    pub emails: BTreeMap<String, String>,
+    /// Athena's per-query cutoff of each workgroup that has one.
+    pub cutoffs: BTreeMap<String, i64>,
+    /// What the cutoff of some workgroup was set to, in order.
+    pub cutoffs_set: Vec<Option<i64>>,
+    /// Names of capacity reservations.
+    pub reservations: Vec<String>,
+    /// Whether the account has quotas of its own; otherwise AWS's defaults hold.
+    pub has_default_quotas: bool,
+    /// A word that is put into every answer, beside what was asked for.
+    pub planted: Option<String>,
+    /// What was called since the beginning, as IAM calls it.
+    pub actions: BTreeSet<String>,
     /// The state table.
     pub items: BTreeMap<(String, String), Map<String, Value>>,
     /// Tokens of transactions that were carried out.
@@ -133,8 +155,12 @@ pub struct World {
     pub run: usize,
     /// What happens in it.
     pub strike: Option<Strike>,
+    /// From this call on nothing answers any more.
+    pub hangs_from: Option<usize>,
     /// The operations that were called in it, every try.
     pub calls: Vec<String>,
+    /// The same of the last run of the schedule, whatever came after it.
+    pub of_run: Vec<String>,
     /// The operation that was struck.
     pub struck: Option<String>,
     /// Told when the process dies.
@@ -142,6 +168,10 @@ pub struct World {
     /// Whether the use has been answered in full in this run.
     pub metrics_answered: bool,
 }
+
+/// The function's credentials, which nobody may see.
+pub const SECRET: &str = "planted-secret-key";
+pub const TOKEN: &str = "planted-session-token";
 
 /// The world, shared with the clients.
 pub type Shared = Arc<Mutex<World>>;
@@ -152,7 +182,7 @@ struct Wire(Shared);
 /// A configuration whose clients speak to `world`.
 pub async fn config(world: &Shared) -> SdkConfig {
     let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .credentials_provider(Credentials::new("AKID", "secret", None, None, "test"))
+        .credentials_provider(Credentials::new("AKIAPLANTED", SECRET, Some(TOKEN.to_owned()), None, "test"))
         .region(Region::new("eu-central-1"))
         .endpoint_url("http://aws.invalid");
     let wire = SharedHttpConnector::new(Wire(world.clone()));
@@ -185,7 +215,7 @@ impl HttpConnector for Wire {
                 Some(Fault::Throttled) => Ok(call.failed(400, "ThrottlingException")),
                 Some(Fault::Broken) => Ok(call.failed(500, "InternalServerError")),
                 Some(Fault::Denied) => Ok(call.failed(400, "AccessDeniedException")),
-                Some(Fault::Garbage) => Ok(response(200, "text/html", b"<html>proxy error".to_vec())),
+                Some(Fault::Garbage) => Ok(response(200, "text/html", b"<html>proxy error: planted-answer".to_vec())),
                 Some(Fault::Reset | Fault::ResetAfter) => Err(reset()),
                 Some(Fault::Silent | Fault::SilentAfter | Fault::Killed | Fault::KilledAfter) => {
                     std::future::pending().await
@@ -195,74 +225,18 @@ impl HttpConnector for Wire {
     }
 }
 
-/// One call as it came over the wire.
-struct Call {
-    operation: String,
-    body: Body,
-}
-
-enum Body {
-    Json(Value),
-    Cbor(Cbor),
-    Form(BTreeMap<String, String>),
-}
-
-impl Call {
-    fn read(target: Option<&str>, uri: &str, body: &[u8]) -> Self {
-        if let Some(target) = target {
-            let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-            return Self { operation, body: Body::Json(serde_json::from_slice(body).unwrap_or_default()) };
-        }
-        if let Some((_, operation)) = uri.split_once("/operation/") {
-            let value = ciborium::from_reader(body).expect("CBOR");
-            return Self { operation: operation.to_owned(), body: Body::Cbor(value) };
-        }
-        let form: BTreeMap<String, String> = std::str::from_utf8(body)
-            .unwrap_or_default()
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (unescaped(name), unescaped(value)))
-            .collect();
-        Self { operation: form.get("Action").cloned().unwrap_or_default(), body: Body::Form(form) }
-    }
-
-    fn json(&self) -> &Value {
-        match &self.body {
-            Body::Json(value) => value,
-            _ => &Value::Null,
-        }
-    }
-
-    /// An error in the form of the service's protocol.
-    fn failed(&self, status: u16, code: &str) -> HttpResponse {
-        match &self.body {
-            Body::Json(_) => {
-                let body = json!({ "__type": code, "message": "as was asked for" });
-                response(status, "application/x-amz-json-1.1", body.to_string().into_bytes())
-            }
-            Body::Cbor(_) => {
-                let body = map([("__type", text(code)), ("message", text("as was asked for"))]);
-                cbor(status, &body)
-            }
-            Body::Form(_) => {
-                let code = if code == "ThrottlingException" { "Throttling" } else { code };
-                let code = if code == "AccessDeniedException" { "AccessDenied" } else { code };
-                // What SES says where too much comes at once; the daily quota reads otherwise.
-                let body = format!(
-                    "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>\
-                     <Message>Maximum sending rate exceeded.</Message></Error><RequestId>r</RequestId></ErrorResponse>"
-                );
-                response(status, "text/xml", body.into_bytes())
-            }
-        }
-    }
-}
-
 impl World {
     /// Notes the call, and says what happens to it.
     fn strike(&mut self, call: &Call) -> Option<Fault> {
         let n = self.calls.len();
         self.calls.push(call.operation.clone());
+        self.of_run.push(call.operation.clone());
+        if call.operation != "TransactWriteItems" {
+            self.actions.insert(call.action.clone());
+        }
+        if self.hangs_from.is_some_and(|from| n >= from) {
+            return Some(Fault::Silent);
+        }
         let strike = self.strike.clone()?;
         if n == strike.call {
             self.struck = Some(call.operation.clone());
@@ -274,7 +248,13 @@ impl World {
 
     /// Does what is asked, and answers; `None` where the service has no way to answer in part.
     fn act(&mut self, call: &Call, partly: bool) -> Option<HttpResponse> {
-        let json = |value: Value| Some(response(200, "application/x-amz-json-1.1", value.to_string().into_bytes()));
+        let planted = self.planted.clone();
+        let json = |mut value: Value| {
+            if let Some(planted) = &planted {
+                value["Planted"] = planted.as_str().into();
+            }
+            Some(response(200, "application/x-amz-json-1.1", value.to_string().into_bytes()))
+        };
         match call.operation.as_str() {
             "GetMetricData" => Some(self.metrics(call, partly)),
             _ if partly => None,
@@ -286,17 +266,64 @@ impl World {
                 let names = self.used.keys().map(|name| json!({"Name": name, "State": "ENABLED"}));
                 json(json!({"WorkGroups": names.collect::<Vec<_>>()}))
             }
-            "GetWorkGroup" => json(json!({"WorkGroup": {
-                "Name": call.json()["WorkGroup"], "Configuration": {"PublishCloudWatchMetricsEnabled": true}
+            "GetWorkGroup" => {
+                let name = call.json()["WorkGroup"].as_str().unwrap_or_default();
+                let mut configuration = json!({ "PublishCloudWatchMetricsEnabled": true });
+                if let Some(cutoff) = self.cutoffs.get(name) {
+                    configuration["BytesScannedCutoffPerQuery"] = (*cutoff).into();
+                }
+                json(json!({ "WorkGroup": { "Name": name, "Configuration": configuration } }))
+            }
+            "UpdateWorkGroup" => {
+                let name = call.json()["WorkGroup"].as_str().unwrap_or_default().to_owned();
+                let cutoff = call.json()["ConfigurationUpdates"]["BytesScannedCutoffPerQuery"].as_i64();
+                match cutoff {
+                    Some(cutoff) => drop(self.cutoffs.insert(name, cutoff)),
+                    None => drop(self.cutoffs.remove(&name)),
+                }
+                self.cutoffs_set.push(cutoff);
+                json(json!({}))
+            }
+            "GetServiceQuota" if self.has_default_quotas => Some(call.failed(400, "NoSuchResourceException")),
+            "GetServiceQuota" | "GetAWSDefaultServiceQuota" => json(json!({"Quota": {"Value": 100.0}})),
+            "ListCapacityReservations" => {
+                let all =
+                    self.reservations.iter().map(|name| json!({ "Name": name, "Status": "ACTIVE", "TargetDpus": 24 }));
+                json(json!({ "CapacityReservations": all.collect::<Vec<_>>() }))
+            }
+            "GetCapacityAssignmentConfiguration" => json(json!({ "CapacityAssignmentConfiguration": {
+                "CapacityReservationName": call.json()["CapacityReservationName"],
+                "CapacityAssignments": [{ "WorkGroupNames": ["reserved"] }],
             }})),
-            "GetServiceQuota" => json(json!({"Quota": {"Value": 100.0}})),
-            "ListCapacityReservations" => json(json!({"CapacityReservations": []})),
-            "ListQueryExecutions" => json(json!({"QueryExecutionIds": ["11111111-2222-3333-4444-555555555555"]})),
-            "BatchGetQueryExecution" => json(json!({"QueryExecutions": [{
-                "QueryExecutionId": "11111111-2222-3333-4444-555555555555",
-                "Status": {"State": "SUCCEEDED", "SubmissionDateTime": 1.0, "CompletionDateTime": 2.0},
-                "Statistics": {"DataScannedInBytes": 5},
-            }]})),
+            "ListQueryExecutions" => {
+                let of = self.executions.get(call.json()["WorkGroup"].as_str().unwrap_or_default());
+                let ids = of.into_iter().flatten().map(|execution| execution["QueryExecutionId"].clone());
+                json(json!({ "QueryExecutionIds": ids.collect::<Vec<_>>() }))
+            }
+            "BatchGetQueryExecution" => {
+                let asked = call.json()["QueryExecutionIds"].as_array().cloned().unwrap_or_default();
+                let all = self.executions.values().flatten().filter(|one| asked.contains(&one["QueryExecutionId"]));
+                json(json!({ "QueryExecutions": all.collect::<Vec<_>>() }))
+            }
+            "LookupEvents" => {
+                let events = self.trail.iter().enumerate().map(|(n, record)| {
+                    json!({ "EventId": n.to_string(), "EventName": "StartQueryExecution", "CloudTrailEvent": record.to_string() })
+                });
+                json(json!({ "Events": events.collect::<Vec<_>>() }))
+            }
+            "ListUserTags" => {
+                let Body::Form(form) = &call.body else { panic!("not a form") };
+                let tag = self
+                    .emails
+                    .get(&form["UserName"])
+                    .map_or(String::new(), |email| format!("<member><Key>email</Key><Value>{email}</Value></member>"));
+                let body = format!(
+                    "<ListUserTagsResponse><ListUserTagsResult><IsTruncated>false</IsTruncated><Tags>{tag}</Tags></ListUserTagsResult>\
+                     </ListUserTagsResponse>"
+                );
+                Some(response(200, "text/xml", body.into_bytes()))
+            }
+            "BatchGetItem" => Some(self.several(call)),
             "Query" => {
                 let pk = call.json()["ExpressionAttributeValues"][":pk"]["S"].as_str().unwrap_or_default();
                 let found = self.items.iter().filter(|((its, _), _)| its == pk).map(|(_, item)| item.clone());
@@ -373,148 +400,4 @@ impl World {
         });
         cbor(200, &map([("MetricDataResults", Cbor::Array(results.collect()))]))
     }
-
-    fn put(&mut self, item: Map<String, Value>) {
-        let of = |name: &str| item[name]["S"].as_str().unwrap_or_default().to_owned();
-        self.items.insert((of("pk"), of("sk")), item.clone());
-    }
-
-    /// The two updates that the lease knows, as their expressions say.
-    fn lease(&mut self, call: &Call) -> HttpResponse {
-        let body = call.json();
-        let values = &body["ExpressionAttributeValues"];
-        let number = |value: &Value| value["N"].as_str().and_then(|n| n.parse::<i64>().ok());
-        let key = ("run".to_owned(), "lease".to_owned());
-        let item = self.items.get(&key).cloned().unwrap_or_default();
-        let of = |name: &str| item.get(name).and_then(number);
-        let holder = item.get("holder").and_then(|holder| holder["S"].as_str());
-        let me = values[":me"]["S"].as_str();
-        let takes = body["UpdateExpression"].as_str().is_some_and(|update| update.starts_with("SET holder"));
-        let fits = if takes {
-            let is_free = holder.is_none() || of("held_until") < number(&values[":now"]) || holder == me;
-            let begun = of("begun_tick");
-            is_free
-                && begun.is_none_or(|begun| {
-                    Some(begun) <= number(&values[":tick"]) || Some(begun) > number(&values[":ahead"])
-                })
-        } else {
-            holder.is_some() && holder == me
-        };
-        if !fits {
-            let body = json!({ "__type": "ConditionalCheckFailedException", "message": "no", "Item": item });
-            return response(400, "application/x-amz-json-1.0", body.to_string().into_bytes());
-        }
-        let mut next = item.clone();
-        next.insert("pk".to_owned(), json!({"S": "run"}));
-        next.insert("sk".to_owned(), json!({"S": "lease"}));
-        if takes {
-            for (name, value) in [("holder", ":me"), ("held_until", ":until"), ("begun_tick", ":tick")] {
-                next.insert(name.to_owned(), values[value].clone());
-            }
-        } else {
-            if !values[":tick"].is_null() {
-                next.insert("last_tick".to_owned(), values[":tick"].clone());
-            }
-            next.remove("holder");
-            next.remove("held_until");
-        }
-        self.items.insert(key, next.clone());
-        response(200, "application/x-amz-json-1.0", json!({ "Attributes": next }).to_string().into_bytes())
-    }
-
-    fn transact(&mut self, call: &Call) -> HttpResponse {
-        let body = call.json();
-        let done = response(200, "application/x-amz-json-1.0", b"{}".to_vec());
-        let token = body["ClientRequestToken"].as_str().expect("the SDK's token").to_owned();
-        if self.tokens.contains(&token) {
-            return done;
-        }
-        let parts = body["TransactItems"].as_array().cloned().unwrap_or_default();
-        let key = |at: &Value| {
-            let of = |name: &str| at[name]["S"].as_str().unwrap_or_default().to_owned();
-            (of("pk"), of("sk"))
-        };
-        let fits = |part: &Value, key: &(String, String)| match part["ConditionExpression"].as_str() {
-            None => true,
-            Some("attribute_not_exists(pk)") => !self.items.contains_key(key),
-            Some("rev = :rev") => {
-                self.items.get(key).is_some_and(|item| item["rev"] == part["ExpressionAttributeValues"][":rev"])
-            }
-            Some(other) => panic!("a condition that is not known here: {other}"),
-        };
-        let all = parts.iter().all(|part| match (part.get("Put"), part.get("Delete")) {
-            (Some(put), _) => fits(put, &key(&put["Item"])),
-            (_, Some(delete)) => fits(delete, &key(&delete["Key"])),
-            _ => panic!("{part}"),
-        });
-        if !all {
-            let body = json!({ "__type": "TransactionCanceledException", "message": "ConditionalCheckFailed" });
-            return response(400, "application/x-amz-json-1.0", body.to_string().into_bytes());
-        }
-        for part in parts {
-            if let Some(put) = part.get("Put") {
-                self.put(put["Item"].as_object().cloned().unwrap_or_default());
-            } else {
-                self.items.remove(&key(&part["Delete"]["Key"]));
-            }
-        }
-        self.tokens.insert(token);
-        done
-    }
-}
-
-fn response(status: u16, kind: &str, body: Vec<u8>) -> HttpResponse {
-    let mut response = HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body));
-    response.headers_mut().insert("content-type", kind.to_owned());
-    response
-}
-
-fn cbor(status: u16, body: &Cbor) -> HttpResponse {
-    let mut bytes = Vec::new();
-    ciborium::into_writer(body, &mut bytes).expect("CBOR");
-    let mut response = response(status, "application/cbor", bytes);
-    response.headers_mut().insert("smithy-protocol", "rpc-v2-cbor");
-    response
-}
-
-fn text(text: &str) -> Cbor {
-    Cbor::Text(text.to_owned())
-}
-
-fn map<const N: usize>(fields: [(&str, Cbor); N]) -> Cbor {
-    Cbor::Map(fields.into_iter().map(|(name, value)| (text(name), value)).collect())
-}
-
-fn get<'v>(value: &'v Cbor, name: &str) -> Option<&'v Cbor> {
-    value.as_map()?.iter().find(|(key, _)| key.as_text() == Some(name)).map(|(_, value)| value)
-}
-
-fn seconds(at: &Cbor) -> i64 {
-    match at {
-        Cbor::Float(at) => *at as i64,
-        Cbor::Integer(at) => i64::try_from(*at).expect("seconds"),
-        other => panic!("{other:?}"),
-    }
-}
-
-/// Of `application/x-www-form-urlencoded`.
-fn unescaped(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'+' => bytes.push(b' '),
-            b'%' => {
-                let hex = [rest.next().unwrap_or(b'0'), rest.next().unwrap_or(b'0')];
-                let hex = std::str::from_utf8(&hex).unwrap_or("00");
-                bytes.push(u8::from_str_radix(hex, 16).unwrap_or(b'?'));
-            }
-            other => bytes.push(other),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn unbase64(text: &str) -> Vec<u8> {
-    aws_smithy_types::base64::decode(text).expect("base64")
 }

@@ -24,7 +24,7 @@ fn told_since(stage: &Stage, before: usize) -> Vec<String> {
 fn failure(end: &End) -> String {
     match end {
         End::Done(report) => format!("done, {} sent", report.sent.len()),
-        End::Failed(error) => format!("{}: {}", error.word, error.message),
+        End::Failed(failure, _) => format!("{}: {}", failure.word, failure.message),
         End::Killed => "killed".to_owned(),
     }
 }
@@ -65,8 +65,7 @@ async fn a_run_that_is_cut_off_by_its_time_sends_nothing_more_and_the_next_tick_
     let mut stage = Stage::new().await;
     let (tick, now) = stage.set(1, 2, None);
     let invocation = Invocation { dry_run: false, source: Source::Scheduler, time: Some(tick) };
-    // The real clock: a deadline is about real time.
-    let settings = stage.settings(jiff::Timestamp::now() + SignedDuration::from_secs(3));
+    let settings = stage.settings(now + SignedDuration::from_secs(3));
     let outcome = pass::run(&stage.clients, &settings, &mut Catalogue::default(), &invocation, now).await;
     let error = outcome.expect_err("three people are owed a mail");
     assert_eq!((error.word, told(&stage).len()), ("DeliveryFailed", 0));
@@ -80,6 +79,69 @@ async fn a_run_that_is_cut_off_by_its_time_sends_nothing_more_and_the_next_tick_
     );
     stage.invoke(2, 2, None).await;
     assert_eq!(told(&stage), ["ann etl critical", "bob etl critical", "cem exploratory exhausted"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_a_dead_run_left_holds_nobody_up_for_longer_than_that_run_had() {
+    let mut stage = Stage::new().await;
+    let (tick, _) = stage.set(1, 2, None);
+    let ends = (tick + SignedDuration::from_secs(60)).as_millisecond();
+    let lease = json!({
+        "pk": { "S": "run" }, "sk": { "S": "lease" }, "holder": { "S": "dead" }, "held_until": { "N": ends.to_string() },
+        "begun_tick": { "N": tick.as_millisecond().to_string() },
+    });
+    let key = ("run".to_owned(), "lease".to_owned());
+    stage.world.lock().expect("a world").items.insert(key, lease.as_object().cloned().expect("an item"));
+    let End::Done(held) = stage.invoke(1, 30, None).await else { panic!("not done") };
+    assert!(held.skipped.is_some_and(|why| why.contains("another run is at work")));
+    assert_eq!(told(&stage), Vec::<String>::new());
+    assert_eq!(failure(&stage.invoke(1, 63, None).await), "done, 3 sent");
+    assert_eq!(told(&stage), ["ann etl critical", "bob etl critical", "cem exploratory warn"]);
+}
+
+/// From any call on, nothing answers any more.
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_calls_hang_ends_in_time_and_says_what_is_left() {
+    let mut undisturbed = Stage::new().await;
+    undisturbed.invoke(0, 2, None).await;
+    undisturbed.invoke(1, 2, None).await;
+    let calls = undisturbed.world.lock().expect("a world").calls.len();
+    let mut is_partly_sent = false;
+    for from in 0..calls {
+        let mut stage = Stage::new().await;
+        stage.invoke(0, 2, None).await;
+        stage.world.lock().expect("a world").hangs_from = Some(from);
+        let end = stage.invoke(1, 2, None).await;
+        let mailed = stage.world.lock().expect("a world").mailed.iter().filter(|mail| mail.run == 1).count();
+        match &end {
+            End::Killed => panic!("from call {from} on: it was cut off"),
+            End::Done(report) => {
+                assert!(report.failed.is_empty() && report.sent.len() == mailed, "from call {from} on: {report:?}");
+            }
+            // What was done and what is left: of each mail that it came to, whether it went out.
+            End::Failed(why, report) => {
+                assert!(
+                    why.message.contains("Timeout") || why.message.contains("time"),
+                    "from call {from} on: {why:?}"
+                );
+                let report = report.as_ref().expect("a report");
+                let named = report.sent.len() + report.failed.len();
+                assert!(report.sent.len() <= mailed && named >= mailed, "from call {from} on: {report:?}");
+                is_partly_sent |= !report.sent.is_empty() && !report.failed.is_empty();
+            }
+        }
+        stage.world.lock().expect("a world").hangs_from = None;
+        for run in 2..4 {
+            let end = stage.invoke(run, 2, None).await;
+            assert!(matches!(end, End::Done(_)), "from call {from} on, run {run}: {}", failure(&end));
+        }
+        let told = told(&stage);
+        for line in ["ann etl critical", "bob etl critical", "cem exploratory exhausted"] {
+            let times = told.iter().filter(|told| *told == line).count();
+            assert!((1..=2).contains(&times), "from call {from} on: {told:?}");
+        }
+    }
+    assert!(is_partly_sent, "no run was stopped between two mails");
 }
 
 /// An hour ahead and an hour behind, for one run in the middle; the clock of the schedule is right.

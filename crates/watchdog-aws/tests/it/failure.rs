@@ -39,6 +39,16 @@ async fn aws_errors_keep_their_code_message_and_request() {
 }
 
 #[tokio::test]
+async fn what_was_signed_and_what_is_no_word_stays_out() {
+    let body = "<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code><Message>The request signature we calculated does not match. \
+                The Canonical String for this request should have been 'POST\n/\n\nx-amz-security-token:TOKEN'</Message></Error></ErrorResponse>";
+    let failure = failing(403, body).await.to_string();
+    assert!(failure.contains("does not match") && !failure.contains("TOKEN"), "{failure}");
+    let body = "<ErrorResponse><Error><Code>SELECT secret FROM t</Code><Message>m</Message></Error></ErrorResponse>";
+    assert_eq!(failing(400, body).await.code, "BadAnswer");
+}
+
+#[tokio::test]
 async fn throttling_and_server_errors_may_pass_and_denial_may_not() {
     let error =
         |code: &str| format!("<ErrorResponse><Error><Code>{code}</Code><Message>m</Message></Error></ErrorResponse>");

@@ -31,7 +31,7 @@ use aws_sdk_ssm::operation::get_parameters_by_path::{GetParametersByPathError, G
 use aws_sdk_ssm::types::Parameter;
 use aws_sdk_ssm::types::error::{InternalServerError, InvalidFilterKey};
 use aws_smithy_mocks::{MockResponse, RuleMode, mock, mock_client};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use watchdog_aws::clients::{Calls, Clients};
 use watchdog_aws::gather::PolicySource;
 use watchdog_aws::pace::Paces;
@@ -259,7 +259,7 @@ async fn one_run(faults: Faults) -> (Result<RunReport, RunError>, Seen) {
         run_id: "run-1".to_owned(),
         name: "w".to_owned(),
         feed: false,
-        deadline: Timestamp::now() + left,
+        deadline: at(TICK) + left,
     };
     let invocation = Invocation { dry_run: false, source: Source::Scheduler, time: Some(at(TICK)) };
     let outcome = run(&clients, &settings, &mut Catalogue::default(), &invocation, at(TICK)).await;

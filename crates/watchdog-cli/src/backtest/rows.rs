@@ -158,6 +158,10 @@ impl<const N: usize> Columns<N> {
             let file = File::open(path);
             Box::new(file.map_err(|error| Failure::usage(format!("`{name}` cannot be read: {error}")))?)
         };
+        Self::read(name, source, columns)
+    }
+
+    fn read(name: String, source: Box<dyn Read + Send>, columns: [&'static str; N]) -> Result<Self, Failure> {
         let wanted = columns.join(",");
         let mut lines = Lines::new(source);
         if lines.next(&name)?.is_none() {
@@ -236,6 +240,8 @@ struct Lines {
     buffer: Vec<u8>,
     from: usize,
     to: usize,
+    /// Whether anything has been read.
+    has_begun: bool,
     /// The cells of the present row, one after the other, and where each ends.
     text: Vec<u8>,
     ends: [usize; MOST_CELLS],
@@ -251,6 +257,7 @@ impl Lines {
             buffer: vec![0; BUFFER],
             from: 0,
             to: 0,
+            has_begun: false,
             text: vec![0; LONGEST_ROW],
             ends: [0; MOST_CELLS],
             cells: 0,
@@ -263,11 +270,7 @@ impl Lines {
         let mut line = self.reader.line();
         loop {
             if self.from == self.to {
-                self.from = 0;
-                self.to = self
-                    .source
-                    .read(&mut self.buffer)
-                    .map_err(|error| Failure::usage(format!("`{name}` cannot be read: {error}")))?;
+                self.fill(name)?;
             }
             let input = &self.buffer[self.from..self.to];
             if length == 0 {
@@ -291,6 +294,23 @@ impl Lines {
                 ReadRecordResult::End => return Ok(None),
             }
         }
+    }
+
+    /// Reads on; at the end of the file there is nothing in the buffer. A first piece is longer than the mark of the order of bytes (three of
+    /// them) that some programs begin a file with: the reader takes the mark off and what is left, where that is nothing, for the file's end.
+    fn fill(&mut self, name: &str) -> Result<(), Failure> {
+        (self.from, self.to) = (0, 0);
+        let least = if self.has_begun { 1 } else { 4 };
+        while self.to < least {
+            let read = self.source.read(&mut self.buffer[self.to..]);
+            let read = read.map_err(|error| Failure::usage(format!("`{name}` cannot be read: {error}")))?;
+            if read == 0 {
+                break;
+            }
+            self.to += read;
+        }
+        self.has_begun = true;
+        Ok(())
     }
 
     fn cell(&self, n: usize) -> &[u8] {
@@ -342,3 +362,6 @@ fn instant(cell: &[u8], day: &mut Day) -> Result<Timestamp, &'static str> {
     }
     Ok(at)
 }
+
+#[cfg(test)]
+mod tests;

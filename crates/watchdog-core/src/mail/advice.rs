@@ -7,9 +7,6 @@ use crate::delivery::{LimitFacts, Message, Notice, Shown};
 use crate::percent::whole_percent;
 use crate::policy::MailRules;
 
-/// Lines of the table at the top of a mail with several alerts: as many as are spelled out below it.
-const MOST_BRIEFS: usize = super::words::MOST_NOTICES;
-
 /// The stack's name where nobody has chosen one: the operator's tool takes it for granted.
 const USUAL_STACK: &str = "athena-quota-watchdog";
 
@@ -21,14 +18,14 @@ pub(super) struct Brief {
     pub title: String,
 }
 
-/// The table at the top; empty where there is only one case.
-pub(super) fn briefs(cases: &[Case]) -> Vec<Brief> {
+/// The table at the top, of as many as are spelled out below it; empty where there is only one case.
+pub(super) fn briefs(cases: &[Case], spelled_out: usize) -> Vec<Brief> {
     if cases.len() < 2 {
         return Vec::new();
     }
     let brief =
         |case: &Case| Brief { badge: case.badge, colour: case.colour, ink: case.ink, title: case.title.clone() };
-    cases.iter().take(MOST_BRIEFS).map(brief).collect()
+    cases.iter().take(spelled_out).map(brief).collect()
 }
 
 /// Why this person gets this mail, and how to get fewer; two sentences.

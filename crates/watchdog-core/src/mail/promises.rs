@@ -1,6 +1,6 @@
 //! Grants and silences in words.
 
-use super::words::{Case, Step, StepKind, Words, name, plain};
+use super::words::{Case, Step, StepKind, Words, is_an_id, name, plain};
 use crate::alert::{Reason, Severity};
 use crate::bytes::{Bytes, Units};
 use crate::delivery::{GrantFacts, LimitFacts, Notice};
@@ -251,6 +251,10 @@ fn used_words(facts: &GrantFacts) -> String {
 }
 
 fn steps(severity: Severity, id: &str) -> Vec<Step> {
+    // What is remembered may have been written by anybody who may write the table, and somebody will paste a command.
+    if !is_an_id(id) {
+        return Vec::new();
+    }
     let command = |words, command: String| Step { words, command, kind: StepKind::Command };
     let revoke = command("End it now", format!("watchdog revoke {id} --write"));
     match severity {

@@ -26,7 +26,7 @@ use crate::window::zone_name;
 /// both forms together.
 pub(super) const MOST_NOTICES: usize = 6;
 /// Cases after those, in one line each, so that nothing that somebody counts as told about is without its name.
-const MOST_LINES: usize = 39;
+pub(super) const MOST_LINES: usize = 39;
 /// Names in a list of workgroups that share one trouble.
 const MOST_NAMES: usize = 12;
 /// Policy problems spelled out.
@@ -82,10 +82,19 @@ pub(super) fn plain(text: &str) -> String {
     clip(text, LONGEST_TEXT)
 }
 
+/// Whatever leaves room empty is one space: headers are folded there and HTML shows no more, and both forms say the same.
 pub(super) fn clip(text: &str, longest: usize) -> String {
-    let mut out: String = untrusted::plain(text).chars().take(longest).collect();
-    if text.chars().nth(longest).is_some() {
-        out.push('…');
+    let mut out = String::new();
+    let mut length = 0;
+    for word in untrusted::plain(text).split_whitespace() {
+        for c in (length > 0).then_some(' ').into_iter().chain(word.chars()) {
+            if length == longest {
+                out.push('…');
+                return out;
+            }
+            out.push(c);
+            length += 1;
+        }
     }
     out
 }

@@ -1153,11 +1153,11 @@ fn ten_thousand_notices_are_a_mail_of_less_than_100_kb() {
         let mail = limits(&name);
         let raw = mail.mime(at(NOW)).unwrap();
         assert!(mail.html.len() < 100_000, "{} bytes of HTML", mail.html.len());
-        // A name of markup alone is longer where it is escaped.
-        let most = if name.contains('<') { 200_000 } else { 100_000 };
-        assert!(raw.len() < most, "{} bytes in all", raw.len());
+        assert!(raw.len() < 100_000, "{} bytes in all", raw.len());
+        // Of names as long as they can be, and of markup, which is longer where it is escaped, fewer alerts are spelled out.
+        let more = if name == "team-" { "- 9955 more" } else { "more; `watchdog status`" };
         assert!(
-            mail.text.contains("- 9955 more") && mail.text.contains("team-00044") == name.starts_with("team"),
+            mail.text.contains(more) && mail.text.contains("team-00044") == name.starts_with("team"),
             "{}",
             mail.text
         );
@@ -1272,7 +1272,7 @@ fn a_subject_never_becomes_a_second_header() {
     mail.subject = "a\r\nBcc: evil@example.com\r\n\r\nbody".to_owned();
     let wire = wire(&mail);
     let subject = wire.headers.iter().find(|(name, _)| name == "Subject").unwrap();
-    assert_eq!((subject.1.as_str(), wire.headers.len()), ("a  Bcc: evil@example.com    body", 10));
+    assert_eq!((subject.1.as_str(), wire.headers.len()), ("a Bcc: evil@example.com body", 10));
 }
 
 /// What a mail says of the time to come, given when it runs out at the earliest, about, and at the latest.
@@ -1387,6 +1387,6 @@ fn a_running_query_is_named_with_the_command_that_stops_it() {
     // An id that is none is never put into a command.
     expect![[r#"
         aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
-        Running       $(reboot)  for 30 min: 360 GB so far, 200 MB a second, not counted above"#]]
+        Running       $(reboot) for 30 min: 360 GB so far, 200 MB a second, not counted above"#]]
     .assert_eq(&lines(vec![query("$(reboot)\n", "360 GB")]));
 }

@@ -397,8 +397,8 @@ fn the_admins_read_of_everybody() {
 fn the_text_of_a_query_is_shown_where_it_may_be_escaped_and_on_one_line() {
     let mails = mails(&rules("show_sql = true", ""), &gathered(&[("ann", "a", 10, 90)]));
     let mail = &mails["ann@example.com"];
-    assert!(mail.text.contains("\n    SELECT <b> FROM salaries  Bcc: all@example.com\n"), "{}", mail.text);
-    assert!(mail.html.contains("SELECT &#60;b&#62; FROM salaries  Bcc"), "{}", mail.html);
+    assert!(mail.text.contains("\n    SELECT <b> FROM salaries Bcc: all@example.com\n"), "{}", mail.text);
+    assert!(mail.html.contains("SELECT &#60;b&#62; FROM salaries Bcc"), "{}", mail.html);
 }
 
 #[test]

@@ -5,9 +5,11 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use proptest::prelude::ProptestConfig;
 use watchdog_core::policy::{Document, Policy};
 
-/// So many random cases, and no files of past failures: whatever fails becomes an ordinary test.
+/// So many random cases, or as many as `PROPTEST_CASES` says; and no files of past failures: whatever fails becomes an ordinary test.
 pub fn cases(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    let usual = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { usual.cases } else { cases };
+    ProptestConfig { cases, failure_persistence: None, ..usual }
 }
 
 /// An instant in RFC 3339.
