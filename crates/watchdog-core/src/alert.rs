@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
+use crate::history::{History, Share};
 use crate::policy::{Address, Class, Limit, QueryRules};
 use crate::queries::Execution;
 use crate::submitter::GIVE_UP;
@@ -121,6 +122,9 @@ pub struct Record {
     /// Heavy queries whose submitter is not known yet and shall be told once they are, also when the alert is over by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
+    /// What the alert was about before, and how far it is now.
+    #[serde(default, skip_serializing_if = "History::is_empty")]
+    pub history: History,
 }
 
 /// Of which of their own queries a submitter has heard.
@@ -243,7 +247,22 @@ pub enum Sighting {
 impl Record {
     /// Whether nothing need be remembered any more.
     pub fn is_over(&self) -> bool {
+        self.is_quiet() && self.history.is_empty()
+    }
+
+    /// Whether nothing is open and nobody is to be told anything more: what is left is history.
+    pub fn is_quiet(&self) -> bool {
         self.story.is_none() && self.told.is_empty() && self.heard.is_empty() && self.waiting.is_none()
+    }
+
+    /// Goes on with the history: the open story as it is now, or its end. `share` is what is used of the limit; without one nothing is
+    /// remembered of what is open.
+    pub fn follow(&mut self, share: Option<Share>, at: Timestamp) {
+        match (self.story, share) {
+            (Some(story), Some(share)) => self.history.see(story.opened, story.severity.level(), share, at),
+            (Some(_), None) => {}
+            (None, _) => self.history.end(at),
+        }
     }
 
     /// Forgets of which queries people have heard that have left every window of the length `memory`, and whoever was waited for too long.
@@ -324,6 +343,13 @@ impl Record {
 
     /// Notes that `person` has been told `reason` at `at`.
     pub fn tell(&mut self, person: &Address, reason: Reason, at: Timestamp) {
+        let about = match reason {
+            Reason::Resolved(_) => self.told.get(person).map(|told| told.story),
+            _ => self.story.map(|story| story.opened),
+        };
+        if let Some(opened) = about {
+            self.history.tell(opened, at);
+        }
         match (reason, self.story) {
             (Reason::Resolved(_), _) | (_, None) => {
                 self.told.remove(person);

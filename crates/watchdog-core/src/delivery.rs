@@ -19,6 +19,7 @@ use crate::bytes::{Bytes, Units};
 use crate::event::Tick;
 use crate::fit::Misfit;
 use crate::forecast::Outlook;
+use crate::history::{History, Share};
 use crate::occupancy::Occupancy;
 use crate::people::{Party, Shares};
 use crate::percent::Percent;
@@ -104,6 +105,8 @@ pub struct Notice {
     pub people: Option<Shown>,
     /// The silence that it comes after, or in spite of.
     pub quiet: Option<Box<Quiet>>,
+    /// What the alert was about so far; empty where none is kept.
+    pub history: History,
 }
 
 /// What a person may know of whose queries they are.
@@ -231,12 +234,14 @@ struct Case<'p> {
     limit: Option<(&'p WorkgroupRule, Span, Bytes)>,
     /// Who fills the quota, where it is about queries and somebody has looked.
     crowd: Option<Crowd<'p>>,
+    /// What is used of the limit, where a history of it is kept.
+    share: Option<Share>,
 }
 
 impl<'p> Case<'p> {
     /// A case without submitters.
     fn new(sighting: Sighting, facts: Facts, audience: BTreeSet<&'p Address>, repeat_every: SignedDuration) -> Self {
-        Self { sighting, facts, audience, repeat_every, submitters: false, limit: None, crowd: None }
+        Self { sighting, facts, audience, repeat_every, submitters: false, limit: None, crowd: None, share: None }
     }
 }
 
@@ -368,6 +373,7 @@ fn told_of(
     if case.sighting == Sighting::Unseen {
         return (record, notices, None);
     }
+    record.follow(case.share, at);
     let submitting = Submitting::new(case, shares, &policy.submitters);
     submitting.remember(&mut record, case, at);
     let wanted = submitting.wanted(subject, &record, case);
@@ -401,7 +407,9 @@ fn told_of(
             Some(crowd) => crowd.shown(person, reason, mail),
             None => submitting.shown(person, reason, rule, mail),
         };
-        let notice = Notice { subject: subject.clone(), reason, severity, opened, facts, people: shown, quiet: None };
+        let history = record.history.clone();
+        let notice =
+            Notice { subject: subject.clone(), reason, severity, opened, facts, people: shown, quiet: None, history };
         notices.push((person.clone(), notice));
     }
     (record, notices, wanted)
@@ -415,7 +423,8 @@ pub fn plan_limit(
     before: &Record,
     policy: &Policy,
 ) -> (Record, Vec<(Address, Notice)>) {
-    let case = limit_case(verdict, before.story, &policy.mail);
+    // Of a past that is gone through no history is kept: nobody reads it.
+    let case = Case { share: None, ..limit_case(verdict, before.story, &policy.mail) };
     let (record, notices, _) = told_of(subject, &case, before, verdict.as_of, policy, None);
     (record, notices)
 }
@@ -464,6 +473,7 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
         submitters: !is_held && who.contains(&Who::Submitters),
         limit: Some((verdict.rule, verdict.span, used)),
         crowd: None,
+        share: Some(Share { used: used.get(), limit: limit.bytes.get() }),
     }
 }
 

@@ -41,6 +41,8 @@ pub mod catalogue;
 
 pub mod verdict;
 
+pub mod history;
+
 pub mod alert;
 
 pub mod silence;

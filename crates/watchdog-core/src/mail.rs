@@ -4,6 +4,7 @@
 //! of workgroups, error codes and policy texts are other people's input.
 
 mod advice;
+mod history;
 mod people;
 mod picture;
 mod promises;

@@ -59,6 +59,7 @@ fn a_submitters_mail() {
               The limit is  70 % of a quota of 1000 GiB
               Window        1h, since 2026-03-01 14:05 Europe/Berlin (13:05 UTC)
               Warns at      90 %, or sooner by the forecast; critical at 95 %; resolves below 75 % for 30m
+              Before        the third time in 7 days; last on 2026-02-27 18:05 Europe/Berlin (17:05 UTC): exhausted, at most 118 %, open for 2 h 30 min
 
             Why now: the alert has just opened.
 
@@ -98,6 +99,8 @@ fn an_admins_mail_of_their_own_policy() {
               The limit is  a quota of 1 TB and a buffer of 10 %
               Window        1h, since 2026-03-01 14:05 Europe/Berlin (13:05 UTC)
               Warns at      90 %, or sooner by the forecast; critical at 95 %; resolves below 75 % for 30m
+              This time     critical since 13:35 Europe/Berlin, 12:35 UTC, at most 96 %, open for 1 h 30 min, 2 mails so far
+              Before        the third time in 7 days; last on 2026-02-27 18:05 Europe/Berlin (17:05 UTC): exhausted, at most 118 %, open for 2 h 30 min
 
             Why now: the alert that opened 2026-03-01 13:35 Europe/Berlin (12:35 UTC) is over.
 

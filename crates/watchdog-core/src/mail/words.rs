@@ -160,6 +160,7 @@ impl Words<'_> {
     /// `names` are the workgroups of a case about their sight.
     fn case(&self, notice: &Notice, names: &[&str]) -> Case {
         let mut case = self.case_alone(notice, names);
+        case.rows.extend(self.history(notice));
         if let Some(quiet) = &notice.quiet {
             let (sentence, row) = self.quiet(quiet);
             case.consequence = format!("{} {sentence}", case.consequence).trim_start().to_owned();
