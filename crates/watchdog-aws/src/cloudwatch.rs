@@ -13,7 +13,8 @@ use watchdog_core::window::{BUCKET, Span, ceil, floor};
 
 use crate::failure::AwsFailure;
 
-const GET: &str = "cloudwatch:GetMetricData";
+/// Reading metrics, as IAM writes it.
+pub const GET: &str = "cloudwatch:GetMetricData";
 const LIST: &str = "cloudwatch:ListMetrics";
 const NAMESPACE: &str = "AWS/Athena";
 const METRIC: &str = "ProcessedBytes";
@@ -80,22 +81,35 @@ pub async fn listed(client: &Client) -> Result<Listed, AwsFailure> {
 /// Asks for the metrics over `span` in five-minute buckets. The answers are in the order of `wanted`; one for which a call failed
 /// says so itself, so that the others still count.
 pub async fn answers(client: &Client, span: Span, wanted: &[Wanted]) -> Vec<Answer> {
-    let (start, end) = (floor(span.start), ceil(span.end));
-    let size = most_per_request(span);
-    let requests = stream::iter(wanted.chunks(size).map(|chunk| request(client, start, end, chunk)));
+    answers_by(client, span, BUCKET, wanted).await
+}
+
+/// The same in buckets of so many seconds, a multiple of [`BUCKET`]; the span's start is to lie on a border of them.
+pub async fn answers_by(client: &Client, span: Span, period: i64, wanted: &[Wanted]) -> Vec<Answer> {
+    let time = Time { start: floor(span.start), end: ceil(span.end), period };
+    let size = most_per_request(span, period);
+    let requests = stream::iter(wanted.chunks(size).map(|chunk| request(client, time, chunk)));
     requests.buffered(AT_ONCE).concat().await
 }
 
-/// How many metrics over `span` fit one request.
-pub fn most_per_request(span: Span) -> usize {
-    let buckets = (ceil(span.end).as_second() - floor(span.start).as_second()) / BUCKET;
+/// What is asked of each metric: from when, until when, and added up over how many seconds.
+#[derive(Clone, Copy)]
+struct Time {
+    start: Timestamp,
+    end: Timestamp,
+    period: i64,
+}
+
+/// How many metrics over `span`, added up over so many seconds, fit one request.
+pub fn most_per_request(span: Span, period: i64) -> usize {
+    let buckets = (ceil(span.end).as_second() - floor(span.start).as_second()).div_euclid(period.max(1));
     let points = usize::try_from(buckets).unwrap_or(MOST_POINTS).max(1);
     (MOST_POINTS / points).clamp(1, MOST_QUERIES)
 }
 
-async fn request(client: &Client, start: Timestamp, end: Timestamp, wanted: &[Wanted]) -> Vec<Answer> {
+async fn request(client: &Client, time: Time, wanted: &[Wanted]) -> Vec<Answer> {
     let mut answers = vec![Answer::default(); wanted.len()];
-    if let Err(failure) = pages(client, start, end, wanted, &mut answers).await {
+    if let Err(failure) = pages(client, time, wanted, &mut answers).await {
         tracing::warn!(code = failure.code, "{failure}");
         for answer in &mut answers {
             answer.absorb([], PageStatus::Bad(failure.unknown()));
@@ -104,22 +118,16 @@ async fn request(client: &Client, start: Timestamp, end: Timestamp, wanted: &[Wa
     answers
 }
 
-async fn pages(
-    client: &Client,
-    start: Timestamp,
-    end: Timestamp,
-    wanted: &[Wanted],
-    answers: &mut [Answer],
-) -> Result<(), AwsFailure> {
-    let queries: Vec<MetricDataQuery> = wanted.iter().enumerate().map(|(i, w)| query(i, w)).collect();
+async fn pages(client: &Client, time: Time, wanted: &[Wanted], answers: &mut [Answer]) -> Result<(), AwsFailure> {
+    let queries: Vec<MetricDataQuery> = wanted.iter().enumerate().map(|(i, w)| query(i, w, time.period)).collect();
     let index: BTreeMap<String, usize> = (0..wanted.len()).map(|i| (id(i), i)).collect();
     let mut token = None;
     for _ in 0..MOST_PAGES {
         let page = client
             .get_metric_data()
             .set_metric_data_queries(Some(queries.clone()))
-            .start_time(DateTime::from_secs(start.as_second()))
-            .end_time(DateTime::from_secs(end.as_second()))
+            .start_time(DateTime::from_secs(time.start.as_second()))
+            .end_time(DateTime::from_secs(time.end.as_second()))
             .scan_by(ScanBy::TimestampAscending)
             .set_next_token(token)
             .send()
@@ -161,7 +169,7 @@ fn id(i: usize) -> String {
     format!("m{i}")
 }
 
-fn query(i: usize, wanted: &Wanted) -> MetricDataQuery {
+fn query(i: usize, wanted: &Wanted, period: i64) -> MetricDataQuery {
     let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
     let of_workgroup = |workgroup: &str, set: &Dimensions| {
         let mut dimensions = vec![dimension("WorkGroup", workgroup)];
@@ -184,7 +192,7 @@ fn query(i: usize, wanted: &Wanted) -> MetricDataQuery {
         }
     };
     let metric = Metric::builder().namespace(namespace).metric_name(name).set_dimensions(Some(dimensions)).build();
-    let period = i32::try_from(BUCKET).unwrap_or(300);
+    let period = i32::try_from(period).unwrap_or(300);
     // No `Unit`: asking for one hides datapoints that were stored with another.
     let stat = MetricStat::builder().metric(metric).period(period).stat(stat).build();
     MetricDataQuery::builder().id(id(i)).metric_stat(stat).return_data(true).build()

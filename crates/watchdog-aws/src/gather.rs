@@ -130,7 +130,7 @@ pub async fn usage(
         let seen = match policy.rule_for(name) {
             // Covered by no rule: only named in the report.
             None => Ok(Series::from_buckets(tick.at, Vec::new())),
-            Some(rule) => match may_be_read(catalogue, name, now, &failed).inspect(|()| {
+            Some(rule) => match examined(catalogue, name, now, &failed).inspect(|()| {
                 waiting.extend(rule.waiting.as_ref().map(|_| name.clone()));
             }) {
                 Ok(()) if rule.limits.is_empty() => Ok(Series::from_buckets(tick.at, Vec::new())),
@@ -159,7 +159,7 @@ pub async fn usage(
     });
     let groups = by_span.into_iter().enumerate().map(|(i, (span, names))| {
         let (catalogue, beside) = (&*catalogue, if i == ride { &asked.wanted[..] } else { &[] });
-        async move { read_with(clients, catalogue, span, &names, beside).await }
+        async move { read_with(clients, catalogue, span, BUCKET, &names, beside).await }
     });
     let groups: Vec<_> = stream::iter(groups).buffer_unordered(4).collect().await;
     let mut answers = Vec::new();
@@ -188,7 +188,7 @@ pub async fn used(
     span: Span,
     now: Timestamp,
 ) -> Result<Bytes, Unknown> {
-    may_be_read(catalogue, workgroup, now, &BTreeMap::new())?;
+    may_be_read(catalogue, workgroup, now)?;
     let answers = read(clients, catalogue, span, &[workgroup]).await;
     answers.into_iter().next().map_or(Err(Unknown::NotAnswered), |(_, seen)| seen?.sum(span))
 }
@@ -200,7 +200,7 @@ fn fewest_requests(by_start: BTreeMap<Timestamp, Vec<&str>>, end: Timestamp) -> 
     let names: usize = by_start.values().map(Vec::len).sum();
     match by_start.keys().next().map(|start| Span { start: *start, end }) {
         // Most workgroups are one metric each; where some are more, a second request is made and nothing is lost.
-        Some(span) if names <= cloudwatch::most_per_request(span) => {
+        Some(span) if names <= cloudwatch::most_per_request(span, BUCKET) => {
             vec![(span, by_start.into_values().flatten().collect())]
         }
         _ => by_start.into_iter().map(|(start, names)| (Span { start, end }, names)).collect(),
@@ -264,8 +264,16 @@ async fn examine(
     failed
 }
 
-/// Whether a missing datapoint of this workgroup would mean zero.
-fn may_be_read(
+/// Whether a missing datapoint of this workgroup would mean zero, as far as the catalogue knows.
+///
+/// # Errors
+/// [`Unknown`]: why it would not.
+pub(crate) fn may_be_read(catalogue: &Catalogue, name: &str, now: Timestamp) -> Result<(), Unknown> {
+    examined(catalogue, name, now, &BTreeMap::new())
+}
+
+/// The same in a run that could not examine all.
+fn examined(
     catalogue: &Catalogue,
     name: &str,
     now: Timestamp,
@@ -302,13 +310,24 @@ pub(crate) async fn covered(
     let names: Vec<String> = names.into_iter().filter(|name| limited(name)).collect();
     let watched: Vec<&str> = names.iter().map(String::as_str).collect();
     let failed = examine(clients, catalogue, &watched, now, notes).await;
-    let readable = names.iter().map(|name| may_be_read(catalogue, name, now, &failed)).collect::<Vec<_>>();
+    let readable = names.iter().map(|name| examined(catalogue, name, now, &failed)).collect::<Vec<_>>();
     names.into_iter().zip(readable).collect()
 }
 
 /// What the metrics say of these workgroups in `span`, in the order of `names`. The catalogue must know them.
 pub(crate) async fn read(clients: &Clients, catalogue: &Catalogue, span: Span, names: &[&str]) -> Vec<(String, Seen)> {
-    read_with(clients, catalogue, span, names, &[]).await.0
+    read_by(clients, catalogue, span, names, BUCKET).await
+}
+
+/// The same, added up over so many seconds: the bytes of each such time stand in its first bucket.
+pub(crate) async fn read_by(
+    clients: &Clients,
+    catalogue: &Catalogue,
+    span: Span,
+    names: &[&str],
+    period: i64,
+) -> Vec<(String, Seen)> {
+    read_with(clients, catalogue, span, period, names, &[]).await.0
 }
 
 /// The same, and the answers for what is asked `beside` it, in its order.
@@ -316,6 +335,7 @@ async fn read_with(
     clients: &Clients,
     catalogue: &Catalogue,
     span: Span,
+    period: i64,
     names: &[&str],
     beside: &[Wanted],
 ) -> (Vec<(String, Seen)>, Vec<Answer>) {
@@ -328,7 +348,7 @@ async fn read_with(
         })
         .chain(beside.iter().cloned())
         .collect();
-    let mut answers = cloudwatch::answers(&clients.cloudwatch, span, &wanted).await.into_iter();
+    let mut answers = cloudwatch::answers_by(&clients.cloudwatch, span, period, &wanted).await.into_iter();
     let series = choices.into_iter().map(|(name, alternatives)| {
         let shaped: Vec<Vec<_>> = alternatives.iter().map(|sets| answers.by_ref().take(sets.len()).collect()).collect();
         (name.to_owned(), Series::from_answers(span, &shaped))

@@ -46,17 +46,21 @@ pub enum Subject {
         /// The grant's id.
         id: String,
     },
+    /// The weekly report.
+    Weekly,
     /// Whether the list of workgroups can be read.
     Listing,
     /// Whether the policy can be understood.
     Policy,
 }
 
-/// How bad an open alert is, the worst last. `CannotSee` never mixes with the others in one story, nor do those
+/// How bad an open alert is, the worst last. `CannotSee` never mixes with the others in one story, nor do `Weekly` and those
 /// of grants; their places say where they stand in a mail about several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
+    /// A report of a week, which is no alert.
+    Weekly,
     /// A grant waits for somebody's approval.
     Asked,
     /// A grant stands.
@@ -451,7 +455,7 @@ impl Severity {
     pub fn level(self) -> Level {
         match self {
             Self::Warn => Level::Warn,
-            Self::CannotSee | Self::Asked | Self::Granted | Self::EndsSoon | Self::Amiss => Level::Ok,
+            Self::Weekly | Self::CannotSee | Self::Asked | Self::Granted | Self::EndsSoon | Self::Amiss => Level::Ok,
             Self::Critical => Level::Critical,
             Self::Exhausted => Level::Exhausted,
         }
@@ -460,6 +464,7 @@ impl Severity {
     /// For people: `warn`, `critical`, `exhausted`, `cannot see`; of grants `asked for`, `granted`, `ends soon`, `amiss`.
     pub fn words(self) -> &'static str {
         match self {
+            Self::Weekly => "weekly",
             Self::CannotSee => "cannot see",
             Self::Asked => "asked for",
             Self::Granted => "granted",
@@ -492,6 +497,7 @@ impl fmt::Display for Subject {
             Self::QuerySight(Pressure::Active(class)) => write!(f, "sight-active/{}", class.key()),
             Self::QuerySight(Pressure::Waiting { workgroup }) => write!(f, "sight-waiting/{workgroup}"),
             Self::Grant { workgroup, id } => write!(f, "grant/{workgroup}/{id}"),
+            Self::Weekly => f.write_str("weekly"),
             Self::Listing => f.write_str("listing"),
             Self::Policy => f.write_str("policy"),
         }
@@ -517,6 +523,7 @@ impl FromStr for Subject {
             (Some("waiting"), Some(w), None) => Ok(Self::Queries(waiting(w))),
             (Some("sight-waiting"), Some(w), None) => Ok(Self::QuerySight(waiting(w))),
             (Some("grant"), Some(w), Some(id)) => Ok(Self::Grant { workgroup: w.to_owned(), id: id.to_owned() }),
+            (Some("weekly"), None, None) => Ok(Self::Weekly),
             (Some("listing"), None, None) => Ok(Self::Listing),
             (Some("policy"), None, None) => Ok(Self::Policy),
             _ => Err(unknown()),

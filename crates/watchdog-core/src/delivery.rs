@@ -3,6 +3,7 @@
 mod promised;
 mod queueing;
 mod submitting;
+mod weekly;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ pub use self::promised::{GrantFacts, Promises, promised};
 pub use self::queueing::{Cause, Filling, QueryFacts, Victim};
 use self::queueing::{Crowd, wants_occupancy};
 use self::submitting::Submitting;
+pub use self::weekly::{Week, WeekFacts, message, weekly};
 use crate::alert::{Ending, Reason, Record, Severity, Sighting, Story, Subject, sighting};
 use crate::bytes::{Bytes, Units};
 use crate::event::Tick;
@@ -159,6 +161,8 @@ pub enum Facts {
     },
     /// A grant.
     Grant(Box<GrantFacts>),
+    /// The weekly report.
+    Week(Box<WeekFacts>),
     /// It is over, and there is no more to say.
     Over,
 }
@@ -295,7 +299,7 @@ pub fn plan<'p>(
     // What is remembered and no longer judged: the policy or the account has changed. Where the list of workgroups is not
     // complete, absence says nothing.
     let gone = if incomplete.is_some() { Sighting::Unseen } else { Sighting::Calm(Ending::NotWatched) };
-    for subject in records.keys().filter(|subject| !matches!(subject, Subject::Grant { .. })) {
+    for subject in records.keys().filter(|subject| !matches!(subject, Subject::Grant { .. } | Subject::Weekly)) {
         cases.entry(subject.clone()).or_insert_with(|| sight(gone, Facts::Over));
     }
     carry(cases, tick.at, policy, records, people)

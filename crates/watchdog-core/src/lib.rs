@@ -27,6 +27,8 @@ pub mod usage;
 
 pub mod meter;
 
+pub mod trace;
+
 pub mod trail;
 
 pub mod forecast;
@@ -53,6 +55,8 @@ pub mod people;
 
 pub mod occupancy;
 
+pub mod review;
+
 pub mod delivery;
 
 pub mod mail;
@@ -65,9 +69,9 @@ pub mod report;
 
 pub mod score;
 
-pub mod trace;
-
 pub mod backtest;
+
+pub mod sample;
 
 pub mod proposal;
 

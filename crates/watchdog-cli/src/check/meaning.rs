@@ -8,6 +8,7 @@ use std::fmt::Write;
 use serde::Serialize;
 use watchdog_core::bytes::{Bytes, Units, grouped};
 use watchdog_core::policy::{Audience, Document, Limit, MailRules, Origin, Policy, Submitters, Who, WorkgroupRule};
+use watchdog_core::review::dollars;
 use watchdog_core::verdict::Level;
 use watchdog_core::window::zone_name;
 
@@ -23,6 +24,8 @@ pub struct PolicyMeaning {
     mail: MailMeaning,
     submitters: SubmittersMeaning,
     active_queries: ActiveMeaning,
+    /// `null` where the policy asks for none.
+    report: Option<ReportMeaning>,
     workgroups: Vec<WorkgroupMeaning>,
 }
 
@@ -34,6 +37,13 @@ struct MailMeaning {
     allowed_domains: Vec<String>,
     time_zone: String,
     repeat_cannot_see_every: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportMeaning {
+    weekly: String,
+    to: Vec<String>,
+    price_per_tb_usd: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -98,6 +108,11 @@ impl PolicyMeaning {
             },
             submitters: SubmittersMeaning::of(&policy.submitters),
             active_queries: ActiveMeaning::of(&policy.active_queries, mail),
+            report: policy.report.as_ref().map(|rules| ReportMeaning {
+                weekly: format!("{} {}", rules.weekly.words(), zone_name(&rules.weekly.zone)),
+                to: rules.to.iter().map(ToString::to_string).collect(),
+                price_per_tb_usd: rules.price_per_tb,
+            }),
             workgroups: policy.rules().iter().map(|rule| WorkgroupMeaning::of(rule, mail)).collect(),
         }
     }
@@ -180,6 +195,12 @@ fn write(out: &mut String, policy: &Policy, documents: &[Document]) -> std::fmt:
         write_submitters(out, &policy.submitters)?;
     }
     write_active(out, &policy.active_queries)?;
+    if let Some(rules) = &policy.report {
+        let to: Vec<String> = rules.to.iter().map(ToString::to_string).collect();
+        writeln!(out, "\nReport    every {} {}", rules.weekly.words(), zone_name(&rules.weekly.zone))?;
+        writeln!(out, "          to {}", list(&to))?;
+        writeln!(out, "          a TB scanned costs {}", dollars(rules.price_per_tb))?;
+    }
     if rules.iter().any(|rule| !rule.pattern.is_exact()) {
         writeln!(out, "\nFor a workgroup that several of these match, the first one counts.")?;
     }

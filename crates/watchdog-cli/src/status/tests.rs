@@ -8,6 +8,7 @@ use watchdog_core::bytes::Bytes;
 use watchdog_core::catalogue::{Catalogue, Settings};
 use watchdog_core::event::{Tick, Timing};
 use watchdog_core::policy::{Document, Policy};
+use watchdog_core::report::Answer;
 use watchdog_core::usage::{Flights, InFlight, Seen, Series, Unknown, Usage};
 use watchdog_core::verdict::judge;
 
@@ -109,6 +110,8 @@ fn show_usage(policy: &str, usage: &Usage, page: Page, colour: bool) -> String {
         region: "eu-central-1",
         policy_place: "policy.toml",
         warnings: &[],
+        ledger: None,
+        promises: &Answer::default(),
     };
     let text = table::text(&status, page);
     let text = if colour { text.replace('\x1b', "␛") } else { anstream::adapter::strip_str(&text).to_string() };

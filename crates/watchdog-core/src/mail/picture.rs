@@ -75,29 +75,21 @@ impl Words<'_> {
             None if until > now => self.time(until),
             None => format!("now, {}", self.time(now)),
         };
-        Some(Plot { png, cid: String::new(), alt, heading, spark: spark(facts), left: self.time(start), right, key })
+        Some(Plot {
+            png,
+            cid: String::new(),
+            alt,
+            heading,
+            spark: facts.trail.blocks(facts.limit, CELLS),
+            left: self.time(start),
+            right,
+            key,
+        })
     }
 }
 
 /// Characters of the text form's picture.
 const CELLS: i64 = 40;
-
-/// How much of the limit had been scanned by the end of each fortieth of the time so far, in eighths; only a limit that is gone is full.
-fn spark(facts: &LimitFacts) -> String {
-    let (start, end) = (facts.trail.span.start.as_second(), facts.trail.span.end.as_second());
-    let cell = |n: i64| {
-        let at = start + (end - start) * (n + 1) / CELLS;
-        // What was scanned inside a step shows at its end.
-        let sum = facts.trail.points().take_while(|(point, _)| *point <= at).last().map_or(Bytes::ZERO, |(_, sum)| sum);
-        let eighths = (u128::from(sum.get()) * 8 / u128::from(facts.limit.get().max(1))).min(8);
-        let least = u128::from(sum > Bytes::ZERO);
-        [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
-            .get(usize::try_from(eighths.max(least)).unwrap_or(8))
-            .copied()
-            .unwrap_or(' ')
-    };
-    (0..CELLS).map(cell).collect()
-}
 
 /// The end of the step in which most was scanned, and how much, where one stands out: a quarter of all that is used.
 fn steepest(facts: &LimitFacts) -> Option<(Timestamp, Bytes)> {

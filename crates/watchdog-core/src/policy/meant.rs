@@ -11,10 +11,11 @@ use super::pattern::Pattern;
 use super::plan::plan_rules;
 use super::problem::{Place, Problem};
 use super::promises;
+use super::report;
 use super::submitters::{self, submitters};
 use super::typed::{
-    TypedActive, TypedGrants, TypedMail, TypedPolicy, TypedRules, TypedSilences, TypedSubmitters, TypedWorkgroup,
-    Unread,
+    TypedActive, TypedGrants, TypedMail, TypedPolicy, TypedReport, TypedRules, TypedSilences, TypedSubmitters,
+    TypedWorkgroup, Unread,
 };
 use super::value::{Context, Problems, all, allowed_address, domain, interval, later_rules, people_bound, zone};
 use super::{Address, Limit, MailRules, Policy, WorkgroupRule};
@@ -38,6 +39,7 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
     let mut typed_active = TypedActive::default();
     let mut typed_grants = TypedGrants::default();
     let mut typed_silences = TypedSilences::default();
+    let mut typed_report = TypedReport::default();
     let mut workgroups: BTreeMap<String, TypedWorkgroup> = BTreeMap::new();
     for document in documents {
         unread.extend(&document.unread);
@@ -47,6 +49,7 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
         typed_active = active::later(document.active_queries, typed_active);
         typed_grants = promises::later_grants(document.grants, typed_grants);
         typed_silences = promises::later_silences(document.silences, typed_silences);
+        typed_report = report::later(document.report, typed_report);
         // A later document replaces the rule of the same name; twice in one document is a slip.
         let mut here = HashSet::new();
         for workgroup in document.workgroup {
@@ -82,6 +85,8 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
     let grants = promises::grants(&typed_grants, SMALLEST_CUTOFF, &mut problems);
     let silences = promises::silences(&typed_silences, &mut problems);
     let mail_zone = mail_zone.unwrap_or(TimeZone::UTC);
+    let admins = mail.as_ref().map(|mail| mail.admins.as_slice());
+    let report = report::report(&typed_report, admins, domains.as_deref(), &mail_zone, &mut problems);
     let context = Context { defaults: &defaults, zone: &mail_zone, domains: domains.as_deref() };
     let active_queries = active_queries(&typed_active, &context, &mut problems);
     // For what no limit uses; what one does use is found twice and told once.
@@ -102,6 +107,7 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
         active_queries: active_queries?,
         grants: grants?,
         silences: silences?,
+        report: report?,
         rules: found.into_iter().map(|(_, rule)| rule).collect(),
     })
 }

@@ -427,6 +427,7 @@ fn keys_are_stable_and_read_back() {
             "limit/etl/calendar-day@Europe/Berlin",
         ),
         (Subject::Sight { workgroup: "limit".to_owned() }, "sight/limit"),
+        (Subject::Weekly, "weekly"),
         (Subject::Listing, "listing"),
         (Subject::Policy, "policy"),
     ] {
