@@ -2,7 +2,8 @@
 
     python3 tools/gallery.py [--watchdog PROGRAM] [--out DIRECTORY]
 
-The mails are those of `watchdog preview --sample --all` at a fixed instant, so that the same program makes the same pictures.
+The mails are those of `watchdog preview --sample --all` at a fixed instant, so that the same program makes the same pictures; and the report is
+that of `watchdog report --sample`.
 """
 
 import argparse
@@ -34,6 +35,7 @@ KEPT = (
     "cannot-see",
     "policy",
     "several",
+    "weekly",
 )
 MOST_BYTES = 2_000_000
 

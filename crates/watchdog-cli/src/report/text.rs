@@ -45,7 +45,10 @@ pub fn headline(report: &Report) -> Vec<String> {
             count(leads.alerts, "alert"),
             count(leads.reached, "limit"),
             leads.before,
-            leads.median.map_or(String::new(), |median| format!(", in the middle {} before", length(median)))
+            leads.median.map_or(String::new(), |median| {
+                let middle = if leads.before == 1 { "" } else { "in the middle " };
+                format!(", {middle}{} ahead", length(median))
+            })
         ),
     });
     let misfits = review.misfits().count();
@@ -143,7 +146,7 @@ fn write_all(out: &mut String, report: &Report) -> fmt::Result {
             };
             writeln!(
                 out,
-                "  {}  {}: {style}{word}{style:#}, {}; told {}; {open}, {}",
+                "  {}  {}: {style}{word}{style:#}, {}; {}; {open}, {}",
                 moment(episode.opened),
                 printable(&alert.about()),
                 alert.peak(),
@@ -171,12 +174,12 @@ fn write_all(out: &mut String, report: &Report) -> fmt::Result {
     Ok(())
 }
 
-/// After the word `told`.
-fn told(early: &str) -> &str {
+/// How early, as part of a line.
+fn told(early: &str) -> String {
     match early {
-        "not reached" => "in time: not reached",
-        "nobody was told" => "nobody",
-        other => other,
+        "not reached" => "not reached".to_owned(),
+        "nobody was told" => "nobody was told".to_owned(),
+        other => format!("told {other}"),
     }
 }
 

@@ -198,10 +198,10 @@ fn every_mail_as_files() {
     let directory = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("preview/all");
     let _ = std::fs::remove_dir_all(&directory);
     let output = output(preview(&["--sample", "--all", "--out", "preview/all"]), "");
-    assert!(shown(&output).contains("wrote 23 mails as .eml, .html and .txt"), "{}", shown(&output));
+    assert!(shown(&output).contains("wrote 24 mails as .eml, .html and .txt"), "{}", shown(&output));
     let mut names: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path()).collect();
     names.sort();
-    assert_eq!(names.len(), 69, "{names:?}");
+    assert_eq!(names.len(), 72, "{names:?}");
     for path in names {
         let bytes = std::fs::read(&path).unwrap();
         assert!(bytes.len() > 500 && bytes.len() < 100_000, "{}: {}", path.display(), bytes.len());

@@ -62,12 +62,17 @@ impl Words<'_> {
             None => "alerts not known".to_owned(),
             Some(leads) => count(leads.alerts, "alert"),
         };
-        let mut case = self.frame(notice, format!("{days}: {at_least}{scanned} scanned, {told}"));
-        case.sentence = format!(
-            "From {days} Athena scanned {at_least}{scanned}, at {} a TB {at_least}{}.",
-            dollars(review.price_per_tb),
-            dollars(total.usd)
-        );
+        let (title, sentence) = if review.is_blind() {
+            let sentence = format!("What Athena scanned from {days} is not known.");
+            (format!("{days}: use not known, {told}"), sentence)
+        } else {
+            let (usd, price) = (dollars(total.usd), dollars(review.price_per_tb));
+            let cost = format!("about {at_least}{usd} at {price} a TB").replace("about at least", "at least");
+            let sentence = format!("From {days} Athena scanned {at_least}{scanned}, {cost}.");
+            (format!("{days}: {at_least}{scanned} scanned, {told}"), sentence)
+        };
+        let mut case = self.frame(notice, title);
+        case.sentence = sentence;
         case.consequence = match alerts {
             None => "What was told of alerts is not known.".to_owned(),
             Some(leads) if leads.alerts == 0 => "No limit came near its end.".to_owned(),
@@ -79,7 +84,10 @@ impl Words<'_> {
                 capital(&count(leads.alerts, "alert")),
                 was(leads.reached, "limit"),
                 if leads.before == 1 { "1 was".to_owned() } else { format!("{} were", leads.before) },
-                leads.median.map_or(String::new(), |median| format!(", usually {}", length(median)))
+                leads.median.map_or(String::new(), |median| {
+                    let middle = if leads.before == 1 { "" } else { "in the middle " };
+                    format!(", {middle}{} ahead", length(median))
+                })
             ),
         };
         case.week = Some(self.week(review));

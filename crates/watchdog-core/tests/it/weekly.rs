@@ -267,7 +267,46 @@ fn a_weekly_mail() {
     let (_, facts) = sample::week(&policy, at(MONDAY)).unwrap();
     let mail = mail(&policy, facts);
     assert!(mail.html.contains("<img") && !mail.pictures.is_empty());
-    check_mail(&mail, expect![[""]]);
+    check_mail(
+        &mail,
+        expect![[r#"
+            Subject: [weekly] Feb 23 to Mar 2: 2.1 TB scanned, 2 alerts
+
+            [weekly] Feb 23 to Mar 2: 2.1 TB scanned, 2 alerts
+
+            From Feb 23 to Mar 2 Athena scanned 2.1 TB, about $10.46 at $5.00 a TB.
+            2 alerts opened; 1 limit was reached, of which 1 was told before, 20 min ahead.
+
+            Limits, the fullest first
+              exploratory, 1h: exhausted, 104 %
+                ▂▃▃▃▁▁▁▁▂▃▃▃▁▁▁▁▂▃█▃▁▁▁▁▂▃▃▃▁▁▁▁▂▃▃▃▁▁▁▁▁▁▆▁▁▁▁▁▁▁▁▁▁▁▁▁
+                at most 104.4 GB of 100 GB, Wed 15:20 Europe/Berlin, 2 alerts, reached once
+              exploratory, 24h: ok, 43 %
+                ▁▁▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▃▃▃▃▃▃▃▃▃▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+                at most 437 GB of 1 TB, Wed 15:50 Europe/Berlin, no alert
+
+            Alerts and how early they were told, the newest first
+              - Sat 15:05 Europe/Berlin exploratory, 1h: warn, at most 79 % of 100 GB; not reached; 2 mails
+              - Wed 14:50 Europe/Berlin exploratory, 1h: exhausted, at most 100 % of 100 GB; told 20 min before; 4 mails
+
+            Workgroup, scanned, cost
+              exploratory, 2.1 TB, $10.46
+
+            Use is by the hour; the peaks of alerts are exact. Cost is an estimate from what was scanned.
+
+            What to do now
+              The whole report, with the heaviest queries and people:
+                watchdog report --since 7d --html report.html
+              What weeks of use ask for, limit by limit:
+                watchdog plan --since 63d
+
+            Why now: the policy asks for a report every Monday at 08:00.
+
+            --
+            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-02 08:05 Europe/Berlin (07:05 UTC).
+            You (vp@example.com) get this because the policy's table `[report]` names you, or the admins.
+            To get it no more: `to` and `weekly` in that table say who gets it, and when."#]],
+    );
 }
 
 #[test]
@@ -277,7 +316,43 @@ fn a_weekly_mail_that_knows_nothing_says_so() {
     review.add(&policy, "exploratory", &Err(Unknown::MetricsOff), 3600, &Fits::default());
     review.incomplete = Some("AWS denied `athena:ListWorkGroups`".to_owned());
     let facts = watchdog_core::delivery::WeekFacts { review: review.into(), asked: "Monday at 08:00".to_owned() };
-    check_mail(&mail(&policy, facts), expect![[""]]);
+    check_mail(
+        &mail(&policy, facts),
+        expect![[r#"
+            Subject: [weekly] Feb 23 to Mar 2: use not known, alerts not known
+
+            [weekly] Feb 23 to Mar 2: use not known, alerts not known
+
+            What Athena scanned from Feb 23 to Mar 2 is not known.
+            What was told of alerts is not known.
+
+            Limits, the fullest first
+              exploratory, 1h: unknown, ?
+                not known: the workgroup publishes no metrics to CloudWatch
+              exploratory, 24h: unknown, ?
+                not known: the workgroup publishes no metrics to CloudWatch
+
+            Workgroup, scanned, cost
+              exploratory, not known: the workgroup publishes no metrics to CloudWatch, ?
+
+            What was told of alerts is not known: nobody has looked.
+            What 1 workgroup scanned is not known: the sums are without it.
+            There may be more workgroups: AWS denied `athena:ListWorkGroups`.
+            Use is by the hour; the peaks of alerts are exact. Cost is an estimate from what was scanned.
+
+            What to do now
+              The whole report, with the heaviest queries and people:
+                watchdog report --since 7d --html report.html
+              What weeks of use ask for, limit by limit:
+                watchdog plan --since 63d
+
+            Why now: the policy asks for a report every Monday at 08:00.
+
+            --
+            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-02 08:05 Europe/Berlin (07:05 UTC).
+            You (vp@example.com) get this because the policy's table `[report]` names you, or the admins.
+            To get it no more: `to` and `weekly` in that table say who gets it, and when."#]],
+    );
 }
 
 /// However many workgroups and alerts there are, the mail stays small and says what it leaves out.
