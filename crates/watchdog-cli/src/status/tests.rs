@@ -602,6 +602,8 @@ fn how_a_window_has_filled_is_shown_where_there_is_room_and_a_way() {
             ("exploratory", in_quarters(720 * GB, 1)),
             ("long-query", in_quarters(2400 * GB, 24)),
             ("predictable", Err(Unknown::MetricsOff)),
+            ("ad-hoc", scanned(0)),
+            ("fast-query", scanned(0)),
         ]
     };
     let blocks = |width| Page { width: Some(width), blocks: true };
@@ -611,13 +613,13 @@ fn how_a_window_has_filled_is_shown_where_there_is_room_and_a_way() {
         policy policy.toml
 
           WORKGROUP    WINDOW                      LEVEL        USED   LIMIT  HEADROOM                                              SO FAR
-          ad-hoc       1h                          unknown         ?  10 GiB  there is no workgroup of this name
+          ad-hoc       1h                          ok            0 B  10 GiB  ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░    0 %  10 GiB left                  
         > exploratory  1h                          exhausted  720 GB  700 GB  ████████████████████████████████  102 %  20 GB over      ▂▂▂▂▄▄▄▄▆▆▆▆█
           exploratory  calendar-day@Europe/Berlin  ok         720 GB    5 TB  █████░░░░░░░░░░░░░░░░░░░░░░░░░░░   14 %  4.3 TB left                 ▁
           long-query   24h                         ok         2.4 TB    4 TB  ███████████████████░░░░░░░░░░░░░   60 %  1.6 TB left     ▁▁▁▁▂▂▂▂▃▃▃▃▄
           predictable  1h                          unknown         ?  1.1 TB  the workgroup publishes no metrics to CloudWatch
 
-        5 limits: 1 exhausted, 2 unknown, 2 ok"#]].assert_eq(&table(blocks(140)));
+        5 limits: 1 exhausted, 1 unknown, 3 ok"#]].assert_eq(&table(blocks(140)));
     // Where there is less room the bar says more, and where blocks cannot be shown nothing stands in for them.
     assert!(!table(blocks(100)).contains("SO FAR"));
     assert!(!table(blocks(44)).contains("SO FAR"));
@@ -639,7 +641,8 @@ fn grants_and_silences_are_shown_with_what_is_asked_of_them() {
 
         Silenced, nobody is mailed about
           exploratory/1h until 2026-07-31 13:00 UTC, by role/admin/bob: known\u{1b}[2J
-    "#]].assert_eq(text.split("\nPer-query").next().unwrap().split_once("\nGrants").unwrap().1);
+    "#]]
+    .assert_eq(text.split("\nPer-query").next().unwrap().split_once("\nGrants").unwrap().1);
     assert!(show_promised(&promises, NARROW).lines().all(|line| line.chars().count() <= 44));
     assert!(!show_promised(&Answer::default(), WIDE).contains("Grants"));
 }

@@ -211,3 +211,57 @@ fn every_mail_as_files() {
         }
     }
 }
+
+/// What a reader sees of a page: no styles, no tags, entities as what they stand for.
+fn visible(page: &str) -> String {
+    let mut text = String::new();
+    for (n, part) in page.split('<').enumerate() {
+        let is_style = part.starts_with("style") || part.starts_with("title");
+        let rest = if n == 0 { part } else { part.split_once('>').map_or("", |(_, rest)| rest) };
+        if !is_style {
+            text.push_str(rest);
+            text.push(' ');
+        }
+    }
+    for (entity, c) in [
+        ("&nbsp;", " "),
+        ("&ensp;", " "),
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&#60;", "<"),
+        ("&#62;", ">"),
+        ("&#38;", "&"),
+    ] {
+        text = text.replace(entity, c);
+    }
+    text
+}
+
+/// Every number in one form of every mail stands in the other form, too, with the word that follows it.
+#[test]
+fn both_forms_of_every_mail_carry_the_same_numbers() {
+    let output = output(preview(&["--sample", "--all", "--out", "preview/numbers"]), "");
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    let directory = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("preview/numbers");
+    let numbers = |text: &str| {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let is_number = |word: &str| word.trim_start_matches(['(', '$', '[']).starts_with(|c: char| c.is_ascii_digit());
+        let trim = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric() && c != '%').to_owned();
+        words.iter().filter(|word| is_number(word)).map(|word| trim(word)).collect::<std::collections::BTreeSet<_>>()
+    };
+    let (mut mails, mut all) = (0, 0);
+    for path in std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path()) {
+        if path.extension().is_none_or(|extension| extension != "txt") {
+            continue;
+        }
+        mails += 1;
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (_, text) = text.split_once("\n\n").unwrap();
+        let page = visible(&std::fs::read_to_string(path.with_extension("html")).unwrap());
+        let (text, page) = (numbers(text), numbers(&page));
+        all += text.len();
+        let missing: Vec<_> = text.symmetric_difference(&page).collect();
+        assert!(missing.is_empty(), "{}: only in one form: {missing:?}", path.display());
+    }
+    assert!(mails == 24 && all > 500, "{mails} mails with {all} numbers");
+}

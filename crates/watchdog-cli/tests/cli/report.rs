@@ -7,7 +7,9 @@ use super::{check, nowhere, output, shown, watchdog};
 
 #[test]
 fn the_report_of_a_week_that_is_made_up() {
-    check(watchdog(&["report", "--sample"]), &expect![[r#"
+    check(
+        watchdog(&["report", "--sample"]),
+        &expect![[r#"
         exit 0
         --- stdout
         Athena use and quotas (use that is made up), 2026-02-23 09:00 Europe/Berlin (08:00 UTC) to 2026-03-02 09:00 Europe/Berlin (08:00 UTC)
@@ -61,7 +63,8 @@ fn the_report_of_a_week_that_is_made_up() {
         What this leaves out
           exploratory: not all queries are known: only the newest are read in one run.
           Limits are those of now: what a grant made of them meanwhile is left out. Cost is an estimate from what was scanned; Athena counts at least 10 MB a query, and does not charge for those that fail.
-    "#]]);
+    "#]],
+    );
 }
 
 /// Page, text and JSON say the same, and the page asks nobody for anything.
@@ -106,7 +109,9 @@ fn a_page_says_what_the_text_says_and_stands_alone() {
 
 #[test]
 fn wrong_usage() {
-    check(watchdog(&["report", "--sample", "--since", "7d"]), &expect![[r#"
+    check(
+        watchdog(&["report", "--sample", "--since", "7d"]),
+        &expect![[r#"
         exit 2
         --- stderr
         error: the argument '--sample' cannot be used with '--since <TIME>'
@@ -114,43 +119,57 @@ fn wrong_usage() {
         Usage: watchdog report --sample
 
         For more information, try '--help'.
-    "#]]);
-    check(watchdog(&["report", "--since", "70d"]), &expect![[r#"
+    "#]],
+    );
+    check(
+        watchdog(&["report", "--since", "70d"]),
+        &expect![[r#"
         exit 2
         --- stderr
         error: invalid value '70d' for '--since <TIME>': write a time from 1 hour to 63 days with its unit, such as `30d`
 
         For more information, try '--help'.
-    "#]]);
-    check(watchdog(&["report", "--price-per-tb", "-1"]), &expect![[r#"
-        exit 2
-        --- stderr
-        error: unexpected argument '-1' found
+    "#]],
+    );
+    check(
+        watchdog(&["report", "--price-per-tb=-1"]),
+        &expect![[r#"
+            exit 2
+            --- stderr
+            error: invalid value '-1' for '--price-per-tb <USD>': write US dollars for 10^12 bytes, from 0 to 1000, such as `5.00`
 
-        Usage: watchdog report [OPTIONS]
-
-        For more information, try '--help'.
-    "#]]);
-    check(watchdog(&["report", "--sample", "--html", "/no/such/directory/report.html"]), &expect![[r#"
+            For more information, try '--help'.
+        "#]],
+    );
+    check(
+        watchdog(&["report", "--sample", "--html", "/no/such/directory/report.html"]),
+        &expect![[r#"
         exit 2
         --- stderr
         error: `/no/such/directory/report.html` cannot be written: No such file or directory (os error 2)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn nothing_can_be_asked() {
-    check(nowhere(&["report"]), &expect![[r#"
+    check(
+        nowhere(&["report"]),
+        &expect![[r#"
         exit 3
         --- stderr
         error: the policy could not be read: `ssm:GetParametersByPath` failed with `Unreachable`: io error: client error (Connect): tcp connect error: Connection refused (os error 111)
-    "#]]);
+    "#]],
+    );
     let policy = super::file("report/policy.toml", super::POLICY);
-    check(nowhere(&["report", "--policy", &policy]), &expect![[r#"
+    check(
+        nowhere(&["report", "--policy", &policy]),
+        &expect![[r#"
         exit 3
         --- stderr
         warning: `athena:ListWorkGroups` failed with `Unreachable`: io error: client error (Connect): tcp connect error: Connection refused (os error 111)
         warning: `cloudwatch:ListMetrics` failed with `Unreachable`: io error: client error (Connect): tcp connect error: Connection refused (os error 111)
         error: nothing could be seen in AWS: `athena:ListWorkGroups` failed with `Unreachable`: io error: client error (Connect): tcp connect error: Connection refused (os error 111)
-    "#]]);
+    "#]],
+    );
 }

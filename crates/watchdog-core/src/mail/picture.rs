@@ -35,7 +35,7 @@ pub(super) struct Plot {
     pub spark: String,
     pub left: String,
     pub right: String,
-    /// What each line is.
+    /// What each line is, after how it is drawn, as a border of HTML: its form and colour are those of the picture.
     pub key: Vec<(&'static str, String)>,
 }
 
@@ -61,12 +61,12 @@ impl Words<'_> {
             alt.push_str(&format!("; the steepest rise was {} until {}", most.human(units), self.time(at)));
         }
         let mut key = vec![
-            ("━━", format!("limit {limit}")),
-            ("╍╍", format!("critical {}", facts.critical)),
-            ("┄┄", format!("warn {}", facts.warn)),
+            (LIMIT, format!("limit {limit}")),
+            ("2px dashed #858b93", format!("critical {}", facts.critical)),
+            (WARN, format!("warn {}", facts.warn)),
         ];
         if let Some(guess) = guess {
-            key.push(("····", format!("at this pace, gone at about {}", self.time(guess))));
+            key.push(("3px dotted #b0609a", format!("at this pace, gone at about {}", self.time(guess))));
             alt.push_str(&format!("; at this pace it is gone at about {}", self.time(guess)));
         }
         alt.push('.');
@@ -87,6 +87,10 @@ impl Words<'_> {
         })
     }
 }
+
+/// How the limit and the level of `warn` are drawn, as borders of HTML.
+pub(super) const LIMIT: &str = "3px solid #d55e00";
+pub(super) const WARN: &str = "2px dotted #858b93";
 
 /// Characters of the text form's picture.
 const CELLS: i64 = 40;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::picture::Plot;
+use super::picture::{LIMIT, Plot, WARN};
 use super::raster::{Canvas, Ink};
 use super::words::{Case, Step, StepKind, Words, is_a_name, name, plain};
 use crate::bytes::{Bytes, Units};
@@ -243,7 +243,7 @@ impl Words<'_> {
             spark: String::new(),
             left,
             right,
-            key: vec![("━━", format!("limit {whole}")), ("┄┄", format!("warn {}", limit.warn))],
+            key: vec![(LIMIT, format!("limit {whole}")), (WARN, format!("warn {}", limit.warn))],
         })
     }
 }
@@ -267,7 +267,8 @@ fn draw(review: &Review, limit: &LimitReview, course: &Course) -> Canvas {
     // Days, by 24 hours from the start.
     for day in 1..7 {
         let at = x(start + day * 86_400);
-        canvas.fill((at, TOP), (at + 1, FLOOR), Ink::Rule);
+        // Two dots: one is a matter of luck where the picture is made half as wide.
+        canvas.fill((at, TOP), (at + 2, FLOOR), Ink::Rule);
     }
     let mut left = 0;
     for (at, used) in course.trace.points() {

@@ -735,18 +735,24 @@ fn bad_promises_missing() {
 
 #[test]
 fn bad_report_rules() {
-    check_bad("report-rules", expect![[r#"
+    check_bad(
+        "report-rules",
+        expect![[r#"
         report-rules.toml:7:10: `weekly` is `mon 8:00`: write a day and a time of 24 hours, such as `mon 08:00`
         report-rules.toml:8:7: `to`: `vp@example.org` is outside the allowed domains `example.com`: add `example.org` to `allowed_domains`, or remove the address
         report-rules.toml:9:16: `price_per_tb` is `5 cents`: write US dollars for 10^12 bytes, such as `5.00`
-        report-rules.toml:10:1: unknown key `daily`: `[report]` knows `weekly`, `to`, `price_per_tb`"#]]);
+        report-rules.toml:10:1: unknown key `daily`: `[report]` knows `weekly`, `to`, `price_per_tb`"#]],
+    );
 }
 
 #[test]
 fn bad_report_without_a_time() {
-    check_bad("report-without-a-time", expect![[r#"
+    check_bad(
+        "report-without-a-time",
+        expect![[r#"
         report-without-a-time.toml:7:6: `[report]` has no `weekly`: write `weekly = "mon 08:00"`, or leave the table out
-        report-without-a-time.toml:7:6: `to` is empty: name somebody, or leave it out for the admins"#]]);
+        report-without-a-time.toml:7:6: `to` is empty: name somebody, or leave it out for the admins"#]],
+    );
 }
 
 #[test]

@@ -267,6 +267,7 @@ fn a_weekly_mail() {
     let (_, facts) = sample::week(&policy, at(MONDAY)).unwrap();
     let mail = mail(&policy, facts);
     assert!(mail.html.contains("<img") && !mail.pictures.is_empty());
+    assert!(mail.pictures.iter().all(|picture| picture.png.len() < 6_000), "pictures of modest size");
     check_mail(
         &mail,
         expect![[r#"
@@ -280,7 +281,7 @@ fn a_weekly_mail() {
             Limits, the fullest first
               exploratory, 1h: exhausted, 104 %
                 ▂▃▃▃▁▁▁▁▂▃▃▃▁▁▁▁▂▃█▃▁▁▁▁▂▃▃▃▁▁▁▁▂▃▃▃▁▁▁▁▁▁▆▁▁▁▁▁▁▁▁▁▁▁▁▁
-                at most 104.4 GB of 100 GB, Wed 15:20 Europe/Berlin, 2 alerts, reached once
+                at most 104.4 GB of 100 GB, Wed 15:20 Europe/Berlin, 2 alerts, reached once; warn 90 %
               exploratory, 24h: ok, 43 %
                 ▁▁▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▃▃▃▃▃▃▃▃▃▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▁▁▁▁▁▁▁▁▁▁▁▁▁▁
                 at most 437 GB of 1 TB, Wed 15:50 Europe/Berlin, no alert
