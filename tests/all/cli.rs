@@ -198,3 +198,48 @@ async fn a_weekly_report_goes_out_with_the_first_run_after_its_time() {
     let (report, _) = account.run_at(now + SignedDuration::from_mins(11)).await.unwrap();
     assert!(report.sent.is_empty(), "{:?}", report.sent);
 }
+
+/// The whole of a plan from what AWS knows: limits, the band of active queries, what the account can take, and sizes of queries.
+#[tokio::test]
+async fn a_plan_over_what_aws_remembers() {
+    let account = Account::new("a_plan_over_what_aws_remembers").await;
+    for name in ["predictable", "exploratory", "fast-query"] {
+        account.workgroup(name, true).await;
+    }
+    let names = ["predictable", "exploratory", "fast-query"].map(|name| format!("[[workgroup]]\nname = \"{name}\"\n"));
+    let limits = "[[workgroup.limit]]\nwindow = \"1h\"\nlimit = \"100 GB\"\n";
+    let (mail, _) = POLICY.split_once("[[workgroup]]").unwrap();
+    let policy = file("plan-since.toml", &format!("{mail}{}", names.map(|name| format!("{name}{limits}")).concat()));
+    // Eight days in which production works from three o'clock on, and queries of its own wait where exploration works as well.
+    let day = |n: i64| Timestamp::from_second((Timestamp::now().as_second() / 86_400 - n) * 86_400).unwrap();
+    let minutes = SignedDuration::from_mins;
+    for n in 1..=8 {
+        let three = day(n) + minutes(3 * 60 + 12);
+        account.use_bytes("predictable", three, 40e9).await;
+        account.active_queries("DML", three, 60.0 + 10.0 * n as f64).await;
+        if n <= 6 {
+            account.use_bytes("exploratory", three, 160e9).await;
+            account.waited("predictable", three, 60_000.0).await;
+        }
+    }
+    let args = ["plan", "--policy", &policy, "--since", "9d", "--active-quota", "DML=200", "--json"];
+    let (code, out, complaints) = watchdog(&account, &args);
+    let answer: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{code}: {out}\n{complaints}"));
+    let of = |name: &str| answer["proposals"].as_array().unwrap().iter().find(|p| p["workgroup"] == name).unwrap();
+    assert_eq!(of("predictable")["limit_bytes"], 44_000_000_000_u64, "{answer:#}");
+    // What the account can take less what production needs, and of that 70 %.
+    let why = of("exploratory")["why"].to_string();
+    assert!(why.contains("in 6 of the 6 hours with 200 GB or more") && why.contains("as learnt"), "{why}");
+    assert_eq!(of("exploratory")["limit_bytes"], 112_000_000_000_u64);
+    assert!(complaints.contains("Athena tells of no query of `fast-query` that has read data"), "{complaints}");
+    let dml = &answer["active_queries"][0];
+    assert_eq!((&dml["peak"], &dml["left"], &dml["busiest_hours"]), (&140.into(), &60.into(), &[3].into()), "{dml:#}");
+    assert_eq!(answer["active_queries"][1]["peak"], Value::Null, "no DDL was active");
+    assert_eq!(code, 3, "of `fast-query` nothing is known");
+
+    // Without a stated quota: the local AWS has no Service Quotas, which is said and is not zero.
+    let (code, out, complaints) = watchdog(&account, &["plan", "--policy", &policy, "--since", "9d", "--json"]);
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &answer["active_queries"][0]["quota"]), (3, &Value::Null));
+    assert!(complaints.contains("the quota of active DML queries is not known"), "{complaints}");
+}

@@ -1,15 +1,26 @@
-//! A grant's whole life on the local AWS: asked for, approved by somebody else, carried out, used, taken back and told; and a silence.
+//! A grant's whole life on the local AWS: asked for, approved by somebody else, carried out, used, taken back and told; and a silence. And
+//! with a process that dies at any of its calls.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use expect_test::expect;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use watchdog_aws::asking::{Desk, ask};
 use watchdog_aws::athena::cutoff::{cutoff, set_cutoff};
+use watchdog_aws::clients::Clients;
 use watchdog_aws::dynamodb::Table;
 use watchdog_aws::gather::PolicySource;
+use watchdog_aws::granting::carry_out;
 use watchdog_aws::operator::asking::signed;
 use watchdog_core::bytes::Bytes;
 use watchdog_core::grant::cutoff::Live;
@@ -149,4 +160,157 @@ async fn a_grant_is_approved_carried_out_and_taken_back() {
     // A run costs what it cost before there were grants: six calls, and one to see what runs where a limit is nearly used.
     assert_eq!(report.calls.values().sum::<u32>(), 6 + 1, "{:?}", report.calls);
     assert_eq!(report.calls["athena:ListQueryExecutions"], 1);
+}
+
+/// At which call of a story a process dies, and whether AWS has had the call.
+#[derive(Debug, Clone, Copy)]
+struct Death {
+    at: usize,
+    after: bool,
+}
+
+/// The way to AWS of a process that dies: the call does not come back, and nobody is there any more to make another one.
+#[derive(Debug, Clone)]
+struct Mortal {
+    inner: SharedHttpClient,
+    fate: Arc<Fate>,
+}
+
+#[derive(Debug)]
+struct Fate {
+    death: Option<Death>,
+    calls: AtomicUsize,
+    died: tokio::sync::Notify,
+}
+
+#[derive(Debug)]
+struct MortalConnector {
+    inner: SharedHttpConnector,
+    fate: Arc<Fate>,
+}
+
+impl HttpClient for Mortal {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(MortalConnector { inner, fate: self.fate.clone() })
+    }
+}
+
+impl HttpConnector for MortalConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let n = self.fate.calls.fetch_add(1, Ordering::Relaxed);
+        let Some(death) = self.fate.death.filter(|death| death.at == n) else { return self.inner.call(request) };
+        let (arrives, fate) = (death.after.then(|| self.inner.call(request)), self.fate.clone());
+        HttpConnectorFuture::new(async move {
+            if let Some(arrives) = arrives {
+                let _ = arrives.await;
+            }
+            fate.died.notify_one();
+            std::future::pending().await
+        })
+    }
+}
+
+/// What a story has beside its grant of half an hour and a run every ten minutes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Beside {
+    Nothing,
+    /// It is revoked after seven minutes.
+    Revoked,
+    /// A stack update sets the cutoff back after fifteen minutes.
+    SetBack,
+    /// There are no runs for an hour.
+    NoRuns,
+}
+
+/// Plays a story in an account of its own; returns the cutoff at its end, whether the grant is closed, and how many calls there were.
+async fn played(name: &str, beside: Beside, death: Option<Death>) -> (Live, bool, usize) {
+    let account = Account::new(name).await;
+    account.policy("00-test", &POLICY.replace("second_approver = true", "")).await;
+    account.workgroup("ad-hoc", true).await;
+    let ten = Some(Bytes::new(10_000_000_000));
+    set_cutoff(&account.clients.athena, "ad-hoc", ten).await.unwrap();
+    let fate = Arc::new(Fate { death, calls: AtomicUsize::new(0), died: tokio::sync::Notify::new() });
+    let inner = account.config.http_client().unwrap();
+    let config = account.config.to_builder().http_client(Mortal { inner, fate: fate.clone() }).build();
+    let clients = Clients::new(&config);
+    let table = Table { client: clients.dynamodb.clone(), name: TABLE.to_owned() };
+    let now = Timestamp::now();
+    let t = Timestamp::from_second(now.as_second()).unwrap();
+    let wish =
+        json!({ "workgroup": "ad-hoc", "per_query": "500 GB", "limit": "2 TB", "for": "30 min", "reason": "backfill" });
+    let grant = json!({ "id": "g-one", "grant": wish });
+    let revoke = json!({ "id": "r-one", "revoke": { "grant": "g-one" } });
+    let mut again: Vec<(i64, Value)> = vec![(0, grant)];
+    if beside == Beside::Revoked {
+        again.push((7, revoke));
+    }
+    for minute in 0..=100 {
+        let now = t + minutes(minute);
+        while let Some(place) = again.iter().position(|(at, _)| *at == minute) {
+            let (_, mut request) = again.remove(place);
+            request["to"] = json!("watchdog");
+            // Signed now: AWS takes no signature of another time.
+            let event = signed(&account.config, &request.to_string(), t).await.unwrap();
+            let desk = Desk {
+                function: "watchdog".to_owned(),
+                account: account.number.clone(),
+                sts: account.config.endpoint_url().unwrap().to_owned(),
+                policy: PolicySource::Parameters(POLICY_PATH.to_owned()),
+                table: table.clone(),
+                run_id: format!("ask-{minute}"),
+                deadline: now + minutes(1),
+            };
+            let event = Event::parse(&event).unwrap().unwrap();
+            tokio::select! {
+                answer = ask(&clients, &desk, &event, now) => assert_eq!(answer.unwrap().refused, None, "{name}"),
+                // Whoever gets no answer asks again, once the lease of the one that died is over.
+                () = fate.died.notified() => again.push((minute + 2, request)),
+            }
+        }
+        if minute == 15 && beside == Beside::SetBack {
+            set_cutoff(&account.clients.athena, "ad-hoc", ten).await.unwrap();
+        }
+        if minute % 10 == 5 && !(beside == Beside::NoRuns && minute < 60) {
+            let run = async {
+                let mut ledger = table.ledger().await.unwrap();
+                carry_out(&clients, &table, &mut ledger, &format!("run-{minute}"), now, now + minutes(1)).await;
+            };
+            tokio::select! {
+                () = run => {}
+                () = fate.died.notified() => {}
+            }
+        }
+    }
+    let ledger = account_ledger(&account).await;
+    let is_closed = ledger.grants["ad-hoc"].get("g-one").is_some_and(|grant| grant.closed.is_some());
+    let left = cutoff(&account.clients.athena, "ad-hoc").await.unwrap();
+    (left, is_closed, fate.calls.load(Ordering::Relaxed))
+}
+
+async fn account_ledger(account: &Account) -> watchdog_aws::dynamodb::Ledger {
+    Table { client: account.clients.dynamodb.clone(), name: TABLE.to_owned() }.ledger().await.unwrap()
+}
+
+/// The same is swept in nine stories over a world in memory; here the calls are those of a DynamoDB and an Athena that are not ours.
+#[tokio::test]
+async fn whatever_call_a_process_dies_at_the_cutoff_ends_as_it_was_before() {
+    let ten = Live::Is(Some(Bytes::new(10_000_000_000)));
+    let mut deaths = 0;
+    for beside in [Beside::Nothing, Beside::Revoked, Beside::SetBack, Beside::NoRuns] {
+        let name = format!("sweep {beside:?}");
+        let (left, is_closed, calls) = played(&name, beside, None).await;
+        assert_eq!((left, is_closed), (ten, true), "{name}");
+        assert!(calls > 15, "{name}: {calls} calls");
+        for at in 0..calls {
+            for after in [false, true] {
+                let name = format!("{name} died at call {at}, {}", if after { "after it" } else { "before it" });
+                let (left, is_closed, now) = played(&name, beside, Some(Death { at, after })).await;
+                assert_eq!((left, is_closed), (ten, true), "{name}");
+                assert!(now > at, "{name}: it did not die");
+                deaths += 1;
+            }
+        }
+    }
+    assert!(deaths > 150, "{deaths}");
 }

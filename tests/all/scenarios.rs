@@ -403,3 +403,27 @@ async fn a_record_of_a_newer_version_costs_a_repeat_and_never_an_alert() {
     check(&mut account, t + minutes(10), expect!["exploratory/1h warn: 90 % used in the last hour, at or above 80 %"])
         .await;
 }
+
+/// Eight days of ordinary work, with a run after each midnight by a process that has started anew: the limit itself is what is wrong, and
+/// the mail about it says so.
+#[tokio::test]
+async fn a_limit_that_ordinary_work_passes_is_told_of_as_wrong() {
+    let mut account = account("a_limit_that_ordinary_work_passes_is_told_of_as_wrong").await;
+    let midnight = |n: i64| Timestamp::from_second((Timestamp::now().as_second() / 86_400 - 8 + n) * 86_400).unwrap();
+    for n in 0..7 {
+        account
+            .use_bytes("exploratory", midnight(n) + minutes(12 * 60), if n % 2 == 0 { 130.0 } else { 20.0 } * GB)
+            .await;
+    }
+    for n in 1..=7 {
+        account.catalogue = Default::default();
+        let (report, _) = account.run_at(midnight(n) + minutes(5)).await.unwrap();
+        assert_eq!(report.misfits.len(), usize::from(n == 7), "day {n}: {:?}", report.misfits);
+    }
+    account.use_bytes("exploratory", midnight(7) + minutes(6), 85.0 * GB).await;
+    let (report, mails) = account.run_at(midnight(7) + minutes(10)).await.unwrap();
+    assert_eq!((report.misfits[0].misfit, report.misfits[0].workgroup.as_str()), ("too_low", "exploratory"));
+    let words = "It was passed on 4 of the last 7 days, by ordinary work: the limit looks too low. By these days about 144.1 GB would hold";
+    assert!(mails[0].text.split_whitespace().collect::<Vec<_>>().join(" ").contains(words), "{}", mails[0].text);
+    assert!(mails[0].html.contains("the limit looks too low"), "{}", mails[0].html);
+}

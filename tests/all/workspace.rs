@@ -287,16 +287,15 @@ fn the_operators_permissions_are_for_what_the_code_calls_and_nothing_else() {
     };
     let beside = ["dynamodb:", "cloudtrail:", "iam:", "athena:ListCapacity", "athena:GetCapacity"];
     // And which grants and silences there are, in the table that the stack names.
-    let table =
-        ["cloudformation:DescribeStacks", "cloudformation:ListStackResources", "dynamodb:Query"].map(str::to_owned);
+    let table = ["cloudformation:ListStackResources", "dynamodb:Query"].map(str::to_owned);
     let mut status = without(&beside);
     status.extend(table.clone());
     assert_eq!(needed(Command::Status), status);
     // A back-test reads the use of weeks in the place of a day, and nothing of what stands now.
     let now = ["servicequotas:", "athena:ListQueryExecutions", "athena:BatchGetQueryExecution"];
     assert_eq!(needed(Command::Backtest), without(&[&beside[..], &now].concat()));
-    // A plan does as well, and writes one document of the policy.
-    let mut plan = needed(Command::Backtest);
+    // A plan does as well, asks for the quotas and lists queries, and writes one document of the policy.
+    let mut plan = needed(Command::Status);
     plan.insert("ssm:PutParameter".to_owned());
     assert_eq!(needed(Command::Plan), plan);
     // A report reads the same, and whose queries it was.

@@ -1,8 +1,6 @@
 """The life of a stack: deployed, deployed twice, updated, an update that fails, deleted. In an account of its own."""
 
 import json
-import subprocess
-import tempfile
 import unittest
 
 import deployed
@@ -51,16 +49,7 @@ class LifeTest(unittest.TestCase):
 
     def deploy(self, stack, **parameters):
         """`sam deploy`, as for a real account."""
-        overrides = [f"{name}={json.dumps(value)}" for name, value in {**COMMON, **parameters}.items()]
-        with tempfile.NamedTemporaryFile("w+") as log:
-            done = subprocess.run(
-                [str(deployed.install.program("sam", "sam")), "deploy", "--config-env", "local", "--no-progressbar",
-                 "--stack-name", stack, "--s3-bucket", ARTIFACTS, "--parameter-overrides", *overrides],
-                cwd=deployed.ROOT, env=self.account.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )
-            log.seek(0)
-            self.assertEqual(done.returncode, 0, log.read())
-        deployed.stack_tools.mend(self.account.client, stack)
+        self.account.deploy(stack, ARTIFACTS, {**COMMON, **parameters})
 
     def update(self, stack, **parameters):
         """An update with other parameters and the same template, as the console offers it; returns the stack's status."""

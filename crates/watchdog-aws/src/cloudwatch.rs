@@ -81,35 +81,42 @@ pub async fn listed(client: &Client) -> Result<Listed, AwsFailure> {
 /// Asks for the metrics over `span` in five-minute buckets. The answers are in the order of `wanted`; one for which a call failed
 /// says so itself, so that the others still count.
 pub async fn answers(client: &Client, span: Span, wanted: &[Wanted]) -> Vec<Answer> {
-    answers_by(client, span, BUCKET, wanted).await
+    answers_by(client, Stretch { start: floor(span.start), end: ceil(span.end), period: BUCKET }, wanted).await
 }
 
-/// The same in buckets of so many seconds, a multiple of [`BUCKET`]; the span's start is to lie on a border of them.
-pub async fn answers_by(client: &Client, span: Span, period: i64, wanted: &[Wanted]) -> Vec<Answer> {
-    let time = Time { start: floor(span.start), end: ceil(span.end), period };
-    let size = most_per_request(span, period);
-    let requests = stream::iter(wanted.chunks(size).map(|chunk| request(client, time, chunk)));
+/// A stretch of time and the length in seconds of the periods that it is cut into: [`BUCKET`], or an hour of what is older than CloudWatch
+/// keeps by five minutes. It begins and ends at a border of two periods.
+#[derive(Debug, Clone, Copy)]
+pub struct Stretch {
+    /// Its first instant.
+    pub start: Timestamp,
+    /// The first one after it.
+    pub end: Timestamp,
+    /// Of one period.
+    pub period: i64,
+}
+
+/// [`answers`] by other periods.
+pub async fn answers_by(client: &Client, stretch: Stretch, wanted: &[Wanted]) -> Vec<Answer> {
+    let size = most_in(stretch);
+    let requests = stream::iter(wanted.chunks(size).map(|chunk| request(client, stretch, chunk)));
     requests.buffered(AT_ONCE).concat().await
 }
 
-/// What is asked of each metric: from when, until when, and added up over how many seconds.
-#[derive(Clone, Copy)]
-struct Time {
-    start: Timestamp,
-    end: Timestamp,
-    period: i64,
+/// How many metrics over `span` fit one request.
+pub fn most_per_request(span: Span) -> usize {
+    most_in(Stretch { start: floor(span.start), end: ceil(span.end), period: BUCKET })
 }
 
-/// How many metrics over `span`, added up over so many seconds, fit one request.
-pub fn most_per_request(span: Span, period: i64) -> usize {
-    let buckets = (ceil(span.end).as_second() - floor(span.start).as_second()).div_euclid(period.max(1));
+fn most_in(stretch: Stretch) -> usize {
+    let buckets = (stretch.end.as_second() - stretch.start.as_second()) / stretch.period.max(1);
     let points = usize::try_from(buckets).unwrap_or(MOST_POINTS).max(1);
     (MOST_POINTS / points).clamp(1, MOST_QUERIES)
 }
 
-async fn request(client: &Client, time: Time, wanted: &[Wanted]) -> Vec<Answer> {
+async fn request(client: &Client, stretch: Stretch, wanted: &[Wanted]) -> Vec<Answer> {
     let mut answers = vec![Answer::default(); wanted.len()];
-    if let Err(failure) = pages(client, time, wanted, &mut answers).await {
+    if let Err(failure) = pages(client, stretch, wanted, &mut answers).await {
         tracing::warn!(code = failure.code, "{failure}");
         for answer in &mut answers {
             answer.absorb([], PageStatus::Bad(failure.unknown()));
@@ -118,16 +125,16 @@ async fn request(client: &Client, time: Time, wanted: &[Wanted]) -> Vec<Answer> 
     answers
 }
 
-async fn pages(client: &Client, time: Time, wanted: &[Wanted], answers: &mut [Answer]) -> Result<(), AwsFailure> {
-    let queries: Vec<MetricDataQuery> = wanted.iter().enumerate().map(|(i, w)| query(i, w, time.period)).collect();
+async fn pages(client: &Client, stretch: Stretch, wanted: &[Wanted], answers: &mut [Answer]) -> Result<(), AwsFailure> {
+    let queries: Vec<MetricDataQuery> = wanted.iter().enumerate().map(|(i, w)| query(i, w, stretch.period)).collect();
     let index: BTreeMap<String, usize> = (0..wanted.len()).map(|i| (id(i), i)).collect();
     let mut token = None;
     for _ in 0..MOST_PAGES {
         let page = client
             .get_metric_data()
             .set_metric_data_queries(Some(queries.clone()))
-            .start_time(DateTime::from_secs(time.start.as_second()))
-            .end_time(DateTime::from_secs(time.end.as_second()))
+            .start_time(DateTime::from_secs(stretch.start.as_second()))
+            .end_time(DateTime::from_secs(stretch.end.as_second()))
             .scan_by(ScanBy::TimestampAscending)
             .set_next_token(token)
             .send()

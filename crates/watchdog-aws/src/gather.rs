@@ -12,7 +12,7 @@ use watchdog_core::catalogue::{Catalogue, Settings};
 use watchdog_core::event::Tick;
 use watchdog_core::policy::{Document, Policy};
 use watchdog_core::usage::{Answer, Seen, Series, Unknown, Usage, looked_at};
-use watchdog_core::window::{BUCKET, Span};
+use watchdog_core::window::{BUCKET, Span, ceil, floor};
 
 use crate::clients::Clients;
 use crate::cloudwatch::Wanted;
@@ -159,7 +159,7 @@ pub async fn usage(
     });
     let groups = by_span.into_iter().enumerate().map(|(i, (span, names))| {
         let (catalogue, beside) = (&*catalogue, if i == ride { &asked.wanted[..] } else { &[] });
-        async move { read_with(clients, catalogue, span, BUCKET, &names, beside).await }
+        async move { read_with(clients, catalogue, span, &names, beside).await }
     });
     let groups: Vec<_> = stream::iter(groups).buffer_unordered(4).collect().await;
     let mut answers = Vec::new();
@@ -200,7 +200,7 @@ fn fewest_requests(by_start: BTreeMap<Timestamp, Vec<&str>>, end: Timestamp) -> 
     let names: usize = by_start.values().map(Vec::len).sum();
     match by_start.keys().next().map(|start| Span { start: *start, end }) {
         // Most workgroups are one metric each; where some are more, a second request is made and nothing is lost.
-        Some(span) if names <= cloudwatch::most_per_request(span, BUCKET) => {
+        Some(span) if names <= cloudwatch::most_per_request(span) => {
             vec![(span, by_start.into_values().flatten().collect())]
         }
         _ => by_start.into_iter().map(|(start, names)| (Span { start, end }, names)).collect(),
@@ -316,18 +316,19 @@ pub(crate) async fn covered(
 
 /// What the metrics say of these workgroups in `span`, in the order of `names`. The catalogue must know them.
 pub(crate) async fn read(clients: &Clients, catalogue: &Catalogue, span: Span, names: &[&str]) -> Vec<(String, Seen)> {
-    read_by(clients, catalogue, span, names, BUCKET).await
+    read_with(clients, catalogue, span, names, &[]).await.0
 }
 
-/// The same, added up over so many seconds: the bytes of each such time stand in its first bucket.
-pub(crate) async fn read_by(
+/// The same by hours, of what is older than CloudWatch keeps by five minutes, and of a whole week at a fraction of the answer: what an hour has stands in its first bucket. `span` has whole
+/// hours of the clock.
+pub(crate) async fn read_hours(
     clients: &Clients,
     catalogue: &Catalogue,
     span: Span,
     names: &[&str],
-    period: i64,
 ) -> Vec<(String, Seen)> {
-    read_with(clients, catalogue, span, period, names, &[]).await.0
+    let stretch = cloudwatch::Stretch { start: span.start, end: span.end, period: 3600 };
+    read_by(clients, catalogue, stretch, names, &[]).await.0
 }
 
 /// The same, and the answers for what is asked `beside` it, in its order.
@@ -335,10 +336,21 @@ async fn read_with(
     clients: &Clients,
     catalogue: &Catalogue,
     span: Span,
-    period: i64,
     names: &[&str],
     beside: &[Wanted],
 ) -> (Vec<(String, Seen)>, Vec<Answer>) {
+    let stretch = cloudwatch::Stretch { start: floor(span.start), end: ceil(span.end), period: BUCKET };
+    read_by(clients, catalogue, stretch, names, beside).await
+}
+
+async fn read_by(
+    clients: &Clients,
+    catalogue: &Catalogue,
+    stretch: cloudwatch::Stretch,
+    names: &[&str],
+    beside: &[Wanted],
+) -> (Vec<(String, Seen)>, Vec<Answer>) {
+    let span = Span { start: stretch.start, end: stretch.end };
     let choices: Vec<_> = names.iter().map(|name| (*name, catalogue.listed.metrics_of(name))).collect();
     let wanted: Vec<Wanted> = choices
         .iter()
@@ -348,7 +360,7 @@ async fn read_with(
         })
         .chain(beside.iter().cloned())
         .collect();
-    let mut answers = cloudwatch::answers_by(&clients.cloudwatch, span, period, &wanted).await.into_iter();
+    let mut answers = cloudwatch::answers_by(&clients.cloudwatch, stretch, &wanted).await.into_iter();
     let series = choices.into_iter().map(|(name, alternatives)| {
         let shaped: Vec<Vec<_>> = alternatives.iter().map(|sets| answers.by_ref().take(sets.len()).collect()).collect();
         (name.to_owned(), Series::from_answers(span, &shaped))

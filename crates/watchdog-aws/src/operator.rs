@@ -4,6 +4,7 @@
 //! IAM policy each command of the tool needs at least. The function is built without all of this.
 
 pub mod clock;
+pub mod crowd;
 pub mod past;
 pub mod permissions;
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use watchdog_core::catalogue::Catalogue;
 use watchdog_core::delivery::{People, Promises, Standing, plan, promised, weekly};
 use watchdog_core::event::{Invocation, Tick};
-use watchdog_core::grant::in_force;
+use watchdog_core::grant::{Grants, in_force};
 use watchdog_core::ledger::StoredPolicy;
 use watchdog_core::mail::{Mail, Origins, compose};
 use watchdog_core::meter::Meter;
@@ -260,7 +260,7 @@ async fn judged(
     let look = see(clients, tick, now, catalogue, policy, documents, standing, notes).await;
     report.warnings.extend(look.notes.warnings.iter().cloned());
     let granted = in_force(&look.policy, &ledger.grants, tick.at);
-    let has_noted = note_yesterday(catalogue, &look, tick.at);
+    let has_noted = note_yesterday(catalogue, &look, &ledger.grants, tick.at);
     let mut findings = judge(&granted, &tick, &look.usage);
     for verdict in &mut findings.verdicts {
         verdict.misfit = catalogue.fits.misfit(&verdict.workgroup, verdict.limit);
@@ -412,7 +412,7 @@ async fn see(
 }
 
 /// Notes how much of each limit the day before has used, once a day; returns whether there was anything to note.
-fn note_yesterday(catalogue: &mut Catalogue, look: &Look, at: Timestamp) -> bool {
+fn note_yesterday(catalogue: &mut Catalogue, look: &Look, grants: &Grants, at: Timestamp) -> bool {
     let mut has_noted = false;
     for (name, seen) in &look.usage.workgroups {
         let (Ok(series), Some(rule)) = (seen, look.policy.rule_for(name)) else { continue };
@@ -423,7 +423,7 @@ fn note_yesterday(catalogue: &mut Catalogue, look: &Look, at: Timestamp) -> bool
         }
         let meter = Meter::from(series);
         for limit in due {
-            catalogue.fits.note(name, limit, &meter, at);
+            catalogue.fits.note(name, limit, &meter, grants, at);
             has_noted = true;
         }
     }

@@ -49,10 +49,9 @@ pub async fn review(
     }
     let span = Span { start: week.span.start.saturating_sub(longest(policy)).unwrap_or(Timestamp::MIN), ..week.span };
     let until = tokio::time::Instant::now() + PATIENCE;
-    // As many as fill a request are asked for at once.
-    for group in readable.chunks(AT_ONCE.min(cloudwatch::most_per_request(span, HOUR)).max(1)) {
+    for group in readable.chunks(AT_ONCE) {
         let left = until.saturating_duration_since(tokio::time::Instant::now());
-        let read = timeout(left, gather::read_by(clients, catalogue, span, group, HOUR)).await;
+        let read = timeout(left, gather::read_hours(clients, catalogue, span, group)).await;
         let late = || Unknown::Failed { operation: cloudwatch::GET.to_owned(), code: "Timeout".to_owned() };
         let read = read.unwrap_or_else(|_| group.iter().map(|name| ((*name).to_owned(), Err(late()))).collect());
         for (name, seen) in &read {

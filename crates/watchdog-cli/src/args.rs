@@ -6,9 +6,9 @@ use clap::{ArgAction, Parser, Subcommand};
 use clap_complete::Shell;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use watchdog_aws::operator::past::LONGEST;
+use watchdog_aws::operator::past::{LONGEST, LONGEST_HOURS};
 use watchdog_core::bytes::Size;
-use watchdog_core::policy::{Pattern, PlanRule, plan_rules};
+use watchdog_core::policy::{Class, Pattern, PlanRule, plan_rules};
 use watchdog_core::window::{LONGEST_ROLLING_MINUTES, Window, duration};
 
 use crate::backtest::seconds;
@@ -94,7 +94,8 @@ Examples:
   watchdog plan --since 63d                                  the stack's workgroups, by CloudWatch
   watchdog plan --usage use.csv --rule 'etl-*=1h + 10 %, 24h + 20 %'
   watchdog plan --usage use.csv --queries queries.csv --policy policy.toml --diff
-  watchdog plan --since 63d --account-capacity 5TiB/1h --ad-hoc 100GB --html plan.html
+  watchdog plan --since 400d --account-capacity 5TiB/1h --ad-hoc 100GB --html plan.html
+  watchdog plan --usage use.csv --active active.csv --active-quota DML=200 --waits waits.csv
   watchdog plan --usage use.csv --policy policy.toml --out new.toml && watchdog check new.toml
   watchdog plan --since 63d --diff && watchdog plan --since 63d --write
 
@@ -354,20 +355,31 @@ pub struct PlanArgs {
     /// The history: a CSV file with the columns timestamp,workgroup,bytes, or `-` for standard input
     #[arg(long, value_name = "FILE", required_unless_present_any = ["queries", "since"])]
     pub usage: Option<PathBuf>,
-    /// The history: what CloudWatch knows of the policy's workgroups since so long ago, up to 63 days
-    #[arg(long, value_name = "TIME", value_parser = past, conflicts_with_all = ["usage", "step"])]
+    /// The history: what CloudWatch knows of the policy's workgroups since so long ago, by five minutes for 63 days and by hours for 455
+    #[arg(long, value_name = "TIME", value_parser = long_past, conflicts_with_all = ["usage", "step"])]
     pub since: Option<SignedDuration>,
     /// A log of queries, for cutoffs: a CSV file with the columns submitted,completed,workgroup,bytes. Of a workgroup without another history
-    /// it is that, too
+    /// it is that, too [default: with `--since`, what Athena keeps]
     #[arg(long, value_name = "FILE")]
     pub queries: Option<PathBuf>,
+    /// How many queries were active in the account: a CSV file with the columns timestamp,class,active [default: with `--since`, what CloudWatch
+    /// knows]
+    #[arg(long, value_name = "FILE", conflicts_with = "since")]
+    pub active: Option<PathBuf>,
+    /// The quota that active queries are measured by [default: with `--since`, the account's]
+    #[arg(long = "active-quota", value_name = "CLASS=QUERIES", value_parser = active_quota)]
+    pub active_quotas: Vec<(Class, u64)>,
+    /// How long queries have waited, to learn what the account can take: a CSV file with the columns timestamp,workgroup,waited_ms
+    /// [default: with `--since`, what CloudWatch knows]
+    #[arg(long, value_name = "FILE", conflicts_with = "since")]
+    pub waits: Option<PathBuf>,
     /// Use only what was before this instant
     #[arg(long, value_name = "INSTANT")]
     pub until: Option<Timestamp>,
     /// How a workgroup's limits are computed; NAME may have `*` and `?`, and the first that matches counts
     #[arg(long = "rule", value_name = "NAME=RULE", value_parser = plan_rule)]
     pub rules: Vec<(Pattern, Vec<PlanRule>)>,
-    /// What the account can take before queries queue, such as `5TiB/1h`
+    /// What the account can take before queries queue, such as `5TiB/1h` [default: learnt from when queries waited]
     #[arg(long, value_name = "SIZE/TIME", value_parser = capacity)]
     pub account_capacity: Option<(Size, Window)>,
     /// The limit of `ad-hoc`, for an hour, such as `100GB` [default: the one that the policy has]
@@ -728,6 +740,22 @@ pub fn since(text: &str) -> Result<SignedDuration, String> {
 pub fn past(text: &str) -> Result<SignedDuration, String> {
     let length = duration(text).filter(|length| (SignedDuration::from_hours(1)..=LONGEST).contains(length));
     length.ok_or_else(|| "write a time from 1 hour to 63 days with its unit, such as `30d`".to_owned())
+}
+
+/// How far back a plan looks: as far as CloudWatch does.
+pub fn long_past(text: &str) -> Result<SignedDuration, String> {
+    let length = duration(text).filter(|length| (SignedDuration::from_hours(1)..=LONGEST_HOURS).contains(length));
+    length.ok_or_else(|| "write a time from 1 hour to 455 days with its unit, such as `63d`".to_owned())
+}
+
+/// The quota of one class.
+pub fn active_quota(text: &str) -> Result<(Class, u64), String> {
+    let (name, quota) = text.split_once('=').ok_or("write a class and its quota, such as `DML=200`")?;
+    let class = crate::plan::class(name).map_err(|why| format!("the class is `{name}`: {why}"))?;
+    match quota.parse() {
+        Ok(quota) if (1..=1_000_000).contains(&quota) => Ok((class, quota)),
+        _ => Err(format!("the quota is `{quota}`: write a whole number from 1 to 1000000")),
+    }
 }
 
 /// Bytes with their unit, handed on as they were typed.

@@ -1,6 +1,7 @@
 //! `watchdog plan`: limits from measured use, what each stands on, and what they would have sent.
 
 mod answer;
+mod crowd;
 mod page;
 mod past;
 mod text;
@@ -19,6 +20,8 @@ use watchdog_core::proposal::days::History;
 use watchdog_core::proposal::document::{Draft, draft};
 use watchdog_core::proposal::{Proposal, Stated, Subject, Unproposed, propose};
 
+pub use self::crowd::class;
+use self::crowd::{Crowd, Crowded};
 use self::past::Past;
 use crate::args::PlanArgs;
 use crate::backtest::replays::{self, Outcome, Wanted};
@@ -33,6 +36,10 @@ pub struct Found {
     pub entries: Vec<Entry>,
     /// What the proposed limits would have sent over the same past, and what the present ones; by workgroup.
     pub replayed: Vec<Replayed>,
+    /// How full the account's quotas of active queries have been.
+    pub crowded: Vec<Crowded>,
+    /// The Region that is looked at; empty where none is.
+    pub region: String,
     /// Workgroups with a past and without a rule.
     pub without_rule: Vec<String>,
     /// Whether there is a policy to compare with.
@@ -75,12 +82,14 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
         ));
     }
     let policy = source.as_ref().and_then(|source| source.policy.as_ref());
-    let (mut past, mut all_seen) = (Past::default(), true);
+    let (mut past, mut crowd, mut all_seen) = (Past::default(), Crowd::default(), true);
+    let mut region = args.aws.region.clone().unwrap_or_default();
     if let Some(usage) = &args.usage {
         past::from_usage(usage, args.step, args.until, &mut past)?;
     } else if args.since.is_some() {
-        all_seen = from_cloudwatch(args, policy, &mut past)?;
+        (all_seen, region) = from_cloudwatch(args, policy, &mut past, &mut crowd)?;
     }
+    crowd::from_files(args, &mut crowd, &mut past)?;
     if let Some(queries) = &args.queries {
         past::from_queries(queries, args.until, &mut past)?;
     }
@@ -88,7 +97,12 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
         out::warning(note);
     }
     let (subjects, without_rule) = subjects(args, policy, &past);
-    let stated = Stated { capacity: args.account_capacity.clone(), low: args.ad_hoc, next: Some(args.next_days) };
+    let stated = Stated {
+        capacity: args.account_capacity.clone(),
+        account: crowd.account(&past),
+        low: args.ad_hoc,
+        next: Some(args.next_days),
+    };
     let proposals = propose(&subjects, &stated);
     if proposals.is_empty() {
         return Err(Failure::usage(
@@ -105,7 +119,8 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
     };
     let entry = |proposal: Proposal| Entry { present: present(policy, &proposal), proposal };
     let entries: Vec<Entry> = proposals.into_iter().map(entry).collect();
-    let found = Found { entries, replayed, without_rule, compared: policy.is_some() };
+    let crowded = crowd.bands(args.next_days);
+    let found = Found { entries, replayed, crowded, region, without_rule, compared: policy.is_some() };
     show(args, &found, draft.as_ref())?;
     let mut exit = exit(&found, all_seen);
     if let (true, Some(draft), Some(source)) = (args.write, &draft, &source) {
@@ -263,9 +278,14 @@ fn of_stack(args: &PlanArgs) -> Result<Source, Failure> {
     Ok(Source { place, documents, policy })
 }
 
-/// Reads what CloudWatch knows; returns whether all of it could be read.
-fn from_cloudwatch(args: &PlanArgs, policy: Option<&Policy>, past: &mut Past) -> Result<bool, Failure> {
-    let (Some(policy), Some(length)) = (policy, args.since) else { return Ok(false) };
+/// Reads what AWS knows; returns whether all of it could be read, and the Region.
+fn from_cloudwatch(
+    args: &PlanArgs,
+    policy: Option<&Policy>,
+    past: &mut Past,
+    crowd: &mut Crowd,
+) -> Result<(bool, String), Failure> {
+    let (Some(policy), Some(length)) = (policy, args.since) else { return Ok((false, String::new())) };
     let runtime = crate::runtime()?;
     let clients = runtime.block_on(place::clients(&args.aws))?;
     let until = args.until.unwrap_or_else(Timestamp::now);
@@ -275,6 +295,13 @@ fn from_cloudwatch(args: &PlanArgs, policy: Option<&Policy>, past: &mut Past) ->
     if let Some(why) = &read.incomplete {
         past.notes.push(format!("the list of workgroups could not be read: {why}"));
     }
+    if let Some(middle) = read.hours_until {
+        past.notes.push(format!(
+            "before {} CloudWatch keeps hours only: their bytes are taken to come evenly, so that windows between two hours may have held more",
+            middle.strftime("%Y-%m-%d %H:%M UTC")
+        ));
+    }
+    let mut names = Vec::new();
     loop {
         let group = runtime.block_on(read.next());
         if group.is_empty() {
@@ -283,7 +310,8 @@ fn from_cloudwatch(args: &PlanArgs, policy: Option<&Policy>, past: &mut Past) ->
         for (name, seen) in group {
             match seen {
                 Ok(series) => {
-                    past.histories.insert(name, begun(series));
+                    past.histories.insert(name.clone(), begun(series));
+                    names.push(name);
                 }
                 Err(why) => unseen.push((name, why)),
             }
@@ -292,7 +320,19 @@ fn from_cloudwatch(args: &PlanArgs, policy: Option<&Policy>, past: &mut Past) ->
     for (name, why) in &unseen {
         past.notes.push(format!("the use of the workgroup `{name}` is not known: {why}"));
     }
-    Ok(unseen.is_empty() && read.incomplete.is_none())
+    let has =
+        |name: &str, kind: fn(&PlanRule) -> bool| rules(args, Some(policy), name).is_some_and(|r| r.iter().any(kind));
+    let is_spare: fn(&PlanRule) -> bool = |rule| matches!(rule, PlanRule::Spare { .. });
+    let waits = args.account_capacity.is_none() && names.iter().any(|name| has(name, is_spare));
+    let what = (&policy.active_queries.classes[..], waits);
+    let mut all_seen = unseen.is_empty() && read.incomplete.is_none();
+    all_seen &= runtime.block_on(crowd::from_cloudwatch(&clients, args, what, &read, crowd, past));
+    let sized = names.iter().map(String::as_str).filter(|name| has(name, |rule| matches!(rule, PlanRule::PerQuery)));
+    let sized: Vec<&str> = sized.collect();
+    if args.queries.is_none() && !sized.is_empty() {
+        all_seen &= runtime.block_on(crowd::sizes(&clients, &sized, read.span, past));
+    }
+    Ok((all_seen, clients.region.clone()))
 }
 
 /// Without the time before its first use: a workgroup that was made a week ago has not been idle for two months.

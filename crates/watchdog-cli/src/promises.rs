@@ -143,12 +143,12 @@ async fn function(operator: &Operator, args: &FunctionArgs) -> Result<String, Fa
         return Ok(function.clone());
     }
     let name = place::stack(args.stack.as_deref(), |name| std::env::var(name).ok())?;
-    let stack = cloudformation::stack(&operator.cloudformation, &name).await;
-    let stack = stack.map_err(|failure| {
+    let resources = cloudformation::resources(&operator.cloudformation, &name).await;
+    let resources = resources.map_err(|failure| {
         let remedy = "give `--function NAME` to do without";
         Failure::unseen(format!("the function of the stack `{name}` could not be looked up: {failure}; {remedy}"))
     })?;
-    let function = stack.and_then(|stack| stack.resources.get("Function").map(|resource| resource.id.clone()));
+    let function = resources.and_then(|all| all.get("Function").map(|resource| resource.id.clone()));
     function.ok_or_else(|| {
         Failure::usage(format!(
             "there is no stack `{name}` with a watchdog in this account and Region: give `--stack NAME`"

@@ -16,6 +16,7 @@ use watchdog_aws::failure::AwsFailure;
 use watchdog_aws::operator::past::Past;
 use watchdog_aws::{gather, submitters};
 use watchdog_core::fit::Fits;
+use watchdog_core::grant::Grants;
 use watchdog_core::meter::Meter;
 use watchdog_core::people::Shares;
 use watchdog_core::policy::{ATHENA_TB, Policy};
@@ -162,6 +163,8 @@ async fn reviewed(
     }
     let end = past.span.end;
     let start = end.saturating_sub(since).unwrap_or(Timestamp::MIN).max(past.span.start);
+    let none = Grants::new();
+    let grants = state.ledger().map_or(&none, |ledger| &ledger.grants);
     let mut review = Review::new(Span { start, end }, price);
     review.incomplete = past.incomplete.as_ref().map(ToString::to_string);
     loop {
@@ -170,11 +173,11 @@ async fn reviewed(
             break;
         }
         for (name, seen) in &group {
-            add(&mut review, policy, name, seen);
+            add(&mut review, policy, name, seen, grants);
         }
     }
     for (name, why) in std::mem::take(&mut past.unseen) {
-        add(&mut review, policy, &name, &Err(why));
+        add(&mut review, policy, &name, &Err(why), grants);
     }
     if review.is_blind() || (review.workgroups.is_empty() && review.incomplete.is_some()) {
         let why = past.warnings.first().cloned().or(review.incomplete.clone());
@@ -190,12 +193,12 @@ async fn reviewed(
 }
 
 /// One workgroup's use, and how its limits fit the last days of it.
-fn add(review: &mut Review, policy: &Policy, name: &str, seen: &Seen) {
+fn add(review: &mut Review, policy: &Policy, name: &str, seen: &Seen, grants: &Grants) {
     let mut fits = Fits::default();
     if let Ok(series) = seen {
         let meter = Meter::from(series);
         for limit in policy.rule_for(name).map_or(&[][..], |rule| &rule.limits) {
-            fits.note_days(name, limit, &meter, review.span.end);
+            fits.note_days(name, limit, &meter, grants, review.span.end);
         }
     }
     review.add(policy, name, seen, BUCKET, &fits);

@@ -73,10 +73,10 @@ async fn named(config: &SdkConfig, policy: &PolicyArgs) -> Result<Option<String>
         return Ok(None);
     }
     let stack = place::stack(policy.stack.as_deref(), |name| std::env::var(name).ok()).map_err(|why| why.message)?;
-    let found = cloudformation::stack(&Operator::new(config).cloudformation, &stack).await;
+    let found = cloudformation::resources(&Operator::new(config).cloudformation, &stack).await;
     let remedy = "give `--state-table NAME` to do without";
     match found {
-        Ok(Some(found)) => match found.resources.get("StateTable") {
+        Ok(Some(found)) => match found.get("StateTable") {
             Some(table) => Ok(Some(table.id.clone())),
             None => Err(format!("the stack `{stack}` has no state table; {remedy}")),
         },

@@ -10,10 +10,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::{Bytes, Units};
+use crate::grant::{Grants, was_raised};
 use crate::meter::Meter;
 use crate::percent::Percent;
 use crate::policy::{Limit, Origin};
-use crate::window::{BUCKET, Window};
+use crate::window::{BUCKET, Span, Window};
 
 /// Days that are remembered. A limit that no day of two weeks has half used is spoken of, and in less a holiday would be enough.
 const DAYS: usize = 14;
@@ -93,8 +94,9 @@ impl Fits {
         is_rolling && known.is_none_or(|days| days.limit != limit.bytes || days.last < yesterday(at))
     }
 
-    /// Notes the day before `at`. What the meter does not know of it is no day: nobody asks again.
-    pub fn note(&mut self, workgroup: &str, limit: &Limit, meter: &Meter, at: Timestamp) {
+    /// Notes the day before `at`. What the meter does not know of it is no day: nobody asks again. A day on which a grant had raised the limit is
+    /// none, either: what was allowed is no ordinary work.
+    pub fn note(&mut self, workgroup: &str, limit: &Limit, meter: &Meter, grants: &Grants, at: Timestamp) {
         let windows = self.0.entry(workgroup.to_owned()).or_default();
         let anew = || Days { limit: limit.bytes, last: i64::MIN, shares: Vec::new() };
         let days = windows.entry(limit.window.id()).or_insert_with(anew);
@@ -106,6 +108,9 @@ impl Fits {
             return;
         }
         days.last = day;
+        if whole(day).is_some_and(|span| was_raised(grants, workgroup, &limit.window.id(), span)) {
+            return;
+        }
         let Some(peak) = peak(&limit.window, meter, day) else { return };
         let share = peak * 100 / u128::from(limit.bytes.get()).max(1);
         days.shares.push(u16::try_from(share).unwrap_or(u16::MAX));
@@ -114,13 +119,13 @@ impl Fits {
     }
 
     /// Notes as many of the last days before `at` as are remembered, for somebody who has the use of them all.
-    pub fn note_days(&mut self, workgroup: &str, limit: &Limit, meter: &Meter, at: Timestamp) {
+    pub fn note_days(&mut self, workgroup: &str, limit: &Limit, meter: &Meter, grants: &Grants, at: Timestamp) {
         if !matches!(limit.window, Window::Rolling { .. }) {
             return;
         }
         for ago in (0..i64::try_from(DAYS).unwrap_or(0)).rev() {
             let then = at.as_second() - ago * DAY;
-            Timestamp::from_second(then).into_iter().for_each(|then| self.note(workgroup, limit, meter, then));
+            Timestamp::from_second(then).into_iter().for_each(|then| self.note(workgroup, limit, meter, grants, then));
         }
     }
 
@@ -176,6 +181,11 @@ impl Misfit {
 
 fn yesterday(at: Timestamp) -> i64 {
     at.as_second().div_euclid(DAY) - 1
+}
+
+fn whole(day: i64) -> Option<Span> {
+    let start = Timestamp::from_second(day * DAY).ok()?;
+    Some(Span { start, end: Timestamp::from_second((day + 1) * DAY).ok()? })
 }
 
 /// The most that a window held that ended on this day; of windows too long for that, what the last one held.

@@ -19,7 +19,7 @@ use self::cutoff::Cutoff;
 use crate::bytes::{Bytes, Size, Units};
 use crate::policy::{Policy, Submitters, UnderGrant};
 use crate::principal::Principal;
-use crate::window::ceil;
+use crate::window::{Span, ceil};
 
 /// Closed grants of a workgroup that are remembered, to be listed and to know a request again that comes twice.
 const MOST_CLOSED: usize = 20;
@@ -156,9 +156,14 @@ impl Grant {
 
     /// Whether it was ever in force before `at`.
     pub fn has_been_in_force(&self, at: Timestamp) -> bool {
+        self.begun().is_some_and(|begun| begun < self.end().min(at))
+    }
+
+    /// From when it was in force, where it ever stood: not before somebody had approved it.
+    fn begun(&self) -> Option<Timestamp> {
         let stands =
             self.approved.as_ref().map_or(if self.needs_approval { None } else { Some(self.asked) }, |a| Some(a.at));
-        stands.is_some_and(|stood| self.from.max(stood) < self.end().min(at))
+        stands.map(|stood| self.from.max(stood))
     }
 
     /// From when it is said to end soon.
@@ -263,6 +268,15 @@ impl Phase {
             Self::Closed => "closed",
         }
     }
+}
+
+/// Whether a grant has raised the workgroup's limit of this window at any time of `span`.
+pub fn was_raised(grants: &Grants, workgroup: &str, window: &str, span: Span) -> bool {
+    let raises = |grant: &&Grant| grant.limit.as_ref().is_some_and(|raise| raise.window == window);
+    let meets = |grant: &Grant| {
+        grant.begun().is_some_and(|begun| begun < grant.end().min(span.end) && grant.end() > span.start)
+    };
+    grants.get(workgroup).is_some_and(|book| book.grants.iter().filter(raises).any(meets))
 }
 
 /// The policy as grants make it at `at`: limits raised where one is in force, from its beginning inclusive to its end exclusive.

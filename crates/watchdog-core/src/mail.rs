@@ -23,6 +23,7 @@ use lettre::message::header::{ContentTransferEncoding, ContentType, Header, Head
 use lettre::message::{Attachment, Body, Mailbox, Message as Mime, MultiPart, SinglePart};
 
 use self::advice::{Brief, briefs, why_you};
+pub use self::words::quota_link;
 use self::words::{Case, MOST_NOTICES, StepKind, Words, plain};
 use crate::delivery::{Message, Notice};
 use crate::policy::{Address, MailRules};

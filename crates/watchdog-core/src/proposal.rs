@@ -3,6 +3,8 @@
 //! Nothing here is a verdict on use, and no run asks it: it is what an operator looks at before a limit is written down. The statistic is
 //! [`need`]'s, how sure it is [`expected`] says, and [`document`] puts the numbers into a policy's text.
 
+pub mod band;
+pub mod capacity;
 pub mod days;
 pub mod document;
 pub mod expected;
@@ -11,6 +13,7 @@ pub mod words;
 
 use jiff::Timestamp;
 
+use self::capacity::{Account, Learnt, Unlearnt, learn};
 use self::days::{Day, History};
 use self::expected::{Expected, clump, expected};
 use self::need::{FEWEST_DAYS, FEWEST_QUERIES, Need, NoNeed, Peak, QueryNeed, need, query_need};
@@ -43,11 +46,13 @@ pub struct Subject {
     pub queries: Vec<Bytes>,
 }
 
-/// What is stated and not measured.
+/// What is stated, and what is known of the whole account.
 #[derive(Debug, Clone, Default)]
 pub struct Stated {
     /// What the account can take, and in which window.
     pub capacity: Option<(Size, Window)>,
+    /// What is known of the account's queries, to learn from where that is not stated.
+    pub account: Option<Account>,
     /// The low value of workgroups whose rule is a stated value.
     pub low: Option<Size>,
     /// The days to come that are spoken of.
@@ -104,6 +109,8 @@ pub enum Basis {
     Spare {
         /// What the account can take.
         capacity: Bytes,
+        /// Where that was learnt; `None` where it is stated.
+        learnt: Option<Learnt>,
         /// The hour of the day, UTC, at which production needs most.
         hour: u8,
         /// What production needs at that hour.
@@ -155,8 +162,11 @@ pub enum Unproposed {
         /// How many.
         queries: usize,
     },
-    /// Nobody has stated what the account can take.
-    NoCapacity,
+    /// Nobody has stated what the account can take, and it could not be learnt.
+    NoCapacity {
+        /// Why; `None` where nothing is known of queries that wait.
+        why: Option<Unlearnt>,
+    },
     /// No workgroup of production is known for long enough at each hour of the day.
     NoProduction,
     /// Production alone needs all that the account can take.
@@ -228,7 +238,11 @@ fn per_query(subject: &Subject) -> Result<Proposed, Unproposed> {
 }
 
 fn spare(subject: &Subject, share: Percent, all: &[Subject], stated: &Stated) -> Result<Proposed, Unproposed> {
-    let (capacity, window) = stated.capacity.clone().ok_or(Unproposed::NoCapacity)?;
+    let (capacity, window, learnt) = match (&stated.capacity, stated.account.as_ref().map(learn)) {
+        (Some((capacity, window)), _) => (capacity.bytes, window.clone(), None),
+        (None, Some(Ok(learnt))) => (learnt.bytes(), Window::Rolling { minutes: 60 }, Some(learnt)),
+        (None, why) => return Err(Unproposed::NoCapacity { why: why.and_then(Result::err) }),
+    };
     let produces = |rule: &PlanRule| matches!(rule, PlanRule::Windows { .. } | PlanRule::PerQuery);
     let production = || all.iter().filter(|other| other.rules.iter().any(produces));
     // A part of production that is not known is not zero: what it takes would be given away.
@@ -244,15 +258,16 @@ fn spare(subject: &Subject, share: Percent, all: &[Subject], stated: &Stated) ->
     // The earliest of several that are alike.
     let worst = needs.max_by_key(|(hour, bytes, _)| (*bytes, std::cmp::Reverse(*hour)));
     let (hour, needed, days) = worst.ok_or(Unproposed::NoProduction)?;
-    let threshold = capacity.bytes.saturating_sub(needed);
-    let no_room = Unproposed::NoRoom { hour, production: needed, capacity: capacity.bytes };
+    let threshold = capacity.saturating_sub(needed);
+    let no_room = Unproposed::NoRoom { hour, production: needed, capacity };
     // Down and not up: what is taken here is taken from production.
     let quota = rounded_down(threshold, subject.units).ok_or(no_room.clone())?;
     let limit = share.of(quota.bytes).filter(|limit| *limit > Bytes::ZERO).ok_or(no_room)?;
     let own = subject.history.as_ref().map(|history| history.days(&window)).unwrap_or_default();
     let passed = (!own.is_empty()).then(|| passed(&own, limit, &window, stated));
     let basis = Basis::Spare {
-        capacity: capacity.bytes,
+        capacity,
+        learnt,
         hour,
         production: needed,
         days: days.len(),
@@ -345,13 +360,17 @@ impl std::fmt::Display for Unproposed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let human = |bytes: &Bytes| bytes.human(Units::Decimal);
         match self {
-            Self::NoHistory => f.write_str("nothing is known of its use: give a file with its rows, or a longer `--since`"),
+            Self::NoHistory => {
+                f.write_str("nothing is known of its use: give a file with its rows, or a longer `--since`")
+            }
             Self::TooLittle { days } => write!(
                 f,
                 "too little history: {days} {} known well enough, and it takes {FEWEST_DAYS}; wait, or give a longer one",
                 if *days == 1 { "day is" } else { "days are" }
             ),
-            Self::Idle { days } => write!(f, "nothing was scanned on {days} days: there is nothing to compute a limit from"),
+            Self::Idle { days } => {
+                write!(f, "nothing was scanned on {days} days: there is nothing to compute a limit from")
+            }
             Self::NoQueries { bound: Some((bytes, at)) } => write!(
                 f,
                 "the sizes of its queries are not known, for CloudWatch gives their sum: no query scanned more than {}, the largest \
@@ -363,11 +382,17 @@ impl std::fmt::Display for Unproposed {
                 f.write_str("the sizes of its queries are not known: give a log with `--queries`")
             }
             Self::FewQueries { queries } => {
-                write!(f, "too few queries: {queries} are known, and it takes {FEWEST_QUERIES} to say something of rare ones")
+                write!(
+                    f,
+                    "too few queries: {queries} are known, and it takes {FEWEST_QUERIES} to say something of rare ones"
+                )
             }
-            Self::NoCapacity => f.write_str(
-                "nobody has stated what the account can take before queries queue: give it, such as `--account-capacity 5TiB/1h`",
-            ),
+            Self::NoCapacity { why } => {
+                f.write_str(
+                    "nobody has stated what the account can take before queries queue: give it, such as `--account-capacity 5TiB/1h`",
+                )?;
+                why.map_or(Ok(()), |why| write!(f, "; {why}"))
+            }
             Self::NoProduction => write!(
                 f,
                 "what production needs is not known: it takes each hour of {FEWEST_DAYS} days of the workgroups whose rule is a window \
@@ -379,7 +404,9 @@ impl std::fmt::Display for Unproposed {
                 human(production),
                 human(capacity)
             ),
-            Self::NotStated => f.write_str("its limit is a stated value, and nobody has stated one: give `--ad-hoc`, such as `--ad-hoc 100GB`"),
+            Self::NotStated => f.write_str(
+                "its limit is a stated value, and nobody has stated one: give `--ad-hoc`, such as `--ad-hoc 100GB`",
+            ),
             Self::TooLarge => f.write_str("the limit would be 16 EiB or more: is the history in bytes?"),
         }
     }

@@ -5,11 +5,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::alert::{Record, Subject};
+use crate::alert::Subject;
 use crate::backtest::{Notification, Pace, Replay, length};
 use crate::bytes::Bytes;
 use crate::delivery::{Records, WeekFacts};
 use crate::fit::Fits;
+use crate::grant::Grants;
 use crate::history::Share;
 use crate::meter::Meter;
 use crate::policy::{ATHENA_TB, Limit, Policy};
@@ -49,7 +50,7 @@ pub fn review(policy: &Policy, end: Timestamp, price_per_tb: f64) -> Review {
         sent.iter().for_each(|notification| note(&mut records, notification));
         let mut fits = Fits::default();
         let meter = Meter::from(&series);
-        rule.limits.iter().for_each(|limit| fits.note_days(&name, limit, &meter, end));
+        rule.limits.iter().for_each(|limit| fits.note_days(&name, limit, &meter, &Grants::new(), end));
         review.add(policy, &name, &Ok(series), BUCKET, &fits);
     }
     review.remember(policy, &records);
@@ -69,7 +70,7 @@ pub fn week(policy: &Policy, at: Timestamp) -> Option<(Timestamp, WeekFacts)> {
 fn note(records: &mut Records, notification: &Notification) {
     let Notification { workgroup, window, time, level, used_bytes, limit_bytes, told, .. } = notification;
     let subject = Subject::Limit { workgroup: workgroup.clone(), window: window.clone() };
-    let history = &mut records.entry(subject).or_insert_with(Record::default).history;
+    let history = &mut records.entry(subject).or_default().history;
     let level = match *level {
         "exhausted" => Level::Exhausted,
         "critical" => Level::Critical,

@@ -18,9 +18,6 @@ const MOST_PAGES: usize = 10;
 /// # Errors
 /// [`AwsFailure`], also where the list does not end.
 pub async fn stack(client: &Client, name: &str) -> Result<Option<Stack>, AwsFailure> {
-    // CloudFormation has no code of its own for this.
-    let is_none =
-        |failure: &AwsFailure| failure.code == "ValidationError" && failure.message.contains("does not exist");
     let described = client.describe_stacks().stack_name(name).send().await;
     let status = match described.map_err(|error| AwsFailure::of(DESCRIBE, &error)) {
         Ok(answer) => match answer.stacks().first() {
@@ -30,6 +27,14 @@ pub async fn stack(client: &Client, name: &str) -> Result<Option<Stack>, AwsFail
         Err(failure) if is_none(&failure) => return Ok(None),
         Err(failure) => return Err(failure),
     };
+    Ok(resources(client, name).await?.map(|resources| Stack { status, resources }))
+}
+
+/// The resources of a stack by their logical ids; `None` where there is no such stack. For those who want no more, and may need no more.
+///
+/// # Errors
+/// As [`stack`].
+pub async fn resources(client: &Client, name: &str) -> Result<Option<BTreeMap<String, Resource>>, AwsFailure> {
     let mut resources = BTreeMap::new();
     let mut token = None;
     for _ in 0..MOST_PAGES {
@@ -57,8 +62,13 @@ pub async fn stack(client: &Client, name: &str) -> Result<Option<Stack>, AwsFail
         }
         token = page.next_token;
         if token.is_none() {
-            return Ok(Some(Stack { status, resources }));
+            return Ok(Some(resources));
         }
     }
     Err(AwsFailure::own(LIST, "EndlessList", format!("the list goes on after {MOST_PAGES} pages")))
+}
+
+/// CloudFormation has no code of its own for a stack that does not exist.
+fn is_none(failure: &AwsFailure) -> bool {
+    failure.code == "ValidationError" && failure.message.contains("does not exist")
 }

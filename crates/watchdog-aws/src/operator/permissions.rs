@@ -94,7 +94,7 @@ impl Command {
                 all.push(Statement::new("ReadAlarmsAndMetrics", &metrics, any()));
             }
         }
-        if matches!(self, Self::Status | Self::Run | Self::Who) {
+        if matches!(self, Self::Status | Self::Run | Self::Who | Self::Plan) {
             all.extend(scope.of_concurrency());
         }
         if matches!(self, Self::Run | Self::Who) {
@@ -123,7 +123,7 @@ impl Command {
             all.push(Statement::new("ReadState", state, table));
         }
         if matches!(self, Self::Status | Self::Report) {
-            all.push(scope.of_stack("FindTable"));
+            all.push(scope.of_stack("FindTable", &["cloudformation:ListStackResources"]));
         }
         if self == Self::Plan {
             // One name: the stack's own document and those of others are nobody's to overwrite.
@@ -202,11 +202,7 @@ impl Scope {
         // Names are ASCII.
         let cut = &self.stack[..self.stack.len().min(CUT)];
         vec![
-            Statement::new(
-                "FindFunction",
-                &["cloudformation:ListStackResources"],
-                vec![self.arn("cloudformation", &format!("stack/{}/*", self.stack))],
-            ),
+            self.of_stack("FindFunction", &["cloudformation:ListStackResources"]),
             Statement::new(
                 "AskFunction",
                 &["lambda:InvokeFunction"],
@@ -215,17 +211,16 @@ impl Scope {
         ]
     }
 
-    /// What the stack's resources are called.
-    fn of_stack(&self, sid: &'static str) -> Statement {
-        let actions = ["cloudformation:DescribeStacks", "cloudformation:ListStackResources"];
-        Statement::new(sid, &actions, vec![self.arn("cloudformation", &format!("stack/{}/*", self.stack))])
+    /// Which resources the stack has.
+    fn of_stack(&self, sid: &'static str, actions: &[&str]) -> Statement {
+        Statement::new(sid, actions, vec![self.arn("cloudformation", &format!("stack/{}/*", self.stack))])
     }
 
     fn of_doctor(&self) -> Vec<Statement> {
         // Names are ASCII.
         let cut = &self.stack[..self.stack.len().min(CUT)];
         vec![
-            self.of_stack("FindResources"),
+            self.of_stack("FindResources", &["cloudformation:DescribeStacks", "cloudformation:ListStackResources"]),
             Statement::new(
                 "ReadSchedule",
                 &["scheduler:GetSchedule"],

@@ -21,10 +21,10 @@ const MOST_PLOTS: usize = 24;
 const MOST_ALERTS: usize = 200;
 
 /// Where the plot lies in its picture of 1,000 by 250.
-const LEFT: f64 = 80.0;
-const WIDTH: f64 = 920.0;
-const TOP: f64 = 10.0;
-const HEIGHT: f64 = 180.0;
+pub const LEFT: f64 = 80.0;
+pub const WIDTH: f64 = 920.0;
+pub const TOP: f64 = 10.0;
+pub const HEIGHT: f64 = 180.0;
 /// The bottom of the bars of alerts.
 const BARS: f64 = 226.0;
 
@@ -241,7 +241,7 @@ fn plot(scored: &Scored, traced: &Traced, alerts: &[Alert], (from, until): (Time
 }
 
 /// At most ten instants at the beginnings of days of UTC, or of hours where the time is short.
-fn ticks(start: i64, end: i64) -> Vec<(i64, String)> {
+pub fn ticks(start: i64, end: i64) -> Vec<(i64, String)> {
     let steps = [1, 2, 3, 6, 12, 24, 48, 96, 168, 336, 744, 2_232, 8_784].map(|hours| hours * 3600);
     let step = steps.into_iter().find(|step| (end - start) / step <= 10).unwrap_or(10 * 366 * 86_400);
     let form = if step < 86_400 { "%b %d %H:%M" } else { "%b %d" };

@@ -79,7 +79,15 @@ impl Rows {
     /// # Errors
     /// [`Failure`] where it cannot be read or has another header.
     pub fn open(path: &Path) -> Result<Self, Failure> {
-        Ok(Self { file: Columns::open(path, USE)?, day: ([0; 11], 0) })
+        Self::with_columns(path, USE)
+    }
+
+    /// The same of a file with another figure than bytes, or of something else than workgroups: a time, a name and a number.
+    ///
+    /// # Errors
+    /// As [`Rows::open`].
+    pub fn with_columns(path: &Path, columns: [&'static str; 3]) -> Result<Self, Failure> {
+        Ok(Self { file: Columns::open(path, columns)?, day: ([0; 11], 0) })
     }
 
     /// The file's name in messages.
@@ -205,7 +213,10 @@ impl<const N: usize> Columns<N> {
 
     fn workgroup(&self, column: usize, line: u64) -> Result<&str, Failure> {
         match std::str::from_utf8(self.cell(column)) {
-            Ok("") => Err(self.fail(line, "`workgroup` is empty: write the workgroup's name")),
+            Ok("") => {
+                let column = self.columns[column];
+                Err(self.fail(line, &format!("`{column}` is empty: write the {column}'s name")))
+            }
             Ok(name) => Ok(name),
             Err(_) => Err(self.wrong(column, line, "it is not UTF-8 text")),
         }

@@ -1,15 +1,18 @@
 //! A plan for scripts.
 
 use serde::Serialize;
-use watchdog_core::proposal::words::because;
+use watchdog_core::bytes::Bytes;
+use watchdog_core::percent::whole_percent;
+use watchdog_core::proposal::words::{because, crowded};
 use watchdog_core::proposal::{Basis, Part};
 
-use super::Found;
+use super::{Crowded, Found};
 
 /// The answer of `plan --json`.
 #[derive(Debug, Serialize)]
 pub struct Answer<'a> {
     proposals: Vec<ProposalAnswer<'a>>,
+    active_queries: Vec<ActiveAnswer>,
     backtest: Vec<BacktestAnswer<'a>>,
     without_rule: &'a [String],
 }
@@ -45,6 +48,84 @@ struct PassedAnswer {
     expected: f64,
     likely_from: u32,
     likely_to: u32,
+}
+
+/// How full a quota of active queries has been.
+#[derive(Debug, Serialize)]
+struct ActiveAnswer {
+    class: &'static str,
+    /// `null` where it is not known.
+    quota: Option<u64>,
+    from: jiff::Timestamp,
+    until: jiff::Timestamp,
+    /// The rest is `null` where nothing was active.
+    low: Option<u64>,
+    high: Option<u64>,
+    low_percent: Option<u64>,
+    high_percent: Option<u64>,
+    /// Of all five-minute stretches those in which anything was active.
+    active_percent: Option<u64>,
+    peak: Option<u64>,
+    peak_at: Option<jiff::Timestamp>,
+    /// What the quota left at the peak; negative where more were active than it has now.
+    left: Option<i64>,
+    /// By hour of the day, UTC: the most that half of the days reach in it.
+    hours: Option<[u64; 24]>,
+    busiest_hours: Vec<u8>,
+    days: Vec<DayAnswer>,
+    reached: Option<PassedAnswer>,
+    better_quota: Option<u64>,
+    why: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct DayAnswer {
+    day: String,
+    low: u64,
+    high: u64,
+    peak: u64,
+}
+
+fn active(crowd: &Crowded, region: &str) -> ActiveAnswer {
+    let (counted, band) = (&crowd.counted, crowd.band.as_ref());
+    let quota = counted.quota.map(|quota| quota.most);
+    let share = |n: u64, of: u64| whole_percent(Bytes::new(n), Bytes::new(of));
+    let day =
+        |start: i64| jiff::Timestamp::from_second(start).map_or(String::new(), |at| at.strftime("%F").to_string());
+    let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let days = band.into_iter().flat_map(|band| &band.days).map(|of| DayAnswer {
+        day: day(of.start),
+        low: of.swing.map_or(0, |swing| swing.low),
+        high: of.swing.map_or(0, |swing| swing.high),
+        peak: of.peak,
+    });
+    ActiveAnswer {
+        class: counted.class.word(),
+        quota,
+        from: counted.span.start,
+        until: counted.span.end,
+        low: band.map(|band| band.usual.low),
+        high: band.map(|band| band.usual.high),
+        low_percent: band.zip(quota).map(|(band, quota)| share(band.usual.low, quota)),
+        high_percent: band.zip(quota).map(|(band, quota)| share(band.usual.high, quota)),
+        active_percent: band.map(|band| share(band.active.0, band.active.1.max(1))),
+        peak: band.map(|band| band.peak.0),
+        peak_at: band.map(|band| band.peak.1),
+        left: band.zip(quota).map(|(band, quota)| signed(quota) - signed(band.peak.0)),
+        hours: band.map(|band| band.hours),
+        busiest_hours: band.map(|band| band.busiest()).unwrap_or_default(),
+        days: days.collect(),
+        reached: band.and_then(|band| band.reached).map(|reached| PassedAnswer {
+            times: reached.times,
+            of: reached.of,
+            next: reached.expected.of,
+            expected: (reached.expected.mean * 100.0).round() / 100.0,
+            likely_from: reached.expected.fewest,
+            likely_to: reached.expected.most,
+        }),
+        better_quota: band.zip(quota).and_then(|(band, quota)| band.better(quota)),
+        why: band.map(|band| crowded(counted, band, region)).unwrap_or_default(),
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -120,5 +201,11 @@ pub fn answer(found: &Found) -> Answer<'_> {
             }
         })
     });
-    Answer { proposals: proposals.collect(), backtest: backtest.collect(), without_rule: &found.without_rule }
+    let active_queries = found.crowded.iter().map(|crowd| active(crowd, &found.region)).collect();
+    Answer {
+        proposals: proposals.collect(),
+        active_queries,
+        backtest: backtest.collect(),
+        without_rule: &found.without_rule,
+    }
 }

@@ -1,11 +1,15 @@
-//! A plan as one page without script and without anything from elsewhere: the evidence, and a plot of each limit.
+//! A plan as one page without script and without anything from elsewhere: the evidence, a plot of each limit, and one of each band of
+//! active queries.
+
+use std::fmt::Write;
 
 use askama::Template;
 use watchdog_core::bytes::Bytes;
-use watchdog_core::proposal::words::{because, beside};
+use watchdog_core::proposal::band::Band;
+use watchdog_core::proposal::words::{because, beside, crowded};
 
-use super::{Entry, Found, text};
-use crate::backtest::page::{Frame, frame};
+use super::{Crowded, Entry, Found, text};
+use crate::backtest::page::{Frame, HEIGHT, LEFT, TOP, Tick, WIDTH, frame, ticks};
 
 /// The most plots on a page, as of a back-test.
 const MOST_PLOTS: usize = 24;
@@ -14,6 +18,7 @@ const MOST_PLOTS: usize = 24;
 #[template(path = "plan.html")]
 struct Page {
     entries: Vec<Shown>,
+    crowds: Vec<Crowd>,
     backtests: Vec<String>,
     without_rule: String,
 }
@@ -44,6 +49,94 @@ struct Line {
     word: &'static str,
 }
 
+/// The active queries of one class.
+struct Crowd {
+    heading: String,
+    why: Vec<String>,
+    plot: Option<BandPlot>,
+}
+
+/// The band of each day and the largest of it, and below that the hours of the day.
+struct BandPlot {
+    label: String,
+    ticks: Vec<Tick>,
+    band: String,
+    peaks: String,
+    /// The quota's height and where its word stands; none where it is not known, or far above everything.
+    quota: Option<String>,
+    /// The largest value of the axis.
+    top: u64,
+    hours: Vec<HourBar>,
+}
+
+struct HourBar {
+    x: String,
+    y: String,
+    height: String,
+    hour: u8,
+    words: String,
+    is_named: bool,
+}
+
+fn crowd_of(crowd: &Crowded, region: &str) -> Crowd {
+    let why = match &crowd.band {
+        Some(band) => crowded(&crowd.counted, band, region),
+        None => vec!["None was active in that time.".to_owned()],
+    };
+    let plot = crowd.band.as_ref().and_then(|band| band_plot(crowd, band));
+    Crowd { heading: text::heading(crowd), why, plot }
+}
+
+fn band_plot(crowd: &Crowded, band: &Band) -> Option<BandPlot> {
+    let (first, last) = (band.days.first()?, band.days.last()?);
+    let (start, end) = (first.start, last.start + 86_400);
+    let quota = crowd.counted.quota.map(|quota| quota.most);
+    // A quota that is far above everything would press the band to the ground; the sentences have it.
+    let shown = quota.filter(|quota| *quota <= band.peak.0.saturating_mul(5));
+    let top = band.peak.0.max(shown.unwrap_or(0)).max(1);
+    let y = |n: u64| TOP + HEIGHT * (1.0 - n as f64 / (top as f64 * 1.05));
+    let x = |at: i64| LEFT + WIDTH * (at - start) as f64 / (end - start) as f64;
+    let (mut upper, mut lower, mut peaks) = (String::new(), Vec::new(), String::new());
+    for day in &band.days {
+        let (from, to) = (x(day.start), x(day.start + 86_400));
+        let (low, high) = day.swing.map_or((0, 0), |swing| (swing.low, swing.high));
+        let word = if upper.is_empty() { 'M' } else { 'L' };
+        // Writing to a string does not fail.
+        let _ = write!(upper, "{word}{from:.1} {:.1}H{to:.1}", y(high));
+        lower.push(format!("L{to:.1} {:.1}H{from:.1}", y(low)));
+        let _ = write!(peaks, "M{from:.1} {:.1}H{to:.1}", y(day.peak));
+    }
+    lower.reverse();
+    let highest = band.hours.iter().copied().max().unwrap_or(0).max(1) as f64;
+    let hours = (0u8..).zip(band.hours).map(|(hour, most)| {
+        let height = 60.0 * most as f64 / highest;
+        HourBar {
+            x: format!("{:.1}", LEFT + WIDTH / 24.0 * f64::from(hour) + 2.0),
+            y: format!("{:.1}", 70.0 - height),
+            height: format!("{height:.1}"),
+            hour,
+            words: format!("{hour:02}:00 UTC: {most}"),
+            is_named: hour % 3 == 0,
+        }
+    });
+    let label = format!(
+        "Active {} queries by day, at most {}{}",
+        crowd.counted.class.word(),
+        band.peak.0,
+        quota.map_or(String::new(), |quota| format!("; quota {quota}"))
+    );
+    let ticks = ticks(start, end).into_iter().map(|(at, label)| Tick { x: format!("{:.1}", x(at)), label }).collect();
+    Some(BandPlot {
+        label,
+        ticks,
+        band: format!("{upper}{}Z", lower.concat()),
+        peaks,
+        quota: shown.map(|quota| format!("{:.1}", y(quota))),
+        top,
+        hours: hours.collect(),
+    })
+}
+
 /// The page.
 ///
 /// # Errors
@@ -52,7 +145,8 @@ pub fn page(found: &Found) -> Result<String, askama::Error> {
     let entries: Vec<Shown> =
         found.entries.iter().enumerate().map(|(n, entry)| shown(found, entry, n < MOST_PLOTS)).collect();
     let backtests = found.replayed.iter().map(text::backtest).collect();
-    Page { entries, backtests, without_rule: found.without_rule.join(", ") }.render()
+    let crowds = found.crowded.iter().map(|crowd| crowd_of(crowd, &found.region)).collect();
+    Page { entries, crowds, backtests, without_rule: found.without_rule.join(", ") }.render()
 }
 
 fn shown(found: &Found, entry: &Entry, plotted: bool) -> Shown {

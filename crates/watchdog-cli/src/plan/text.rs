@@ -3,9 +3,9 @@
 use std::fmt::{self, Write};
 
 use watchdog_core::bytes::Units;
-use watchdog_core::proposal::words::{because, beside};
+use watchdog_core::proposal::words::{because, beside, crowded};
 
-use super::{Found, Replayed};
+use super::{Crowded, Found, Replayed};
 use crate::out::{Page, count, printable, write_prose};
 
 /// The plan in words.
@@ -43,6 +43,17 @@ fn write(out: &mut String, found: &Found) -> fmt::Result {
         }
         writeln!(out)?;
     }
+    for crowd in &found.crowded {
+        writeln!(out, "{}", heading(crowd))?;
+        let sentences = match &crowd.band {
+            Some(band) => crowded(&crowd.counted, band, &found.region),
+            None => vec!["None was active in that time.".to_owned()],
+        };
+        for (n, sentence) in sentences.iter().enumerate() {
+            write_prose(out, if n == 0 { "  " } else { "    " }, sentence, page)?;
+        }
+        writeln!(out)?;
+    }
     for replayed in &found.replayed {
         write_prose(out, "", &backtest(replayed), page)?;
     }
@@ -61,6 +72,19 @@ fn write(out: &mut String, found: &Found) -> fmt::Result {
         write_prose(out, "", &line, page)?;
     }
     Ok(())
+}
+
+/// `Active DML queries  (quota 200, AWS's default; 2026-03-02 to 2026-03-22)`.
+pub fn heading(crowd: &Crowded) -> String {
+    let counted = &crowd.counted;
+    let quota = match counted.quota {
+        Some(quota) if quota.is_default => format!("quota {}, AWS's default; ", quota.most),
+        Some(quota) => format!("quota {}; ", quota.most),
+        None => String::new(),
+    };
+    let day = |at: jiff::Timestamp| at.strftime("%Y-%m-%d").to_string();
+    let last = counted.span.end.saturating_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(counted.span.end);
+    format!("Active {} queries  ({quota}{} to {})", counted.class.word(), day(counted.span.start), day(last))
 }
 
 /// `Back-test of etl: proposed limits 2 mails, 1 alert, reached once; under the present policy …`

@@ -8,7 +8,7 @@ use watchdog_core::history::length;
 use watchdog_core::review::{AlertReview, Course, LimitReview, dollars};
 
 use super::{Report, text};
-use crate::backtest::page::{Frame, frame};
+use crate::backtest::page::{Frame, LEFT, WIDTH, frame};
 use crate::out::{count, moment};
 
 /// The most plots on a page, the fullest limits first: nobody looks at more.
@@ -16,9 +16,6 @@ const MOST_PLOTS: usize = 24;
 /// Alerts in the list, the newest first, and bars in a plot.
 const MOST_ALERTS: usize = 100;
 
-/// Where the plot lies in its picture, as in [`frame`].
-const LEFT: f64 = 80.0;
-const WIDTH: f64 = 920.0;
 /// The bottom of the bars of alerts.
 const BARS: f64 = 226.0;
 

@@ -882,12 +882,10 @@ fn wrong_usage() {
     check(
         plan(&["--since", "64d"]),
         &expect![[r#"
-        exit 2
-        --- stderr
-        error: invalid value '64d' for '--since <TIME>': write a time from 1 hour to 63 days with its unit, such as `30d`
-
-        For more information, try '--help'.
-    "#]],
+            exit 2
+            --- stderr
+            error: no AWS Region is set: give `--region eu-central-1`, or set `AWS_REGION`, or name one in the profile
+        "#]],
     );
     check(
         plan(&["--usage", "x", "--rule", "etl"]),
@@ -966,4 +964,196 @@ fn the_page_needs_nothing_from_elsewhere_and_keeps_text_text() {
     for there in ["<h3>w, 1h</h3>", "class=\"use\" d=\"M", ">proposed</text>", "Back-test of w"] {
         assert!(html.contains(there), "{there}");
     }
+}
+
+/// A month of active queries: sixty to a hundred and forty from six to 22 o'clock, and on Thursdays at two as many as there may be.
+fn active(days: u64) -> String {
+    let mut rows = vec!["timestamp,class,active".to_owned()];
+    for (day, five) in (0..days).flat_map(|day| (0..288).map(move |five| (day, five))) {
+        let date =
+            jiff::civil::date(2026, 3, 2).checked_add(jiff::Span::new().days(i64::try_from(day).unwrap())).unwrap();
+        let stamp = format!("{date}T{:02}:{:02}:00Z", five / 12, five % 12 * 5);
+        let n = match five / 12 {
+            14 if day % 7 == 3 => 200,
+            6..22 => 60 + (day * 288 + five) * 7919 % 81,
+            _ => 0,
+        };
+        if n > 0 {
+            rows.push(format!("{stamp},DML,{n}"));
+        }
+        if five == 0 || five == 287 {
+            rows.push(format!("{stamp},ddl,1"));
+        }
+    }
+    rows.join("\n")
+}
+
+#[test]
+fn the_band_of_active_queries_its_busiest_hours_and_what_is_left() {
+    let usage = file("plan-band-use.csv", &text(&rows(20, &[("predictable", &|_| 10 * GB)])));
+    let active = file("plan-band.csv", &active(20));
+    let args = ["--usage", &usage, "--active", &active, "--active-quota", "dml=200", "--region", "eu-central-1"];
+    let shown = shown(&output(plan(&args), ""));
+    let (_, of_queries) = shown.split_once("Active DML").unwrap();
+    expect![[r#"
+         queries  (quota 200; 2026-03-02 to 2026-03-21)
+          Eight times out of ten 68 to 133 active, 34 % to 66 % of the quota, while there are any.
+            There were any in 3,840 of 5,760 stretches of five minutes.
+            At most 200 at 2026-03-05 14:00 UTC, 100 %: nothing was left, and queries were refused.
+            Busiest hours, UTC, with the most that half of the days reach in them: 06:00 (138), 09:00 (138), 12:00 (138).
+            Of the peaks of 20 days the largest counts, which about one day in 21 passes: 200.
+            The quota was reached on 3 of 20 days, last on 2026-03-19; of the next 30 days about 5.5 (eight times out of ten 0 to 12).
+            Too near: the next burst is refused. With a quota of 250 what is needed would be four fifths of it; ask AWS for it: https://eu-central-1.console.aws.amazon.com/servicequotas/home/services/athena/quotas/L-FC5F6546
+
+        Active DDL queries  (2026-03-02 to 2026-03-21)
+          Eight times out of ten 1 active, while there are any.
+            There were any in 40 of 5,760 stretches of five minutes.
+            Their quota is not known, so that nothing is said of what is left.
+            At most 1 at 2026-03-02 00:00 UTC.
+            Busiest hours, UTC, with the most that half of the days reach in them: 00:00 (1), 23:00 (1).
+            Of the peaks of 20 days the largest counts, which about one day in 21 passes: 1.
+
+        Back-test of predictable: under the proposed policy 40 mails, 20 alerts, never reached.
+        A limit is always quiet over the past that it was computed from: what it will send is better judged by the days above.
+        --- stderr
+        warning: the quota of active DDL queries is not known: give it, such as `--active-quota DDL=200`
+    "#]].assert_eq(of_queries);
+
+    let (code, answer) = answer("plan-band-use.csv", &text(&rows(20, &[("predictable", &|_| 10 * GB)])), &args[2..]);
+    assert_eq!(code, Some(0));
+    let dml = &answer["active_queries"][0];
+    assert_eq!(
+        (&dml["low_percent"], &dml["high_percent"], &dml["left"], &dml["better_quota"], &dml["hours"][3]),
+        (&34.into(), &66.into(), &0.into(), &250.into(), &0.into())
+    );
+    assert_eq!(dml["days"].as_array().unwrap().len(), 20);
+    assert_eq!(answer["active_queries"][1]["quota"], Value::Null);
+
+    // The page has a plot of each class, and the quota in it where it is known.
+    let page = file("plan-band.html", "");
+    output(plan(&[&args[..], &["--html", &page]].concat()), "");
+    let page = std::fs::read_to_string(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(page)).unwrap();
+    assert_eq!(page.matches("aria-label=\"Active D").count(), 2);
+    assert_eq!(page.matches(">quota</text>").count(), 1);
+}
+
+/// What the account can take, from the hours in which queries waited.
+#[test]
+fn capacity_that_is_learnt_from_waiting() {
+    // From three to four predictable has its bytes; exploration has the hour from three on, too, and it grows by the day.
+    let explored = |day: u64| (20 + day * 5) * GB;
+    let use_of = text(&rows(20, &[("predictable", &|_| 10 * GB), ("exploratory", &explored)]));
+    let waits = |from: u64, until: u64| {
+        let each = (0..20).map(|day| {
+            let date =
+                jiff::civil::date(2026, 3, 2).checked_add(jiff::Span::new().days(i64::try_from(day).unwrap())).unwrap();
+            let waited = if (from..until).contains(&day) { 45_000 } else { 900 };
+            format!(
+                "{date}T03:20:00Z,predictable,{waited}\n{date}T00:00:00Z,predictable,0\n{date}T23:55:00Z,exploratory,0"
+            )
+        });
+        let each: Vec<String> = each.collect();
+        file(
+            &format!("plan-waits-{from}-{until}.csv"),
+            &format!("timestamp,workgroup,waited_ms\n{}\n", each.join("\n")),
+        )
+    };
+    let found = |waits: &str| {
+        let (code, answer) = answer("plan-waits-use.csv", &use_of, &["--waits", waits]);
+        let of = answer["proposals"].as_array().unwrap().iter().find(|p| p["workgroup"] == "exploratory").unwrap();
+        let why = of["why"].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect::<Vec<_>>().join("\n");
+        format!("exit {}\n{} bytes\n{why}", code.unwrap(), of["limit_bytes"])
+    };
+    expect![[r#"
+        exit 0
+        55930000000 bytes
+        55.93 GB an hour: 70 % of 79.9 GB.
+        Learnt from queries that waited ten seconds and more, or were refused: they did in 8 of the 8 hours with 90 GB or more, from where on it is more likely than not, and in 0 of the 472 hours with less.
+        The account can take 90 GB an hour, as learnt; in its busiest hour of the day, from 03:00 UTC, production (predictable) needs 10 GB of it, by 20 days.
+        It would have been passed on 12 of 20 days, last on 2026-03-21; of the next 30 days about 18 (eight times out of ten 10 to 24)."#]].assert_eq(&found(&waits(12, 20)));
+    expect![[r#"
+        exit 0
+        79800000000 bytes
+        79.8 GB an hour: 70 % of 114 GB.
+        Learnt: in none of 480 hours a query waited ten seconds or was refused; the account took 125 GB at most, and may take more.
+        The account can take 125 GB an hour, as learnt; in its busiest hour of the day, from 03:00 UTC, production (predictable) needs 10 GB of it, by 20 days.
+        It would have been passed on 8 of 20 days, last on 2026-03-21; of the next 30 days about 12 (eight times out of ten 6 to 20)."#]].assert_eq(&found(&waits(20, 20)));
+    expect![[r#"
+        exit 3
+        null bytes
+        nobody has stated what the account can take before queries queue: give it, such as `--account-capacity 5TiB/1h`; it cannot be learnt, for queries waited or were refused in 3 of 480 hours, and it takes 5"#]].assert_eq(&found(&waits(0, 3)));
+}
+
+#[test]
+fn files_and_quotas_of_queries_that_are_not_what_they_should_be() {
+    let usage = file("plan-bad-use.csv", &text(&rows(1, &[("predictable", &|_| GB)])));
+    let check = |args: &[&str], expected: Expect| {
+        expected.assert_eq(&shown(&output(plan(&[&["--usage", usage.as_str()], args].concat()), "")));
+    };
+    let active = file("plan-bad-active.csv", "timestamp,class,active\n2026-03-02T00:00:00Z,UTILITY,3\n");
+    check(
+        &["--active", &active],
+        expect![[r#"
+        exit 2
+        --- stderr
+        error: `plan-bad-active.csv`, line 2: `class` is `UTILITY`: write `DML` or `DDL`
+    "#]],
+    );
+    let header = file("plan-bad-header.csv", "timestamp,active\n2026-03-02T00:00:00Z,3\n");
+    check(
+        &["--active", &header],
+        expect![[r#"
+        exit 2
+        --- stderr
+        error: `plan-bad-header.csv`, line 1: the header is `timestamp,active`, and it must be `timestamp,class,active`
+    "#]],
+    );
+    let empty = file("plan-bad-empty.csv", "timestamp,workgroup,waited_ms\n");
+    check(
+        &["--waits", &empty],
+        expect![[r#"
+        exit 2
+        --- stderr
+        error: `plan-bad-empty.csv` has no rows below its header: there is nothing to look at
+    "#]],
+    );
+    let half = file("plan-bad-half.csv", "timestamp,workgroup,waited_ms\n2026-03-02T00:00:00Z,etl,1.5\n");
+    check(
+        &["--waits", &half],
+        expect![[r#"
+        exit 2
+        --- stderr
+        error: `plan-bad-half.csv`, line 2: `waited_ms` is `1.5`: write a whole number from 0 to 18446744073709551615, without a unit
+    "#]],
+    );
+    check(
+        &["--active-quota", "200"],
+        expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value '200' for '--active-quota <CLASS=QUERIES>': write a class and its quota, such as `DML=200`
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check(
+        &["--active-quota", "DML=0"],
+        expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value 'DML=0' for '--active-quota <CLASS=QUERIES>': the quota is `0`: write a whole number from 1 to 1000000
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check(
+        &["--active-quota", "SQL=3"],
+        expect![[r#"
+        exit 2
+        --- stderr
+        error: invalid value 'SQL=3' for '--active-quota <CLASS=QUERIES>': the class is `SQL`: write `DML` or `DDL`
+
+        For more information, try '--help'.
+    "#]],
+    );
 }

@@ -1,9 +1,7 @@
 //! Active and waiting queries in words: what happens next, who fills the quota, and what to do about it.
 
 use super::people::{People, QueryLine, ShareLine};
-use super::words::{
-    Bar, Case, Step, StepKind, Words, ascii_bar, clip, console_host, console_link, is_a_name, is_an_id,
-};
+use super::words::{Bar, Case, Step, StepKind, Words, ascii_bar, clip, console_link, is_a_name, is_an_id, quota_link};
 use super::words::{name, plain};
 use crate::alert::{Ending, Reason, Severity};
 use crate::bytes::Units;
@@ -309,8 +307,7 @@ impl Words<'_> {
             Pressure::Waiting { .. } => Class::Dml,
         };
         if !self.region.is_empty() {
-            let (host, code) = (console_host(self.region), class.quota_code());
-            let command = format!("https://{}.{host}/servicequotas/home/services/athena/quotas/{code}", self.region);
+            let command = quota_link(self.region, class);
             steps.push(Step { words: "Ask AWS for a higher quota", command, kind: StepKind::Link });
         }
         if class == Class::Dml {

@@ -16,7 +16,7 @@ use crate::bytes::Units;
 use crate::delivery::{Facts, LimitFacts, Notice, Shown};
 use crate::forecast::Outlook;
 use crate::percent::whole_percent;
-use crate::policy::{Origin, Pattern};
+use crate::policy::{Class, Origin, Pattern};
 use crate::untrusted;
 use crate::usage::{InFlight, Unknown};
 use crate::verdict::{Foresight, Pressure};
@@ -601,8 +601,14 @@ pub(super) fn console(region: &str, page: &str) -> String {
     format!("https://{region}.{}/athena/home?region={region}#/{page}", console_host(region))
 }
 
+/// The page at which a higher quota of active queries is asked for, of the Region's partition.
+pub fn quota_link(region: &str, class: Class) -> String {
+    let (host, code) = (console_host(region), class.quota_code());
+    format!("https://{region}.{host}/servicequotas/home/services/athena/quotas/{code}")
+}
+
 /// The host of the console of the Region's partition, behind the Region.
-pub(super) fn console_host(region: &str) -> &'static str {
+fn console_host(region: &str) -> &'static str {
     match region.split_once('-').map(|(first, _)| first) {
         Some("cn") => "console.amazonaws.cn",
         _ if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com",

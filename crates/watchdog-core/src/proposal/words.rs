@@ -3,9 +3,13 @@
 use jiff::Timestamp;
 use jiff::civil::Weekday;
 
+use super::band::{Band, Counted};
+use super::capacity::Learnt;
+use super::expected::Expected;
 use super::need::{Need, Peak};
 use super::{Basis, Part, Passed, Proposal, Proposed, rounded_up, written};
 use crate::bytes::{Bytes, Size, Units, grouped};
+use crate::mail::quota_link;
 use crate::percent::whole_percent;
 use crate::window::Window;
 
@@ -52,12 +56,14 @@ pub fn because(proposal: &Proposal) -> Vec<String> {
                 )
             }));
         }
-        Basis::Spare { capacity, hour, production, days, workgroups } => {
+        Basis::Spare { capacity, learnt, hour, production, days, workgroups } => {
+            lines.extend(learnt.map(|learnt| learnt_words(learnt, units)));
             lines.push(format!(
-                "The account can take {} {}, as stated; in its busiest hour of the day, from {hour:02}:00 UTC, production ({}) needs {} \
+                "The account can take {} {}, {}; in its busiest hour of the day, from {hour:02}:00 UTC, production ({}) needs {} \
                  of it, by {days} days.",
                 short(*capacity, units),
                 proposed.window.as_ref().map_or(String::new(), span),
+                if learnt.is_some() { "as learnt" } else { "as stated" },
                 workgroups.join(", "),
                 short(*production, units)
             ));
@@ -83,11 +89,15 @@ fn computed(proposed: &Proposed) -> String {
     }
 }
 
-fn statistic(need: &Need, units: Units, window: Option<&Window>) -> String {
-    let which = match need.rank {
+fn which(rank: u32) -> String {
+    match rank {
         1 => "the largest".to_owned(),
         n => format!("number {n} from above"),
-    };
+    }
+}
+
+fn statistic(need: &Need, units: Units, window: Option<&Window>) -> String {
+    let which = which(need.rank);
     let day =
         |start: i64| Timestamp::from_second(start).map_or(String::new(), |at| at.strftime("%Y-%m-%d").to_string());
     format!(
@@ -102,12 +112,103 @@ fn statistic(need: &Need, units: Units, window: Option<&Window>) -> String {
     )
 }
 
+fn learnt_words(learnt: Learnt, units: Units) -> String {
+    let grouped = |n: u32| grouped(u64::from(n));
+    match learnt {
+        Learnt::From { bytes, above, below } => format!(
+            "Learnt from queries that waited ten seconds and more, or were refused: they did in {} of the {} hours with {} or more, \
+             from where on it is more likely than not, and in {} of the {} hours with less.",
+            grouped(above.0),
+            grouped(above.1),
+            short(bytes, units),
+            grouped(below.0),
+            grouped(below.1)
+        ),
+        Learnt::Never { bytes, hours } => format!(
+            "Learnt: in none of {} hours a query waited ten seconds or was refused; the account took {} at most, and may take more.",
+            grouped(hours),
+            short(bytes, units)
+        ),
+    }
+}
+
+/// How full a quota of active queries has been: the band first, then when, what is left, and what to do.
+pub fn crowded(counted: &Counted, band: &Band, region: &str) -> Vec<String> {
+    let quota = counted.quota.map(|quota| quota.most);
+    let share = |n: u64| quota.map(|quota| whole_percent(Bytes::new(n), Bytes::new(quota)));
+    let (low, high) = (band.usual.low, band.usual.high);
+    let (active, all) = band.active;
+    let usual = if low == high { format!("{low} active") } else { format!("{low} to {high} active") };
+    let shares = match (share(low), share(high)) {
+        (Some(from), Some(to)) if from == to => format!(", {from} % of the quota"),
+        (Some(from), Some(to)) => format!(", {from} % to {to} % of the quota"),
+        _ => String::new(),
+    };
+    let mut lines = vec![format!("Eight times out of ten {usual}{shares}, while there are any.")];
+    lines.push(format!("There were any in {} of {} stretches of five minutes.", grouped(active), grouped(all)));
+    if quota.is_none() {
+        lines.push("Their quota is not known, so that nothing is said of what is left.".to_owned());
+    }
+    let (most, at) = band.peak;
+    let left = match quota {
+        Some(quota) if most >= quota => {
+            format!(", {} %: nothing was left, and queries were refused", share(most).unwrap_or(0))
+        }
+        Some(quota) => format!(", {} %: {} were left", share(most).unwrap_or(0), grouped(quota - most)),
+        None => String::new(),
+    };
+    lines.push(format!("At most {most} at {}{left}.", at.strftime("%Y-%m-%d %H:%M UTC")));
+    let hours = band.busiest();
+    if !hours.is_empty() {
+        let of = |hour: &u8| {
+            let most = band.hours.get(usize::from(*hour)).copied().unwrap_or(0);
+            format!("{hour:02}:00 ({most})")
+        };
+        let names: Vec<String> = hours.iter().map(of).collect();
+        lines.push(format!(
+            "Busiest hours, UTC, with the most that half of the days reach in them: {}.",
+            names.join(", ")
+        ));
+    }
+    match &band.need {
+        Ok(need) => lines.push(format!(
+            "Of the peaks of {} days {} counts, which about one day in {} passes: {}.",
+            need.days,
+            which(need.rank),
+            (need.days + 1) / need.rank.max(1),
+            need.base.bytes.get()
+        )),
+        Err(_) => lines.push(format!("Of {} whole days nothing is said of those to come.", band.days.len())),
+    }
+    if let Some(reached) = &band.reached {
+        lines.push(reached_on("The quota was reached", reached.times, reached.of, reached.last, &reached.expected));
+    }
+    if let Ok(Need { growth: Some((before, after)), .. }) = &band.need {
+        lines.push(format!(
+            "It grows: half of the days reached {} or more in the first weeks and {} in as many at the end.",
+            before.get(),
+            after.get()
+        ));
+    }
+    if let Some(better) = quota.and_then(|quota| band.better(quota)) {
+        let link = if region.is_empty() { String::new() } else { format!(": {}", quota_link(region, counted.class)) };
+        lines.push(format!(
+            "Too near: the next burst is refused. With a quota of {} what is needed would be four fifths of it; ask AWS for it{link}",
+            grouped(better)
+        ));
+    }
+    lines
+}
+
 fn days_passed(passed: &Passed) -> String {
-    let last = passed.last.and_then(|start| Timestamp::from_second(start).ok());
+    reached_on("It would have been passed", passed.times, passed.of, passed.last, &passed.expected)
+}
+
+fn reached_on(what: &str, times: u32, of: u32, last: Option<i64>, expected: &Expected) -> String {
+    let last = last.and_then(|start| Timestamp::from_second(start).ok());
     let last = last.map_or(String::new(), |at| format!(", last on {}", at.strftime("%Y-%m-%d")));
-    let Passed { times, of, expected, .. } = passed;
     format!(
-        "It would have been passed on {times} of {of} days{last}; of the next {} days about {} (eight times out of ten {} to {}).",
+        "{what} on {times} of {of} days{last}; of the next {} days about {} (eight times out of ten {} to {}).",
         expected.of,
         about(expected.mean),
         expected.fewest,

@@ -86,11 +86,25 @@ impl Peaks {
         Ok(Self(peaks))
     }
 
+    /// Of buckets with a value each; the larger one where a bucket has several.
+    pub fn from_buckets(buckets: impl IntoIterator<Item = (Timestamp, u64)>) -> Self {
+        let mut peaks = BTreeMap::new();
+        for (at, value) in buckets {
+            let peak = peaks.entry(floor(at)).or_insert(value);
+            *peak = value.max(*peak);
+        }
+        Self(peaks)
+    }
+
+    /// The buckets with a value that start inside `span`, in the order of time.
+    pub fn within(&self, span: Span) -> impl Iterator<Item = (Timestamp, u64)> + '_ {
+        self.0.range(span.start..span.end.max(span.start)).map(|(at, value)| (*at, *value))
+    }
+
     /// The largest value in the buckets that start inside `span`, and the start of its bucket, the newest where several have it; `None` where
     /// there was nothing, which is proven.
     pub fn largest(&self, span: Span) -> Option<(Timestamp, u64)> {
-        let inside = self.0.range(span.start..span.end.max(span.start)).map(|(at, value)| (*at, *value));
-        inside.max_by_key(|(at, value)| (*value, *at))
+        self.within(span).max_by_key(|(at, value)| (*value, *at))
     }
 
     /// The value of the newest bucket inside `span` that has one.

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use watchdog_core::bytes::{Bytes, Units};
 use watchdog_core::fit::Fits;
+use watchdog_core::grant::Grants;
 use watchdog_core::meter::Meter;
 use watchdog_core::policy::Policy;
 use watchdog_core::usage::Series;
@@ -31,6 +32,11 @@ fn meter(now: Timestamp, days: &[u64]) -> Meter {
 /// What is said of the limit after these days, with runs at the beginning of each day and again at noon.
 #[track_caller]
 fn check(policy: &Policy, days: &[u64], expected: &str) {
+    check_with(policy, days, &Grants::new(), expected);
+}
+
+#[track_caller]
+fn check_with(policy: &Policy, days: &[u64], grants: &Grants, expected: &str) {
     let limit = &policy.rule_for("w").unwrap().limits[0];
     let mut fits = Fits::default();
     for n in 1..=i64::try_from(days.len()).unwrap() {
@@ -38,7 +44,7 @@ fn check(policy: &Policy, days: &[u64], expected: &str) {
             let now =
                 at("2026-03-01T00:00:00Z") + SignedDuration::from_hours(24 * n) + SignedDuration::from_mins(minutes);
             if fits.is_due("w", limit, now) {
-                fits.note("w", limit, &meter(now, days), now);
+                fits.note("w", limit, &meter(now, days), grants, now);
             }
         }
     }
@@ -107,12 +113,40 @@ fn another_limit_begins_anew() {
     let days = [20; 9];
     let noon = |n: i64| at("2026-03-01T01:00:00Z") + SignedDuration::from_hours(24 * n);
     for n in 1..8 {
-        fits.note("w", low, &meter(noon(n), &days), noon(n));
+        fits.note("w", low, &meter(noon(n), &days), &Grants::new(), noon(n));
     }
     assert!(fits.misfit("w", low).is_some() && fits.misfit("w", high).is_none());
     assert!(fits.is_due("w", high, noon(7)) && !fits.is_due("w", low, noon(7)));
-    fits.note("w", high, &meter(noon(7), &days), noon(7));
+    fits.note("w", high, &meter(noon(7), &days), &Grants::new(), noon(7));
     assert!(fits.misfit("w", low).is_none());
     fits.retain(|_| false);
     assert!(fits.is_empty());
+}
+
+/// What a grant allowed is no ordinary work: its days say nothing of the limit.
+#[test]
+fn days_on_which_a_grant_raised_the_limit_do_not_count() {
+    let hour = of_window("1h", "quota = \"100 GB\"\nbuffer = \"0 %\"");
+    let days = [50, 100, 120, 90, 130, 110, 20, 10];
+    let too_low = "It was passed on 4 of the last 7 days, by ordinary work: the limit looks too low. By these days about 131 GB would hold; \
+                   `watchdog plan` computes it from weeks.";
+    let asker = r#"{"arn":"arn:aws:iam::123456789012:user/u","principal":{"is":"user","name":"u"}}"#;
+    let book = |window: &str, from: &str, until: &str, more: &str| -> Grants {
+        let text = format!(
+            r#"{{"w":{{"grants":[{{"id":"g-one","workgroup":"w","by":{asker},"reason":"r",
+            "limit":{{"window":"{window}","to":{{"bytes":900000000000,"binary":false}}}},"asked":"2026-03-01T00:00:00Z","from":"{from}",
+            "until":"{until}","needs_approval":false,"cutoff":{{"is":"untouched"}},"requests":[]{more}}}]}}}}"#
+        );
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    };
+    // A quarter of an hour on the third day is enough: 120 is no day any more, and six days of seven are left.
+    let third = |more: &str| book("1h", "2026-03-03T11:50:00Z", "2026-03-03T12:05:00Z", more);
+    check_with(&hour, &days[..7], &third(""), "fits, or not known");
+    check_with(&hour, &days, &Grants::new(), too_low);
+    check_with(&hour, &days, &third(""), "fits, or not known");
+    // Of another window, on another day, up to a day's very end, revoked before it began: not this one.
+    check_with(&hour, &days, &book("24h", "2026-03-03T11:50:00Z", "2026-03-03T12:05:00Z", ""), too_low);
+    check_with(&hour, &days, &book("1h", "2026-03-09T00:00:00Z", "2026-03-09T01:00:00Z", ""), too_low);
+    let revoked = format!(r#","revoked":{{"at":"2026-03-03T11:00:00Z","by":{asker}}}"#);
+    check_with(&hour, &days, &third(&revoked), too_low);
 }

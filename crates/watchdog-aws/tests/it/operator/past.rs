@@ -16,6 +16,7 @@ use jiff::SignedDuration;
 use watchdog_aws::clients::Clients;
 use watchdog_aws::operator::past::Past;
 use watchdog_core::policy::{Document, Policy};
+use watchdog_core::window::Span;
 
 use crate::at;
 
@@ -63,8 +64,8 @@ fn athena() -> aws_sdk_athena::Client {
     mock_client!(aws_sdk_athena, RuleMode::MatchAny, [&list, &get])
 }
 
-/// What was asked in one request: its first and last second, and its workgroups.
-type Asked = (i64, i64, Vec<String>);
+/// What was asked in one request: its first and last second, the periods' length, and its workgroups.
+type Asked = (i64, i64, i32, Vec<String>);
 
 fn cloudwatch(asked: &Arc<Mutex<Vec<Asked>>>) -> aws_sdk_cloudwatch::Client {
     let list = mock!(aws_sdk_cloudwatch::Client::list_metrics).then_output(|| {
@@ -74,20 +75,26 @@ fn cloudwatch(asked: &Arc<Mutex<Vec<Asked>>>) -> aws_sdk_cloudwatch::Client {
     let asked = asked.clone();
     let data =
         mock!(aws_sdk_cloudwatch::Client::get_metric_data).then_compute_output(move |input: &GetMetricDataInput| {
+            let period = input.metric_data_queries()[0].metric_stat().unwrap().period().unwrap();
+            let (start, end) = (input.start_time().unwrap().secs(), input.end_time().unwrap().secs());
+            assert_eq!((start % i64::from(period), end % i64::from(period)), (0, 0));
+            // A datapoint before and one after the border of what is kept by five minutes.
+            let points = [at("2026-03-10T00:00:00Z"), at("2026-01-10T05:00:00Z")].map(|at| at.as_second());
+            let points = points.into_iter().filter(|at| (start..end).contains(at)).collect::<Vec<_>>();
             let of = |query: &aws_sdk_cloudwatch::types::MetricDataQuery| {
                 let stat = query.metric_stat().unwrap();
-                assert_eq!((stat.period(), stat.stat()), (Some(300), Some("Sum")));
+                assert_eq!((stat.period(), stat.stat()), (Some(period), Some("Sum")));
                 stat.metric().unwrap().dimensions()[0].value().unwrap().to_owned()
             };
             let names: Vec<String> = input.metric_data_queries().iter().map(of).collect();
             let results = input.metric_data_queries().iter().zip(&names).map(|(query, name)| {
                 let status = if name == "team-08" { StatusCode::InternalError } else { StatusCode::Complete };
-                let result = MetricDataResult::builder().id(query.id().unwrap()).status_code(status).values(5e9);
-                result.timestamps(DateTime::from_secs(at("2026-03-10T00:00:00Z").as_second())).build()
+                let result = MetricDataResult::builder().id(query.id().unwrap()).status_code(status);
+                let stamps = points.iter().map(|at| DateTime::from_secs(*at)).collect();
+                result.set_timestamps(Some(stamps)).set_values(Some(vec![5e9 + 7.0; points.len()])).build()
             });
             let output = GetMetricDataOutput::builder().set_metric_data_results(Some(results.collect())).build();
-            let (start, end) = (input.start_time().unwrap().secs(), input.end_time().unwrap().secs());
-            asked.lock().unwrap().push((start, end, names));
+            asked.lock().unwrap().push((start, end, period, names));
             output
         });
     mock_client!(aws_sdk_cloudwatch, RuleMode::MatchAny, [&list, &data])
@@ -112,7 +119,15 @@ async fn read(days: i64) -> (Vec<String>, Vec<String>, Vec<Asked>) {
         for (name, seen) in group {
             match seen {
                 Ok(series) => {
-                    assert_eq!(series.sum(past.span).unwrap().get(), 5_000_000_000);
+                    let points = if past.hours_until.is_some() { 2 } else { 1 };
+                    assert_eq!(series.sum(past.span).unwrap().get(), points * 5_000_000_007);
+                    if points == 2 {
+                        // What an hour had came evenly, and nothing of it is lost.
+                        let hour = Span { start: at("2026-01-10T05:00:00Z"), end: at("2026-01-10T06:00:00Z") };
+                        assert_eq!(series.sum(hour).unwrap().get(), 5_000_000_007);
+                        let five = Span { start: at("2026-01-10T05:10:00Z"), end: at("2026-01-10T05:15:00Z") };
+                        assert_eq!(series.sum(five).unwrap().get(), 5_000_000_007 / 12);
+                    }
                     known.push(name);
                 }
                 Err(why) => unseen.push(format!("{name}: {why}")),
@@ -136,16 +151,38 @@ async fn what_can_be_read_is_and_the_rest_is_named() {
             "team-08: `cloudwatch:GetMetricData` failed with `InternalError`",
         ]
     );
-    for (start, end, names) in &asked {
+    for (start, end, _, names) in &asked {
         // Whole buckets, the unfinished one left out, and no more values than an answer holds.
         assert_eq!((*start, *end), (at("2026-03-01T12:00:00Z").as_second(), at("2026-03-31T12:00:00Z").as_second()));
         assert!(names.len() * 8_640 <= 100_800, "{names:?}");
     }
-    assert_eq!(asked.iter().map(|(_, _, names)| names.len()).sum::<usize>(), 49);
+    assert_eq!(asked.iter().map(|(_, _, _, names)| names.len()).sum::<usize>(), 49);
+}
+
+/// By five minutes for 63 days, by hours for 455, nothing twice and nothing left out between them.
+#[tokio::test]
+async fn nothing_is_asked_that_cloudwatch_does_not_keep() {
+    let (known, _, asked) = read(1_000).await;
+    assert_eq!(known.len(), 48);
+    let day = 86_400;
+    let end = at("2026-03-31T12:00:00Z").as_second();
+    for (from, until, period, names) in &asked {
+        let of = match period {
+            300 => (end - 63 * day, end),
+            _ => (end - 455 * day, end - 63 * day),
+        };
+        assert_eq!((*from, *until), of);
+        let points = (until - from) / i64::from(*period) * i64::try_from(names.len()).unwrap();
+        assert!(points <= 100_800, "{points} values");
+    }
+    for period in [300, 3600] {
+        let names: usize = asked.iter().filter(|(_, _, p, _)| *p == period).map(|(_, _, _, names)| names.len()).sum();
+        assert_eq!(names, 49, "{period}");
+    }
 }
 
 #[tokio::test]
-async fn nothing_is_asked_that_cloudwatch_does_not_keep() {
-    let (_, _, asked) = read(1_000).await;
-    assert_eq!(asked[0].0, at(NOW).as_second() - 180 - 63 * 86_400);
+async fn sixty_three_days_are_read_by_five_minutes_alone() {
+    let (_, _, asked) = read(63).await;
+    assert!(asked.iter().all(|(_, _, period, _)| *period == 300));
 }
