@@ -96,7 +96,7 @@ fn a_function_that_cannot_be_asked() {
         &expect![[r#"
             exit 3
             --- stderr
-            error: the function of the stack `athena-quota-watchdog` could not be looked up: `cloudformation:DescribeStacks` failed with `Unreachable`: io error: client error (Connect): tcp connect error: Connection refused (os error 111); give `--function NAME` to do without
+            error: the function of the stack `athena-quota-watchdog` could not be looked up: `cloudformation:ListStackResources` failed with `Unreachable`: io error: client error (Connect): tcp connect error: Connection refused (os error 111); give `--function NAME` to do without
         "#]],
     );
 }

@@ -56,7 +56,8 @@ pub fn weekly(plan: &mut Plan, policy: &Policy, before: &Records, at: Timestamp)
     let mut record = known.cloned().unwrap_or_default();
     record.told.retain(|person, _| rules.to.contains(person));
     let told = |story| Told { story, severity: Severity::Weekly, at };
-    let is_new = record.story.is_none_or(|story| story.opened != due);
+    // A time that was moved to an earlier one asks for the same week again: those who have it have it.
+    let is_new = record.story.is_none_or(|story| story.opened < due);
     if is_new {
         record.story =
             Some(Story { opened: due, severity: Severity::Weekly, window_began: Some(due), calm_since: None });
@@ -67,6 +68,7 @@ pub fn weekly(plan: &mut Plan, policy: &Policy, before: &Records, at: Timestamp)
             record.told.entry(person.clone()).or_insert_with(|| told(story));
         }
     }
+    let due = record.story.map_or(due, |story| story.opened);
     // Whoever was named since gets the next one.
     for person in &rules.to {
         record.told.entry(person.clone()).or_insert_with(|| told(due));

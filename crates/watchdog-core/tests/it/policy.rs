@@ -756,7 +756,7 @@ fn bad_report_without_a_time() {
 }
 
 #[test]
-fn a_report_is_asked_for_in_the_policys_zone() {
+fn a_report_is_asked_for_in_the_zone_of_mails() {
     let rules = "time_zone = \"Europe/Berlin\"\n[report]\nweekly = \"Sunday 18:30\"\nprice_per_tb = \"$4.20\"\n\
                  [[workgroup]]\nname = \"a\"\nper_query_cutoff = \"1 GB\"\n";
     let report = policy(rules).report.unwrap();

@@ -100,6 +100,18 @@ fn a_policy_that_begins_to_ask_on_a_thursday_means_the_next_week() {
 }
 
 #[test]
+fn a_time_that_is_moved_asks_for_no_week_twice() {
+    let both = ["vp@example.com", "ops@example.com"];
+    let (to, records) = run(&policy(RULES), at(MONDAY), &Records::new(), &[], &both);
+    assert_eq!(to, both);
+    let earlier = policy(&RULES.replace("mon 08:00", "mon 06:30"));
+    let (to, records) = run(&earlier, at(MONDAY) + SignedDuration::from_hours(3), &records, &[], &both);
+    assert!(to.is_empty(), "{to:?}");
+    let (to, _) = run(&earlier, at(MONDAY) + SignedDuration::from_hours(7 * 24 - 1), &records, &[], &both);
+    assert_eq!(to, both);
+}
+
+#[test]
 fn a_policy_without_a_report_remembers_nothing() {
     let none = policy("[[workgroup]]\nname = \"a\"\nper_query_cutoff = \"1 GB\"\n");
     let mut plan = no_plan();
