@@ -2,7 +2,8 @@
 
     python3 tools/gallery.py [--watchdog PROGRAM] [--out DIRECTORY]
 
-The mails are those of `watchdog preview --sample --all` at a fixed instant, so that the same program makes the same pictures.
+The mails are those of `watchdog preview --sample --all` at a fixed instant, so that the same program makes the same pictures; and the report is
+that of `watchdog report --sample`.
 """
 
 import argparse
@@ -34,8 +35,11 @@ KEPT = (
     "cannot-see",
     "policy",
     "several",
+    "weekly",
 )
-MOST_BYTES = 2_000_000
+# The report, which is a page and no mail: on a screen, and on a phone at night.
+REPORT = ((1200, "light", 1), (320, "dark", 0))
+MOST_BYTES = 2_300_000
 
 
 def browser():
@@ -142,6 +146,8 @@ def index(out, names):
         lines += [f"## {name.replace('-', ' ')}", "", "| 600 light | 600 dark | 320 light | 320 dark |", "|---|---|---|---|"]
         cells = [f"![{name}, {w} wide, {s}]({name}-{w}-{s}.png)" for w in reversed(WIDTHS) for s, _ in SCHEMES]
         lines += ["| " + " | ".join(cells) + " |", ""]
+    lines += ["## report", "", "The page of `watchdog report --sample --html report.html`.", "", "| 1200 light | 320 dark |", "|---|---|"]
+    lines += ["| " + " | ".join(f"![report, {w} wide, {s}](report-{w}-{s}.png)" for w, s, _ in REPORT) + " |", ""]
     (out / "README.md").write_text("\n".join(lines))
 
 
@@ -171,9 +177,13 @@ def main():
                 for word, scheme in SCHEMES:
                     out = arguments.out / f"{name}-{width}-{word}.png"
                     shoot(program, scratch, mails / f"{name}.html", width, scheme, out)
+        report = scratch / "report.html"
+        subprocess.run([arguments.watchdog, "report", "--sample", "--html", report], check=True, capture_output=True)
+        for width, word, scheme in REPORT:
+            shoot(program, scratch, report, width, scheme, arguments.out / f"report-{width}-{word}.png")
         index(arguments.out, names)
     size = sum(path.stat().st_size for path in arguments.out.glob("*.png"))
-    print(f"{len(names)} mails, {len(names) * 4} pictures, {size:,} bytes in {arguments.out}")
+    print(f"{len(names)} mails and the report, {len(names) * 4 + len(REPORT)} pictures, {size:,} bytes in {arguments.out}")
     if size > MOST_BYTES and not arguments.every:
         raise SystemExit(f"that is more than {MOST_BYTES:,} bytes: keep fewer")
 

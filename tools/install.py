@@ -9,8 +9,8 @@ The stamp holds what it was made from, so a changed pin, another Python or a mov
 
 The requirement files name every package with its exact version. They are made from the `.in` files beside them, in
 that folder: `uv pip compile --universal --python-version 3.10 --no-header --annotation-style line NAME.in -o NAME.txt`.
-The IAM simulator is a package of npm's, pinned by `requirements/iam/package-lock.json`: `npm install --package-lock-only`
-in that folder makes it anew.
+The IAM simulator and the HTML validator are packages of npm's, pinned by `requirements/*/package-lock.json`:
+`npm install --package-lock-only` in that folder makes it anew.
 """
 
 import fcntl
@@ -199,8 +199,23 @@ def install_iam():
     install("iam", stamp_of(*[source.read_text() for source in sources]), make)
 
 
+def install_html():
+    """The HTML validator, with exactly what its lock file lists."""
+    if find_node() == (None, None):
+        install_environment("node")
+    _, npm = find_node()
+    sources = [REQUIREMENTS / "html" / name for name in ("package.json", "package-lock.json", ".npmrc")]
+
+    def make(place):
+        for source in sources:
+            shutil.copy(source, place)
+        progress.run([*npm, "ci"], "install the HTML validator", TOOLS / "html.log", directory=place)
+
+    install("html", stamp_of(*[source.read_text() for source in sources]), make)
+
+
 # What is not a virtual environment, and how it is made.
-OTHERS = {"iam": install_iam, "cargo-deny": install_cargo_deny}
+OTHERS = {"iam": install_iam, "html": install_html, "cargo-deny": install_cargo_deny}
 
 
 def ensure(names):

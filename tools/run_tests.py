@@ -26,6 +26,7 @@ COMPILE = [[*end_to_end.RUST, "--no-run"]]
 PARTS = [
     ("the tools' own tests", [sys.executable, "-m", "unittest", "discover", "--start-directory", "tools/tests"]),
     ("unit and integration tests", ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]),
+    ("every page is valid HTML", [sys.executable, "-m", "unittest", "discover", "--start-directory", "tests/html"]),
     ("end-to-end tests on the local AWS", [sys.executable, "tools/localaws.py", "run", "--", "python", "tools/end_to_end.py"]),
 ]
 

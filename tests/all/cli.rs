@@ -6,7 +6,7 @@ use std::process::Command;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use watchdog_tests::Account;
+use watchdog_tests::{Account, TABLE};
 
 const POLICY: &str = r#"
 [mail]
@@ -106,6 +106,97 @@ async fn a_status_shows_limits_and_what_could_not_be_seen() {
     assert_eq!((&limits[1]["level"], &limits[1]["used_bytes"]), (&"unknown".into(), &Value::Null));
     assert_eq!(limits[1]["in_flight_queries"], Value::Null);
     assert_eq!(answer["unseen"][0]["why"], "metrics_off");
+}
+
+/// Two runs with an alert in between, and then what `report` and `status` say of them.
+#[tokio::test]
+async fn a_report_of_a_week_and_a_status_with_its_past() {
+    let mut account = Account::new("a_report_of_a_week_and_a_status_with_its_past").await;
+    account.workgroup("exploratory", true).await;
+    account.workgroup("silent", false).await;
+    account.policy("00-test", POLICY).await;
+    let then = Timestamp::from_second(Timestamp::now().as_second() / 300 * 300 - 6 * 3600).unwrap();
+    let minutes = SignedDuration::from_mins;
+    account.use_bytes("exploratory", then + minutes(1), 92e9).await;
+    account.run_at(then + minutes(5)).await.unwrap();
+    account.use_bytes("exploratory", then + minutes(6), 30e9).await;
+    account.run_at(then + minutes(10)).await.unwrap();
+    for n in [75, 80, 110] {
+        account.run_at(then + minutes(n)).await.unwrap();
+    }
+    let policy = file("report.toml", POLICY);
+    let page = file("report.html", "");
+    let args = ["report", "--policy", &policy, "--state-table", TABLE, "--json", "--html", &page];
+    let (code, out, complaints) = watchdog(&account, &args);
+    let answer: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{code}: {out}\n{complaints}"));
+    assert_eq!(code, 3, "what `silent` scanned is not known: {answer:#}");
+    let (total, limits) = (&answer["total"], answer["limits"].as_array().unwrap());
+    assert_eq!((&total["scanned_bytes"], &total["unknown_workgroups"]), (&122_000_000_000_u64.into(), &1.into()));
+    assert_eq!((&limits[0]["level"], &limits[0]["peak_percent"]), (&"exhausted".into(), &122.into()));
+    assert_eq!((&limits[1]["level"], &limits[1]["peak_bytes"]), (&"unknown".into(), &Value::Null));
+    let alert = &answer["alerts"][0];
+    assert_eq!((&alert["alert"], &alert["level"]), (&"limit/exploratory/1h".into(), &"exhausted".into()));
+    assert_eq!(
+        (&alert["lead_seconds"], &alert["peak_percent"], &alert["mails"]),
+        (&300.into(), &122.into(), &3.into())
+    );
+    assert_eq!(answer["leads"]["told_before"], 1);
+    // It asked Athena for queries, and there are none.
+    assert_eq!(answer["queries"], Value::Array(vec![]));
+    let html = fs::read_to_string(&page).unwrap();
+    assert!(html.contains("5 min before") && html.contains("silent is not known"), "{html}");
+
+    let (code, out, complaints) =
+        watchdog(&account, &["status", "--policy", &policy, "--state-table", TABLE, "--json"]);
+    let answer: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{code}: {out}\n{complaints}"));
+    let history = answer["limits"][0]["history"].as_array().unwrap();
+    assert_eq!((history.len(), &history[0]["level"], &history[0]["mails"]), (1, &"exhausted".into(), &3.into()));
+    assert_eq!((&answer["grants"], &answer["silences"]), (&Value::Array(vec![]), &Value::Array(vec![])));
+    // Without the table nothing is claimed of it.
+    let (_, out, _) = watchdog(&account, &["status", "--policy", &policy, "--json"]);
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&answer["limits"][0]["history"], &answer["grants"]), (&Value::Null, &Value::Null));
+    let (code, out, _) = watchdog(&account, &["report", "--policy", &policy, "--json", "--no-queries"]);
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &answer["alerts"], &answer["queries"]), (3, &Value::Null, &Value::Null));
+}
+
+/// A week's report by mail, with the use of real metrics by the hour; and nothing more of it in the next run.
+#[tokio::test]
+async fn a_weekly_report_goes_out_with_the_first_run_after_its_time() {
+    let mut account = Account::new("a_weekly_report_goes_out_with_the_first_run").await;
+    account.workgroup("exploratory", true).await;
+    account.workgroup("silent", false).await;
+    let now = Timestamp::from_second(Timestamp::now().as_second() / 3600 * 3600).unwrap();
+    let due = now.to_zoned_datetime(jiff::tz::TimeZone::UTC).strftime("%a %H:%M").to_string();
+    account
+        .policy(
+            "00-test",
+            &POLICY.replace(
+                "[[workgroup]]\nname = \"exploratory\"",
+                &format!("[report]\nweekly = \"{due}\"\nprice_per_tb = \"10\"\n[[workgroup]]\nname = \"exploratory\""),
+            ),
+        )
+        .await;
+    let hours = SignedDuration::from_hours;
+    for (ago, bytes) in [(50, 40e9), (50, 20e9), (30, 70e9)] {
+        account.use_bytes("exploratory", now - hours(ago) + SignedDuration::from_mins(20), bytes).await;
+    }
+    // `silent` publishes no metrics, of which the admins hear first: the report comes alone, in the next run.
+    let (report, _) = account.run_at(now + SignedDuration::from_mins(1)).await.unwrap();
+    assert_eq!(report.sent[0].why[0].alert, "sight/silent");
+    let (report, mails) = account.run_at(now + SignedDuration::from_mins(6)).await.unwrap();
+    assert_eq!((report.sent.len(), report.sent[0].why[0].alert.as_str()), (1, "weekly"));
+    assert!(
+        mails[0].subject.starts_with("[weekly] ") && mails[0].subject.contains("at least 130 GB scanned"),
+        "{}",
+        mails[0].subject
+    );
+    for said in ["exploratory, 1h: ok, 70 %", "at least $1.30 at $10.00 a TB", "silent, 1h: unknown, ?"] {
+        assert!(mails[0].text.contains(said), "{said}: {}", mails[0].text);
+    }
+    let (report, _) = account.run_at(now + SignedDuration::from_mins(11)).await.unwrap();
+    assert!(report.sent.is_empty(), "{:?}", report.sent);
 }
 
 /// The whole of a plan from what AWS knows: limits, the band of active queries, what the account can take, and sizes of queries.

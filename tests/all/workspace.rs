@@ -301,14 +301,23 @@ fn the_operators_permissions_are_for_what_the_code_calls_and_nothing_else() {
         reads.filter(|action| !beside.iter().any(|b| action.starts_with(b))).cloned().collect()
     };
     let beside = ["dynamodb:", "cloudtrail:", "iam:", "athena:ListCapacity", "athena:GetCapacity"];
-    assert_eq!(needed(Command::Status), without(&beside));
+    // And which grants and silences there are, in the table that the stack names.
+    let table = ["cloudformation:ListStackResources", "dynamodb:Query"].map(str::to_owned);
+    let mut status = without(&beside);
+    status.extend(table.clone());
+    assert_eq!(needed(Command::Status), status);
     // A back-test reads the use of weeks in the place of a day, and nothing of what stands now.
     let now = ["servicequotas:", "athena:ListQueryExecutions", "athena:BatchGetQueryExecution"];
     assert_eq!(needed(Command::Backtest), without(&[&beside[..], &now].concat()));
     // A plan does as well, asks for the quotas and lists queries, and writes one document of the policy.
-    let mut plan = needed(Command::Status);
+    let mut plan = without(&beside);
     plan.insert("ssm:PutParameter".to_owned());
     assert_eq!(needed(Command::Plan), plan);
+    // A report reads the same, and whose queries it was.
+    let mut report = needed(Command::Who);
+    report.retain(|action| !action.starts_with("servicequotas:") && !action.contains("Capacity"));
+    report.extend(table);
+    assert_eq!(needed(Command::Report), report);
     assert!(needed(Command::Check).is_empty());
 }
 

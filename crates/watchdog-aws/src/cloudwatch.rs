@@ -14,7 +14,8 @@ use watchdog_core::window::{BUCKET, Span, ceil, floor};
 
 use crate::failure::AwsFailure;
 
-pub(crate) const GET: &str = "cloudwatch:GetMetricData";
+/// Reading metrics, as IAM writes it.
+pub const GET: &str = "cloudwatch:GetMetricData";
 const LIST: &str = "cloudwatch:ListMetrics";
 const NAMESPACE: &str = "AWS/Athena";
 const METRIC: &str = "ProcessedBytes";

@@ -112,7 +112,7 @@ pub async fn usage(
         let seen = match policy.rule_for(name) {
             // Covered by no rule: only named in the report.
             None => nothing(),
-            Some(rule) => match may_be_read(catalogue, name, now, &failed) {
+            Some(rule) => match as_examined(catalogue, name, now, &failed) {
                 Ok(()) if rule.limits.is_empty() => nothing(),
                 Ok(()) => {
                     if let Some(known) = left_out.remove(name) {
@@ -217,7 +217,7 @@ pub async fn used(
     span: Span,
     now: Timestamp,
 ) -> Result<Bytes, Unknown> {
-    may_be_read(catalogue, workgroup, now, &BTreeMap::new())?;
+    may_be_read(catalogue, workgroup, now)?;
     let answers = read(clients, catalogue, span, &[workgroup]).await;
     answers.into_iter().next().map_or(Err(Unknown::NotAnswered), |(_, seen)| seen?.sum(span))
 }
@@ -236,8 +236,16 @@ fn fewest_requests(by_start: BTreeMap<Timestamp, Vec<&str>>, end: Timestamp) -> 
     }
 }
 
-/// Whether a missing datapoint of this workgroup would mean zero.
-fn may_be_read(
+/// Whether a missing datapoint of this workgroup would mean zero, as far as the catalogue knows.
+///
+/// # Errors
+/// [`Unknown`]: why it would not.
+pub(crate) fn may_be_read(catalogue: &Catalogue, name: &str, now: Timestamp) -> Result<(), Unknown> {
+    as_examined(catalogue, name, now, &BTreeMap::new())
+}
+
+/// The same in a run that could not examine all.
+fn as_examined(
     catalogue: &Catalogue,
     name: &str,
     now: Timestamp,
@@ -276,7 +284,7 @@ pub(crate) async fn covered(
     let due = due(catalogue, &watched, now, LOOKUPS);
     let examined = examine(clients, &due, now, notes.out_of_reach.as_ref()).await;
     let failed = learn(catalogue, examined, notes);
-    let readable = names.iter().map(|name| may_be_read(catalogue, name, now, &failed)).collect::<Vec<_>>();
+    let readable = names.iter().map(|name| as_examined(catalogue, name, now, &failed)).collect::<Vec<_>>();
     names.into_iter().zip(readable).collect()
 }
 
@@ -285,9 +293,8 @@ pub(crate) async fn read(clients: &Clients, catalogue: &Catalogue, span: Span, n
     read_with(clients, catalogue, span, names, &[]).await.0
 }
 
-/// The same by hours, of what is older than CloudWatch keeps by five minutes: what an hour has stands in its first bucket. `span` has whole
+/// The same by hours, of what is older than CloudWatch keeps by five minutes, and of a whole week at a fraction of the answer: what an hour has stands in its first bucket. `span` has whole
 /// hours of the clock.
-#[cfg(feature = "operator")]
 pub(crate) async fn read_hours(
     clients: &Clients,
     catalogue: &Catalogue,

@@ -31,6 +31,7 @@ pub mod gather;
 pub mod granting;
 pub mod pass;
 pub mod submitters;
+pub mod week;
 
 #[cfg(feature = "operator")]
 pub mod operator;

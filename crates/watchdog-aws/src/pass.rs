@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 use watchdog_core::catalogue::Catalogue;
-use watchdog_core::delivery::{People, Promises, Standing, plan, promised};
+use watchdog_core::delivery::{People, Promises, Standing, plan, promised, weekly};
 use watchdog_core::economy;
 use watchdog_core::event::{Invocation, Tick};
 use watchdog_core::grant::{Grants, in_force};
@@ -29,7 +29,7 @@ use crate::economy::Thrift;
 use crate::failure::AwsFailure;
 use crate::gather::{self, Notes, PolicySource};
 use crate::granting::{self, Troubles};
-use crate::{concurrency, flights, submitters};
+use crate::{concurrency, flights, submitters, week};
 
 /// Problems of a policy in one error message; `watchdog check` shows them all.
 const MOST_PROBLEMS: usize = 20;
@@ -351,6 +351,14 @@ async fn judged(
     }
     if plan.wants_occupancy || !plan.wants.is_empty() {
         (plan, silenced) = decide(&people);
+    }
+    if let Some(week) = weekly(&mut plan, &look.policy, &ledger.records, tick.at) {
+        let review = week::review(clients, catalogue, &look.policy, &look.usage, &ledger.records, &week, now).await;
+        if week.can_wait(&review, tick.at) {
+            report.warnings.push("the weekly report waits for the next run, because no use could be read".to_owned());
+        } else {
+            week.tell(&mut plan, &look.policy, review);
+        }
     }
     let origins = Origins { region: clients.region.clone(), name: settings.name.clone() };
     let mails: Vec<Mail> = plan.messages.iter().map(|m| compose(m, &look.policy.mail, &origins, tick.at)).collect();

@@ -235,6 +235,9 @@ pub enum Command {
     /// Compute limits from measured use, with the evidence behind each, and say what they would have sent
     #[command(after_help = PLAN_EXAMPLES)]
     Plan(PlanArgs),
+    /// Say what a stretch of the past came to: use against limits, alerts and how early they were told, people, cost
+    #[command(after_help = crate::report::EXAMPLES)]
+    Report(crate::report::ReportArgs),
     /// Compute what a month of the watchdog costs
     #[command(after_help = crate::cost::EXAMPLES)]
     Cost(crate::cost::CostArgs),
@@ -273,6 +276,10 @@ pub struct StatusArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// The table that remembers alerts, grants and silences: the stack's output `StateTableName` [default: that of the stack]. It is only
+    /// read
+    #[arg(long, value_name = "NAME", env = "WATCHDOG_STATE_TABLE", hide_env_values = true)]
+    pub state_table: Option<String>,
     #[command(flatten)]
     pub policy: PolicyArgs,
     #[command(flatten)]
@@ -613,6 +620,8 @@ pub enum PreviewReason {
     Policy,
     /// Several alerts in one mail
     Several,
+    /// The weekly report
+    Weekly,
 }
 
 /// How bad it is.
@@ -665,6 +674,8 @@ pub enum CommandName {
     Grant,
     /// Limits from the past, with `--since` and `--write`
     Plan,
+    /// What the past came to
+    Report,
 }
 
 /// Where the policy is.

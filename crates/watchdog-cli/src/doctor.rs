@@ -83,6 +83,7 @@ impl From<CommandName> for Command {
             CommandName::Backtest => Self::Backtest,
             CommandName::Grant => Self::Grant,
             CommandName::Plan => Self::Plan,
+            CommandName::Report => Self::Report,
         }
     }
 }

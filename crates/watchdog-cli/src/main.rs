@@ -10,6 +10,7 @@ mod out;
 
 mod documents;
 mod place;
+mod state;
 
 mod backtest;
 mod check;
@@ -18,6 +19,7 @@ mod doctor;
 mod plan;
 mod preview;
 mod promises;
+mod report;
 mod run;
 mod status;
 mod who;
@@ -52,6 +54,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
             None => waiting(doctor::doctor(&args)),
         },
         Command::Cost(args) => cost::cost(&args),
+        Command::Report(args) => waiting(report::report(&args)),
         Command::Preview(args) => waiting(preview::run(&args)),
         Command::Who(args) => waiting(who::who(&args)),
         Command::Grant(args) => waiting(promises::grant(&args)),

@@ -7,9 +7,11 @@ use jiff::Timestamp;
 use watchdog_aws::gather;
 use watchdog_aws::gather::PolicySource;
 use watchdog_core::alert::Severity;
+use watchdog_core::delivery;
 use watchdog_core::mail::{Mail, Origins, compose};
 use watchdog_core::policy::{Document, Policy};
 use watchdog_core::preview::{About, Asked, Reader, preview};
+use watchdog_core::sample;
 
 use crate::args::{PreviewArgs, PreviewAudience, PreviewForm, PreviewLevel, PreviewReason};
 use crate::exit::{Exit, Failure};
@@ -17,10 +19,10 @@ use crate::out;
 use crate::place::{self, Place};
 
 /// The policy of `--sample`: one of each kind of audience.
-const SAMPLE: &str = include_str!("preview/sample.toml");
+pub const SAMPLE: &str = include_str!("preview/sample.toml");
 
 /// The Region of links and commands where none is set: a preview with a policy in a file asks AWS nothing.
-const ANY_REGION: &str = "eu-central-1";
+pub const ANY_REGION: &str = "eu-central-1";
 
 /// Runs the command.
 ///
@@ -33,6 +35,12 @@ pub async fn run(args: &PreviewArgs) -> Result<Exit, Failure> {
         let message = preview(&policy, asked, at)?;
         Ok::<_, watchdog_core::preview::NoMessage>(compose(&message, &policy.mail, &origins, at))
     };
+    let weekly = || {
+        let (due, facts) = sample::week(&policy, at)?;
+        let to = policy.report.as_ref()?.to.first()?.clone();
+        Some(compose(&delivery::message(to, due, facts), &policy.mail, &origins, due))
+    };
+    let no_week = "the policy asks for no weekly report: add `[report]` with `weekly = \"mon 08:00\"`";
     if args.all {
         let directory = args.out.as_deref().unwrap_or_else(|| Path::new("."));
         let mut written = 0;
@@ -45,6 +53,13 @@ pub async fn run(args: &PreviewArgs) -> Result<Exit, Failure> {
                 Err(why) => out::note(&format!("no {name}: {why}")),
             }
         }
+        match weekly() {
+            Some(mail) => {
+                write(directory, "weekly", &mail, at)?;
+                written += 1;
+            }
+            None => out::note(&format!("no weekly: {no_week}")),
+        }
         out::note(&format!(
             "wrote {} as .eml, .html and .txt into {}",
             out::count(written, "mail"),
@@ -52,14 +67,20 @@ pub async fn run(args: &PreviewArgs) -> Result<Exit, Failure> {
         ));
         return Ok(Exit::Fine);
     }
-    let asked = Asked {
-        about: args.reason.into(),
-        level: args.level.into(),
-        reader: args.audience.into(),
-        workgroup: args.workgroup.clone(),
-        window: args.window.clone(),
+    let none = |why: &dyn std::fmt::Display| Failure::usage(format!("there is no such mail: {why}"));
+    let mail = match about(args.reason) {
+        Some(about) => {
+            let asked = Asked {
+                about,
+                level: args.level.into(),
+                reader: args.audience.into(),
+                workgroup: args.workgroup.clone(),
+                window: args.window.clone(),
+            };
+            mail(&asked).map_err(|why| none(&why))?
+        }
+        None => weekly().ok_or_else(|| none(&no_week))?,
     };
-    let mail = mail(&asked).map_err(|why| Failure::usage(format!("there is no such mail: {why}")))?;
     if let Some(directory) = &args.out {
         write(directory, &name(args.reason, args.level, args.audience), &mail, at)?;
         out::note(&format!("wrote it as .eml, .html and .txt into {}", directory.display()));
@@ -123,15 +144,15 @@ fn all(args: &PreviewArgs) -> Vec<(String, Asked)> {
     kinds.extend([CannotSee, Policy, Several].map(|reason| (reason, Critical, Admins)));
     let asked = |(reason, level, audience): (PreviewReason, PreviewLevel, PreviewAudience)| {
         let asked = Asked {
-            about: reason.into(),
+            about: about(reason)?,
             level: level.into(),
             reader: audience.into(),
             workgroup: args.workgroup.clone(),
             window: args.window.clone(),
         };
-        (name(reason, level, audience), asked)
+        Some((name(reason, level, audience), asked))
     };
-    kinds.into_iter().map(asked).collect()
+    kinds.into_iter().filter_map(asked).collect()
 }
 
 fn name(reason: PreviewReason, level: PreviewLevel, audience: PreviewAudience) -> String {
@@ -141,7 +162,9 @@ fn name(reason: PreviewReason, level: PreviewLevel, audience: PreviewAudience) -
         text.chars().enumerate().map(dash).collect::<String>().to_lowercase()
     };
     match reason {
-        PreviewReason::CannotSee | PreviewReason::Policy | PreviewReason::Several => word(&reason),
+        PreviewReason::CannotSee | PreviewReason::Policy | PreviewReason::Several | PreviewReason::Weekly => {
+            word(&reason)
+        }
         _ => format!("{}-{}-{}", word(&reason), word(&level), word(&audience)),
     }
 }
@@ -164,18 +187,18 @@ fn write(directory: &Path, name: &str, mail: &Mail, at: Timestamp) -> Result<(),
     Ok(())
 }
 
-impl From<PreviewReason> for About {
-    fn from(reason: PreviewReason) -> Self {
-        match reason {
-            PreviewReason::Opened => Self::Opened,
-            PreviewReason::Escalated => Self::Escalated,
-            PreviewReason::Repeated => Self::Repeated,
-            PreviewReason::Resolved => Self::Resolved,
-            PreviewReason::CannotSee => Self::CannotSee,
-            PreviewReason::Policy => Self::Policy,
-            PreviewReason::Several => Self::Several,
-        }
-    }
+/// What the mail is about; `None` for the report, which is about no alert.
+fn about(reason: PreviewReason) -> Option<About> {
+    Some(match reason {
+        PreviewReason::Opened => About::Opened,
+        PreviewReason::Escalated => About::Escalated,
+        PreviewReason::Repeated => About::Repeated,
+        PreviewReason::Resolved => About::Resolved,
+        PreviewReason::CannotSee => About::CannotSee,
+        PreviewReason::Policy => About::Policy,
+        PreviewReason::Several => About::Several,
+        PreviewReason::Weekly => return None,
+    })
 }
 
 impl From<PreviewLevel> for Severity {

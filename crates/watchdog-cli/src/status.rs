@@ -5,12 +5,16 @@ mod bar;
 mod table;
 
 use jiff::Timestamp;
+use watchdog_aws::clients::Clients;
+use watchdog_aws::dynamodb::Ledger;
 use watchdog_aws::gather::PolicySource;
 use watchdog_aws::pass::{self, Look};
 use watchdog_core::bytes::Bytes;
 use watchdog_core::catalogue::Catalogue;
 use watchdog_core::event::{Tick, Timing};
+use watchdog_core::grant::{Grants, in_force};
 use watchdog_core::policy::{Policy, WorkgroupRule};
+use watchdog_core::report::Answer;
 use watchdog_core::usage::Unknown;
 use watchdog_core::verdict::{Findings, QueryVerdict, Verdict, judge};
 
@@ -18,6 +22,7 @@ use crate::args::StatusArgs;
 use crate::exit::{Exit, Failure};
 use crate::out::{self, Page};
 use crate::place::{self, Place};
+use crate::state::{self, State};
 
 /// All that is shown, with nothing left to find out.
 struct Status<'a> {
@@ -32,6 +37,10 @@ struct Status<'a> {
     /// Where the policy is, in words.
     policy_place: &'a str,
     warnings: &'a [String],
+    /// What the state table remembers; none where it is not known.
+    ledger: Option<&'a Ledger>,
+    /// What is promised, for people and for JSON alike.
+    promises: &'a Answer,
 }
 
 /// A watched workgroup that has a per-query cutoff in the policy.
@@ -66,21 +75,35 @@ pub async fn status(args: &StatusArgs) -> Result<Exit, Failure> {
         PolicySource::Parameters(path) => path.clone(),
         PolicySource::Documents(documents) => documents.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join(", "),
     };
-    let clients = place::clients(&args.aws).await?;
+    let config = place::config(&args.aws).await?;
+    let clients = Clients::new(&config);
     let tick = Tick { at: now, timing: Timing::Now };
     let looked = pass::look(&clients, &place.settings(None, now), tick, now).await;
     let (look, catalogue) = looked.map_err(|error| place::failed(&error))?;
-    let findings = judge(&look.policy, &tick, &look.usage);
-    blind(&look, &findings)?;
+    blind(&look, &judge(&look.policy, &tick, &look.usage))?;
+    let state = state::read(&config, &clients, &args.policy, args.state_table.as_deref()).await;
+    let mut warnings = look.notes.warnings.clone();
+    if let State::Unread(why) = &state {
+        warnings.push(format!("grants, silences and past alerts are not shown: {why}"));
+    }
+    // As a run would: under the grants that are in force.
+    let none = Grants::new();
+    let policy = in_force(&look.policy, state.ledger().map_or(&none, |ledger| &ledger.grants), now);
+    let findings = judge(&policy, &tick, &look.usage);
+    let mut promises =
+        state.ledger().map_or_else(Answer::default, |ledger| Answer::listed(&ledger.grants, &ledger.silences, now));
+    promises.grants.retain(|grant| !grant.is_closed());
     let status = Status {
-        policy: &look.policy,
+        policy: &policy,
         findings: &findings,
         catalogue: &catalogue,
         incomplete: look.usage.incomplete.as_ref(),
         as_of: now,
         region: &clients.region,
         policy_place: &policy_place,
-        warnings: &look.notes.warnings,
+        warnings: &warnings,
+        ledger: state.ledger(),
+        promises: &promises,
     };
     if args.json {
         out::json(&answer::Answer::of(&status))?;

@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
+use crate::history::{History, Share};
 use crate::policy::{Address, Class, Limit, QueryRules};
 use crate::queries::Execution;
 use crate::submitter::GIVE_UP;
@@ -45,17 +46,21 @@ pub enum Subject {
         /// The grant's id.
         id: String,
     },
+    /// The weekly report.
+    Weekly,
     /// Whether the list of workgroups can be read.
     Listing,
     /// Whether the policy can be understood.
     Policy,
 }
 
-/// How bad an open alert is, the worst last. `CannotSee` never mixes with the others in one story, nor do those
+/// How bad an open alert is, the worst last. `CannotSee` never mixes with the others in one story, nor do `Weekly` and those
 /// of grants; their places say where they stand in a mail about several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
+    /// A report of a week, which is no alert.
+    Weekly,
     /// A grant waits for somebody's approval.
     Asked,
     /// A grant stands.
@@ -121,6 +126,9 @@ pub struct Record {
     /// Heavy queries whose submitter is not known yet and shall be told once they are, also when the alert is over by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
+    /// What the alert was about before, and how far it is now.
+    #[serde(default, skip_serializing_if = "History::is_empty")]
+    pub history: History,
 }
 
 /// Of which of their own queries a submitter has heard.
@@ -243,12 +251,27 @@ pub enum Sighting {
 impl Record {
     /// Whether nothing need be remembered any more.
     pub fn is_over(&self) -> bool {
+        self.is_quiet() && self.history.is_empty()
+    }
+
+    /// Whether nothing is open and nobody is to be told anything more: what is left is history.
+    pub fn is_quiet(&self) -> bool {
         self.story.is_none() && self.told.is_empty() && self.heard.is_empty() && self.waiting.is_none()
     }
 
     /// Whether there is anything open or owed: a story, somebody who was told of one, or somebody who is waited for.
     pub fn is_pending(&self) -> bool {
         self.story.is_some() || !self.told.is_empty() || self.waiting.is_some()
+    }
+
+    /// Goes on with the history: the open story as it is now, or its end. `share` is what is used of the limit; without one nothing is
+    /// remembered of what is open.
+    pub fn follow(&mut self, share: Option<Share>, at: Timestamp) {
+        match (self.story, share) {
+            (Some(story), Some(share)) => self.history.see(story.opened, story.severity.level(), share, at),
+            (Some(_), None) => {}
+            (None, _) => self.history.end(at),
+        }
     }
 
     /// Forgets of which queries people have heard that have left every window of the length `memory`, and whoever was waited for too long.
@@ -329,6 +352,13 @@ impl Record {
 
     /// Notes that `person` has been told `reason` at `at`.
     pub fn tell(&mut self, person: &Address, reason: Reason, at: Timestamp) {
+        let about = match reason {
+            Reason::Resolved(_) => self.told.get(person).map(|told| told.story),
+            _ => self.story.map(|story| story.opened),
+        };
+        if let Some(opened) = about {
+            self.history.tell(opened, at);
+        }
         match (reason, self.story) {
             (Reason::Resolved(_), _) | (_, None) => {
                 self.told.remove(person);
@@ -430,7 +460,12 @@ impl Subject {
     pub fn of_bytes(&self) -> Option<&str> {
         match self {
             Self::Limit { workgroup, .. } | Self::Sight { workgroup } => Some(workgroup),
-            Self::Queries(_) | Self::QuerySight(_) | Self::Grant { .. } | Self::Listing | Self::Policy => None,
+            Self::Queries(_)
+            | Self::QuerySight(_)
+            | Self::Grant { .. }
+            | Self::Listing
+            | Self::Policy
+            | Self::Weekly => None,
         }
     }
 }
@@ -440,7 +475,7 @@ impl Severity {
     pub fn level(self) -> Level {
         match self {
             Self::Warn => Level::Warn,
-            Self::CannotSee | Self::Asked | Self::Granted | Self::EndsSoon | Self::Amiss => Level::Ok,
+            Self::Weekly | Self::CannotSee | Self::Asked | Self::Granted | Self::EndsSoon | Self::Amiss => Level::Ok,
             Self::Critical => Level::Critical,
             Self::Exhausted => Level::Exhausted,
         }
@@ -449,6 +484,7 @@ impl Severity {
     /// For people: `warn`, `critical`, `exhausted`, `cannot see`; of grants `asked for`, `granted`, `ends soon`, `amiss`.
     pub fn words(self) -> &'static str {
         match self {
+            Self::Weekly => "weekly",
             Self::CannotSee => "cannot see",
             Self::Asked => "asked for",
             Self::Granted => "granted",
@@ -481,6 +517,7 @@ impl fmt::Display for Subject {
             Self::QuerySight(Pressure::Active(class)) => write!(f, "sight-active/{}", class.key()),
             Self::QuerySight(Pressure::Waiting { workgroup }) => write!(f, "sight-waiting/{workgroup}"),
             Self::Grant { workgroup, id } => write!(f, "grant/{workgroup}/{id}"),
+            Self::Weekly => f.write_str("weekly"),
             Self::Listing => f.write_str("listing"),
             Self::Policy => f.write_str("policy"),
         }
@@ -506,6 +543,7 @@ impl FromStr for Subject {
             (Some("waiting"), Some(w), None) => Ok(Self::Queries(waiting(w))),
             (Some("sight-waiting"), Some(w), None) => Ok(Self::QuerySight(waiting(w))),
             (Some("grant"), Some(w), Some(id)) => Ok(Self::Grant { workgroup: w.to_owned(), id: id.to_owned() }),
+            (Some("weekly"), None, None) => Ok(Self::Weekly),
             (Some("listing"), None, None) => Ok(Self::Listing),
             (Some("policy"), None, None) => Ok(Self::Policy),
             _ => Err(unknown()),

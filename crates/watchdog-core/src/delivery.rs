@@ -3,6 +3,7 @@
 mod promised;
 mod queueing;
 mod submitting;
+mod weekly;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,11 +15,13 @@ pub use self::promised::{GrantFacts, Promises, promised};
 pub use self::queueing::{Cause, Filling, QueryFacts, Victim};
 use self::queueing::{Crowd, wants_occupancy};
 use self::submitting::Submitting;
+pub use self::weekly::{Week, WeekFacts, message, weekly};
 use crate::alert::{Ending, Reason, Record, Severity, Sighting, Story, Subject, sighting};
 use crate::bytes::{Bytes, Units};
 use crate::event::Tick;
 use crate::fit::Misfit;
 use crate::forecast::Outlook;
+use crate::history::{History, Share};
 use crate::occupancy::Occupancy;
 use crate::people::{Party, Shares};
 use crate::percent::Percent;
@@ -104,6 +107,8 @@ pub struct Notice {
     pub people: Option<Shown>,
     /// The silence that it comes after, or in spite of.
     pub quiet: Option<Box<Quiet>>,
+    /// What the alert was about so far; empty where none is kept.
+    pub history: History,
 }
 
 /// What a person may know of whose queries they are.
@@ -156,6 +161,8 @@ pub enum Facts {
     },
     /// A grant.
     Grant(Box<GrantFacts>),
+    /// The weekly report.
+    Week(Box<WeekFacts>),
     /// It is over, and there is no more to say.
     Over,
 }
@@ -231,12 +238,14 @@ struct Case<'p> {
     limit: Option<(&'p WorkgroupRule, Span, Bytes)>,
     /// Who fills the quota, where it is about queries and somebody has looked.
     crowd: Option<Crowd<'p>>,
+    /// What is used of the limit, where a history of it is kept.
+    share: Option<Share>,
 }
 
 impl<'p> Case<'p> {
     /// A case without submitters.
     fn new(sighting: Sighting, facts: Facts, audience: BTreeSet<&'p Address>, repeat_every: SignedDuration) -> Self {
-        Self { sighting, facts, audience, repeat_every, submitters: false, limit: None, crowd: None }
+        Self { sighting, facts, audience, repeat_every, submitters: false, limit: None, crowd: None, share: None }
     }
 }
 
@@ -293,7 +302,7 @@ pub fn plan<'p>(
     // What is remembered and no longer judged: the policy or the account has changed. Where the list of workgroups is not
     // complete, absence says nothing.
     let gone = if incomplete.is_some() { Sighting::Unseen } else { Sighting::Calm(Ending::NotWatched) };
-    for subject in records.keys().filter(|subject| !matches!(subject, Subject::Grant { .. })) {
+    for subject in records.keys().filter(|subject| !matches!(subject, Subject::Grant { .. } | Subject::Weekly)) {
         let sighting = if is_left_out(subject) { Sighting::Unseen } else { gone };
         cases.entry(subject.clone()).or_insert_with(|| sight(sighting, Facts::Over));
     }
@@ -372,6 +381,7 @@ fn told_of(
     if case.sighting == Sighting::Unseen {
         return (record, notices, None);
     }
+    record.follow(case.share, at);
     let submitting = Submitting::new(case, shares, &policy.submitters);
     submitting.remember(&mut record, case, at);
     let wanted = submitting.wanted(subject, &record, case);
@@ -405,7 +415,9 @@ fn told_of(
             Some(crowd) => crowd.shown(person, reason, mail),
             None => submitting.shown(person, reason, rule, mail),
         };
-        let notice = Notice { subject: subject.clone(), reason, severity, opened, facts, people: shown, quiet: None };
+        let history = record.history.clone();
+        let notice =
+            Notice { subject: subject.clone(), reason, severity, opened, facts, people: shown, quiet: None, history };
         notices.push((person.clone(), notice));
     }
     (record, notices, wanted)
@@ -420,7 +432,8 @@ pub fn plan_limit(
     policy: &Policy,
     at: Timestamp,
 ) -> (Record, Vec<(Address, Notice)>) {
-    let case = limit_case(verdict, before.story, &policy.mail);
+    // Of a past that is gone through no history is kept: nobody reads it.
+    let case = Case { share: None, ..limit_case(verdict, before.story, &policy.mail) };
     let (record, notices, _) = told_of(subject, &case, before, at, policy, None);
     (record, notices)
 }
@@ -469,6 +482,7 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
         submitters: !is_held && who.contains(&Who::Submitters),
         limit: Some((verdict.rule, verdict.span, used)),
         crowd: None,
+        share: Some(Share { used: used.get(), limit: limit.bytes.get() }),
     }
 }
 

@@ -118,6 +118,17 @@ impl Fits {
         days.shares.drain(..many);
     }
 
+    /// Notes as many of the last days before `at` as are remembered, for somebody who has the use of them all.
+    pub fn note_days(&mut self, workgroup: &str, limit: &Limit, meter: &Meter, grants: &Grants, at: Timestamp) {
+        if !matches!(limit.window, Window::Rolling { .. }) {
+            return;
+        }
+        for ago in (0..i64::try_from(DAYS).unwrap_or(0)).rev() {
+            let then = at.as_second() - ago * DAY;
+            Timestamp::from_second(then).into_iter().for_each(|then| self.note(workgroup, limit, meter, grants, then));
+        }
+    }
+
     /// How the limit does not fit, as far as the days say so.
     pub fn misfit(&self, workgroup: &str, limit: &Limit) -> Option<Misfit> {
         let days = self.0.get(workgroup)?.get(&limit.window.id()).filter(|days| days.limit == limit.bytes)?;

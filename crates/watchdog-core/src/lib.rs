@@ -27,6 +27,8 @@ pub mod usage;
 
 pub mod meter;
 
+pub mod trace;
+
 pub mod trail;
 
 pub mod forecast;
@@ -43,6 +45,8 @@ pub mod catalogue;
 
 pub mod verdict;
 
+pub mod history;
+
 pub mod alert;
 
 pub mod silence;
@@ -52,6 +56,8 @@ pub mod request;
 pub mod people;
 
 pub mod occupancy;
+
+pub mod review;
 
 pub mod delivery;
 
@@ -65,9 +71,9 @@ pub mod report;
 
 pub mod score;
 
-pub mod trace;
-
 pub mod backtest;
+
+pub mod sample;
 
 pub mod proposal;
 

@@ -4,11 +4,13 @@
 //! of workgroups, error codes and policy texts are other people's input.
 
 mod advice;
+mod history;
 mod people;
 mod picture;
 mod promises;
 mod queries;
 mod raster;
+mod weekly;
 mod words;
 
 use std::time::{Duration, SystemTime};
@@ -146,13 +148,16 @@ fn composed(
     let rest = rest.into_iter().map(|case| format!("[{}] {}", case.badge, case.title)).collect();
     let mut pictures = Vec::new();
     for case in &mut cases {
-        let Some(plot) = &mut case.plot else { continue };
-        if pictures.len() == MOST_PICTURES {
-            case.plot = None;
-            continue;
+        let weeks = case.week.iter_mut().flat_map(|week| &mut week.limits).map(|limit| &mut limit.plot);
+        for place in std::iter::once(&mut case.plot).chain(weeks) {
+            let Some(plot) = place else { continue };
+            if pictures.len() == MOST_PICTURES {
+                *place = None;
+                continue;
+            }
+            plot.cid = format!("picture-{}@{}", pictures.len() + 1, mail.sender.domain());
+            pictures.push(Picture { cid: plot.cid.clone(), png: std::mem::take(&mut plot.png) });
         }
-        plot.cid = format!("picture-{}@{}", pictures.len() + 1, mail.sender.domain());
-        pictures.push(Picture { cid: plot.cid.clone(), png: std::mem::take(&mut plot.png) });
     }
     let preheader = cases.first().map_or(String::new(), |case| format!("{} {}", case.sentence, case.consequence));
     let view = View {

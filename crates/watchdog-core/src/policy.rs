@@ -15,12 +15,14 @@ mod plan;
 mod problem;
 mod promises;
 mod read;
+mod report;
 mod submitters;
 mod typed;
 mod value;
 
 use std::collections::BTreeMap;
 
+use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -30,6 +32,7 @@ pub use self::pattern::{BadPattern, Pattern};
 pub use self::plan::{BadPlanRule, PlanRule, plan_rules, usual_rules};
 pub use self::problem::{Place, Problem, Problems};
 pub use self::promises::SHORTEST_PROMISE;
+pub use self::report::ATHENA_TB;
 pub use self::typed::json_schema_text;
 use crate::bytes::{Bytes, Size, Units};
 use crate::percent::Percent;
@@ -67,6 +70,8 @@ pub struct Policy {
     pub grants: Option<GrantRules>,
     /// Who may hold alerts back for a while; nobody where there is none.
     pub silences: Option<SilenceRules>,
+    /// The weekly report; none where there is none.
+    pub report: Option<ReportRules>,
     /// Rules for exact names, in the order of [`Pattern::cmp_exact`], then for patterns, the most specific first: the first match counts.
     rules: Vec<WorkgroupRule>,
 }
@@ -140,6 +145,28 @@ pub struct SilenceRules {
     pub longest: SignedDuration,
     /// Levels that are told all the same: of `warn`, `critical` and `exhausted`.
     pub never: Vec<&'static str>,
+}
+
+/// The weekly report: when, and to whom.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReportRules {
+    /// When it is due.
+    pub weekly: Weekly,
+    /// Who gets it. Not empty; each in an allowed domain.
+    pub to: Vec<Address>,
+    /// US dollars for 10^12 bytes scanned; from 0 to 1,000.
+    pub price_per_tb: f64,
+}
+
+/// A time of each week.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weekly {
+    /// The day.
+    pub day: Weekday,
+    /// The time, by the clock of the zone.
+    pub time: Time,
+    /// The zone.
+    pub zone: TimeZone,
 }
 
 /// What a grant makes of a limit.

@@ -7,17 +7,18 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::alert::{Reason, Severity, Subject};
+use crate::alert::{Reason, Record, Severity, Subject};
 use crate::bytes::Bytes;
 use crate::delivery::{Message, Notice, People, Records, Shown, Standing, plan};
 use crate::event::{Tick, Timing};
 use crate::forecast::HISTORY;
+use crate::history::Share;
 use crate::people::{Gathered, Shares};
 use crate::policy::{Document, Limit, Policy};
 use crate::principal::Principal;
 use crate::queries::{Execution, Kind, State};
 use crate::usage::{Flights, InFlight, Series, Unknown, Usage};
-use crate::verdict::judge;
+use crate::verdict::{Level, judge};
 use crate::window::{BUCKET, floor};
 
 /// What the mail is to be about.
@@ -107,7 +108,7 @@ pub fn preview(policy: &Policy, asked: &Asked, at: Timestamp) -> Result<Message,
     let (workgroup, limit) = (chosen.0.as_str(), chosen.1);
     let looks = looks(limit, asked, at)?;
     let subject = Subject::Limit { workgroup: workgroup.to_owned(), window: limit.window.id() };
-    let mut records = Records::new();
+    let mut records = Records::from([(subject.clone(), remembered(limit, at))]);
     let mut last = Vec::new();
     for (n, (at, share)) in looks.iter().enumerate() {
         let is_last = n + 1 == looks.len();
@@ -139,6 +140,23 @@ pub fn preview(policy: &Policy, asked: &Asked, at: Timestamp) -> Result<Message,
         workgroup: workgroup.to_owned(),
         window: limit.window.id(),
     })
+}
+
+/// Two episodes of the last days, so that a preview shows what a mail says of them.
+fn remembered(limit: &Limit, at: Timestamp) -> Record {
+    let mut record = Record::default();
+    for (days, minutes, level, percent) in [(6, 95, Level::Critical, 97), (2, 150, Level::Exhausted, 118)] {
+        let opened = at.saturating_sub(SignedDuration::from_hours(days * 24 - 3)).unwrap_or(at);
+        let after = |minutes| opened.saturating_add(SignedDuration::from_mins(minutes)).unwrap_or(at);
+        let share = Share { used: limit.bytes.get() / 100 * percent, limit: limit.bytes.get() };
+        record.history.see(opened, Level::Warn, share, opened);
+        record.history.tell(opened, opened);
+        record.history.see(opened, level, share, after(25));
+        record.history.tell(opened, after(25));
+        record.history.end(after(minutes));
+        record.history.tell(opened, after(minutes));
+    }
+    record
 }
 
 fn has(reason: Reason, about: About) -> bool {

@@ -54,6 +54,14 @@ impl Trace {
     }
 }
 
+/// A block as high as the share of `limit` that is used, in eighths; only a limit that is gone is full, and what is used at all is seen.
+pub fn block(used: Bytes, limit: Bytes) -> char {
+    let eighths = (u128::from(used.get()) * 8 / u128::from(limit.get().max(1))).min(8);
+    let height = eighths.max(u128::from(used > Bytes::ZERO));
+    let blocks = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    usize::try_from(height).ok().and_then(|height| blocks.get(height)).copied().unwrap_or('█')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +84,13 @@ mod tests {
             assert!((at - spike * 300).abs() <= trace.stretch, "{spike}");
         }
         assert_eq!(trace.peak(), Bytes::new(200_999));
+    }
+
+    #[test]
+    fn only_a_limit_that_is_gone_is_a_full_block() {
+        let blocks =
+            |used: &[u64]| used.iter().map(|used| block(Bytes::new(*used), Bytes::new(800))).collect::<String>();
+        assert_eq!(blocks(&[0, 1, 199, 200, 400, 799, 800, u64::MAX]), " ▁▁▂▄▇██");
     }
 
     #[test]

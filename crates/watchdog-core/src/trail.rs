@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::bytes::Bytes;
 use crate::meter::Meter;
+use crate::trace::block;
 use crate::window::{BUCKET, Span, Window, ceil};
 
 /// The most points of a trail: one per bucket of a day, and more than a picture of 1,080 dots shows apart.
@@ -49,6 +50,22 @@ impl Trail {
         let (start, end, step) = (self.span.start.as_second(), self.span.end.as_second(), self.step);
         let at = move |n: usize| (start + (i64::try_from(n).unwrap_or(0) + 1) * step).min(end);
         self.sums.iter().enumerate().map(move |(n, sum)| (at(n), *sum))
+    }
+
+    /// How much of `limit` had been scanned by the end of each of so many equal parts of the time so far, a block each; empty where nothing
+    /// is known.
+    pub fn blocks(&self, limit: Bytes, cells: i64) -> String {
+        if self.is_empty() {
+            return String::new();
+        }
+        let (start, end) = (self.span.start.as_second(), self.span.end.as_second());
+        let cell = |n: i64| {
+            let at = start + (end - start) * (n + 1) / cells;
+            // What was scanned inside a step shows at its end.
+            let sum = self.points().take_while(|(point, _)| *point <= at).last().map_or(Bytes::ZERO, |(_, sum)| sum);
+            block(sum, limit)
+        };
+        (0..cells).map(cell).collect()
     }
 
     /// Whether nothing is known.

@@ -282,3 +282,32 @@ async fn ten_thousand_alerts_at_once() {
     let records = world.items.keys().filter(|(_, sk)| sk.starts_with("alert#limit/")).count();
     assert_eq!(records, all);
 }
+
+/// A report of the week, due at the first tick, while one of its addresses is refused.
+#[tokio::test(start_paused = true)]
+async fn a_weekly_report_is_sent_once_and_owed_to_whom_it_did_not_reach() {
+    let weekly = |stage: &Stage| {
+        let world = stage.world.lock().expect("a world");
+        let mails = world.mailed.iter().filter(|mail| String::from_utf8_lossy(&mail.raw).contains("Subject: [weekly]"));
+        mails.map(|mail| format!("{} {}", mail.run, mail.to.split('@').next().expect("a name"))).collect::<Vec<_>>()
+    };
+    let mut stage = Stage::new().await;
+    let due = stage.begin.to_zoned_datetime(jiff::tz::TimeZone::UTC).strftime("%a %H:%M").to_string();
+    let report = format!("[report]\nweekly = \"{due}\"\n[defaults]");
+    {
+        let mut world = stage.world.lock().expect("a world");
+        world.policy = world.policy.replace("[defaults]", &report);
+        world.refused.insert("ann@example.com".to_owned());
+    }
+    // In a run in which nobody is told of an alert.
+    let end = stage.invoke(4, 2, None).await;
+    assert!(failure(&end).starts_with("DeliveryFailed"), "{}", failure(&end));
+    assert_eq!(weekly(&stage), ["4 bob"], "one bad address keeps nobody from it");
+    stage.world.lock().expect("a world").refused.clear();
+    let end = stage.invoke(5, 2, None).await;
+    assert_eq!(failure(&end), "done, 1 sent");
+    assert_eq!(weekly(&stage), ["4 bob", "5 ann"]);
+    let world = stage.world.lock().expect("a world");
+    let last = String::from_utf8_lossy(&world.mailed.last().expect("a mail").raw).into_owned();
+    assert!(last.contains("etl, 1h") && !last.contains("not known"), "{last}");
+}

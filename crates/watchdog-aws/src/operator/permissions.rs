@@ -24,6 +24,8 @@ pub enum Command {
     Grant,
     /// `plan`, with `--since` and `--write`.
     Plan,
+    /// `report`.
+    Report,
 }
 
 /// Where a policy is for.
@@ -40,8 +42,17 @@ const CUT: usize = 24;
 
 impl Command {
     /// All of them.
-    pub const ALL: [Self; 8] =
-        [Self::Check, Self::Status, Self::Run, Self::Who, Self::Doctor, Self::Backtest, Self::Grant, Self::Plan];
+    pub const ALL: [Self; 9] = [
+        Self::Check,
+        Self::Status,
+        Self::Run,
+        Self::Who,
+        Self::Doctor,
+        Self::Backtest,
+        Self::Grant,
+        Self::Plan,
+        Self::Report,
+    ];
 
     /// As it is typed.
     pub fn word(self) -> &'static str {
@@ -54,6 +65,7 @@ impl Command {
             Self::Backtest => "backtest",
             Self::Grant => "grant",
             Self::Plan => "plan",
+            Self::Report => "report",
         }
     }
 
@@ -74,7 +86,7 @@ impl Command {
         }
         match self {
             Self::Check | Self::Grant => {}
-            Self::Status | Self::Run | Self::Who | Self::Backtest | Self::Plan => {
+            Self::Status | Self::Run | Self::Who | Self::Backtest | Self::Plan | Self::Report => {
                 all.push(Statement::new("ReadMetrics", &["cloudwatch:GetMetricData", "cloudwatch:ListMetrics"], any()));
             }
             Self::Doctor => {
@@ -90,18 +102,28 @@ impl Command {
             let assigned = ["athena:GetCapacityAssignmentConfiguration"];
             let reservations = vec![scope.arn("athena", "capacity-reservation/*")];
             all.push(Statement::new("ReadReservations", &assigned, reservations));
+        }
+        if self == Self::Report {
+            let queries = ["athena:BatchGetQueryExecution", "athena:ListQueryExecutions"];
+            all.push(Statement::new("ReadQueries", &queries, vec![scope.arn("athena", "workgroup/*")]));
+        }
+        if matches!(self, Self::Run | Self::Who | Self::Report) {
             all.push(Statement::new("FindSubmitters", &["cloudtrail:LookupEvents"], any()));
             let users = vec![format!("arn:{}:iam::*:user/*", scope.partition())];
             all.push(Statement::new("ReadTheirAddress", &["iam:ListUserTags"], users));
         }
         let state: &[&str] = match self {
-            Self::Check | Self::Status | Self::Backtest | Self::Grant | Self::Plan => &[],
-            Self::Run | Self::Who => &["dynamodb:BatchGetItem", "dynamodb:Query"],
+            Self::Check | Self::Backtest | Self::Grant | Self::Plan => &[],
+            Self::Status => &["dynamodb:Query"],
+            Self::Run | Self::Who | Self::Report => &["dynamodb:BatchGetItem", "dynamodb:Query"],
             Self::Doctor => &["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:Query"],
         };
         if !state.is_empty() {
             let table = vec![scope.arn("dynamodb", &format!("table/{}-StateTable-*", scope.stack))];
             all.push(Statement::new("ReadState", state, table));
+        }
+        if matches!(self, Self::Status | Self::Report) {
+            all.push(scope.of_stack("FindTable", &["cloudformation:ListStackResources"]));
         }
         if self == Self::Plan {
             // One name: the stack's own document and those of others are nobody's to overwrite.
@@ -180,11 +202,7 @@ impl Scope {
         // Names are ASCII.
         let cut = &self.stack[..self.stack.len().min(CUT)];
         vec![
-            Statement::new(
-                "FindFunction",
-                &["cloudformation:ListStackResources"],
-                vec![self.arn("cloudformation", &format!("stack/{}/*", self.stack))],
-            ),
+            self.of_stack("FindFunction", &["cloudformation:ListStackResources"]),
             Statement::new(
                 "AskFunction",
                 &["lambda:InvokeFunction"],
@@ -193,15 +211,16 @@ impl Scope {
         ]
     }
 
+    /// Which resources the stack has.
+    fn of_stack(&self, sid: &'static str, actions: &[&str]) -> Statement {
+        Statement::new(sid, actions, vec![self.arn("cloudformation", &format!("stack/{}/*", self.stack))])
+    }
+
     fn of_doctor(&self) -> Vec<Statement> {
         // Names are ASCII.
         let cut = &self.stack[..self.stack.len().min(CUT)];
         vec![
-            Statement::new(
-                "FindResources",
-                &["cloudformation:DescribeStacks", "cloudformation:ListStackResources"],
-                vec![self.arn("cloudformation", &format!("stack/{}/*", self.stack))],
-            ),
+            self.of_stack("FindResources", &["cloudformation:DescribeStacks", "cloudformation:ListStackResources"]),
             Statement::new(
                 "ReadSchedule",
                 &["scheduler:GetSchedule"],

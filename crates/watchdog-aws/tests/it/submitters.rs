@@ -434,7 +434,7 @@ async fn the_people_whose_queries_use_it_up_are_told_of_their_own_queries_and_of
     let ann = account.mail("ann@example.com");
     assert!(ann.contains("Your query scanned 50 GB, 54 % of it."), "{ann}");
     assert!(ann.contains("query-editor/history/aaaaaaa1-q"), "{ann}");
-    for other in ["bob", "dot", "ceo", "etl", "bbbbbbb", "payroll"] {
+    for other in ["bob", "dot@", "ceo", "etl", "bbbbbbb", "payroll"] {
         assert!(!ann.contains(other), "{other} in\n{ann}");
     }
     let ops = account.mail("ops@example.com");

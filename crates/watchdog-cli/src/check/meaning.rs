@@ -10,6 +10,7 @@ use watchdog_core::bytes::{Bytes, Units, grouped};
 use watchdog_core::policy::{
     Audience, Document, Economy, Limit, MailRules, Origin, Policy, Submitters, Who, WorkgroupRule,
 };
+use watchdog_core::review::dollars;
 use watchdog_core::verdict::Level;
 use watchdog_core::window::zone_name;
 
@@ -27,6 +28,8 @@ pub struct PolicyMeaning {
     active_queries: ActiveMeaning,
     #[serde(skip_serializing_if = "Option::is_none")]
     economy: Option<EconomyMeaning>,
+    /// `null` where the policy asks for none.
+    report: Option<ReportMeaning>,
     workgroups: Vec<WorkgroupMeaning>,
 }
 
@@ -45,6 +48,13 @@ struct MailMeaning {
     allowed_domains: Vec<String>,
     time_zone: String,
     repeat_cannot_see_every: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportMeaning {
+    weekly: String,
+    to: Vec<String>,
+    price_per_tb_usd: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -112,6 +122,11 @@ impl PolicyMeaning {
             economy: policy.economy.map(|economy| {
                 let at_most = format!("{:#}", economy.at_most);
                 EconomyMeaning { longest_delay: at_most.clone(), at_most }
+            }),
+            report: policy.report.as_ref().map(|rules| ReportMeaning {
+                weekly: format!("{} {}", rules.weekly.words(), zone_name(&rules.weekly.zone)),
+                to: rules.to.iter().map(ToString::to_string).collect(),
+                price_per_tb_usd: rules.price_per_tb,
             }),
             workgroups: policy.rules().iter().map(|rule| WorkgroupMeaning::of(rule, mail)).collect(),
         }
@@ -197,6 +212,12 @@ fn write(out: &mut String, policy: &Policy, documents: &[Document]) -> std::fmt:
     write_active(out, &policy.active_queries)?;
     if let Some(economy) = policy.economy {
         write_economy(out, economy)?;
+    }
+    if let Some(rules) = &policy.report {
+        let to: Vec<String> = rules.to.iter().map(ToString::to_string).collect();
+        writeln!(out, "\nReport    every {} {}", rules.weekly.words(), zone_name(&rules.weekly.zone))?;
+        writeln!(out, "          to {}", list(&to))?;
+        writeln!(out, "          a TB scanned costs {}", dollars(rules.price_per_tb))?;
     }
     if rules.iter().any(|rule| !rule.pattern.is_exact()) {
         writeln!(out, "\nFor a workgroup that several of these match, the first one counts.")?;

@@ -6,7 +6,7 @@
 use std::fmt::{self, Write};
 
 use anstyle::Style;
-use watchdog_core::bytes::Bytes;
+use watchdog_core::bytes::{Bytes, Units};
 use watchdog_core::percent::whole_percent;
 use watchdog_core::usage::Unknown;
 use watchdog_core::verdict::{Detail, Findings, Pressure, QueryVerdict, Verdict, waited};
@@ -16,6 +16,8 @@ use crate::out::{Page, count, moment, printable, style_of, write_prose};
 
 /// Characters of a bar: the most that help the eye, what a mail has, and the least that shows something.
 const BAR: (usize, usize, usize) = (40, 20, 6);
+/// Characters of the line of blocks, and the bar that must be left beside it.
+const SPARK: (usize, usize) = (16, 12);
 /// Between two columns.
 const GAP: usize = 2;
 
@@ -36,6 +38,8 @@ struct Row {
     /// `28 GB left`, `3 GB over`, or why the use is not known.
     rest: String,
     is_worst: bool,
+    /// How the window has filled, a block each time; empty where that is not known, or cannot be shown.
+    spark: String,
 }
 
 /// Everything, as one text.
@@ -62,6 +66,7 @@ fn write_all(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Result {
         }
         writeln!(out, "\n{}", tally(&rows))?;
     }
+    write_promises(out, status, page)?;
     write_running(out, status, page)?;
     write_cutoffs(out, status, page)?;
     write_unseen(out, status, page)?;
@@ -100,6 +105,7 @@ fn of_bytes(verdict: &Verdict<'_>) -> Row {
         percent: String::new(),
         rest: printable(&verdict.reason()).into_owned(),
         is_worst: false,
+        spark: verdict.trail.blocks(limit, i64::try_from(SPARK.0).unwrap_or(0)),
     };
     if let Some(used) = verdict.used() {
         row.used = used.human(units);
@@ -128,6 +134,7 @@ fn of_queries(verdict: &QueryVerdict<'_>) -> Row {
         percent: String::new(),
         rest: printable(&verdict.reason()).into_owned(),
         is_worst: false,
+        spark: String::new(),
     };
     let Ok(strain) = &verdict.finding else { return row };
     row.used = show(strain.used);
@@ -185,6 +192,10 @@ struct Columns {
     limit: usize,
     cells: usize,
     percent: usize,
+    /// Characters of the line of blocks; zero where there is no room for it, or no way to show it.
+    spark: usize,
+    /// Characters of the widest rest beside a bar.
+    rest: usize,
 }
 
 impl Columns {
@@ -201,13 +212,25 @@ impl Columns {
             limit: width("LIMIT", |row| &row.limit),
             cells: 0,
             percent: width("", |row| &row.percent),
+            spark: 0,
+            rest,
         };
         let brackets = if page.blocks { 0 } else { 2 };
         let others = columns.before_bar() + brackets + GAP + columns.percent + GAP + rest;
         let (most, usual, least) = BAR;
         columns.cells = match page.width {
             None => usual,
-            Some(width) => width.checked_sub(others).filter(|cells| *cells >= least)?.min(most),
+            Some(width) => {
+                let room = width.checked_sub(others).filter(|cells| *cells >= least)?;
+                let (spark, beside) = SPARK;
+                // Narrower, the bar says more.
+                if page.blocks && room >= spark + GAP + beside && rows.iter().any(|row| !row.spark.is_empty()) {
+                    columns.spark = spark;
+                    (room - spark - GAP).min(most)
+                } else {
+                    room.min(most)
+                }
+            }
         };
         Some(columns)
     }
@@ -218,12 +241,20 @@ impl Columns {
     }
 
     fn write(&self, out: &mut String, rows: &[Row], page: Page) -> fmt::Result {
-        let Self { workgroup, window, level, used, limit, cells, percent } = *self;
+        let Self { workgroup, window, level, used, limit, cells, percent, spark, rest } = *self;
         let dim = Style::new().dimmed();
         writeln!(
             out,
-            "{dim}  {:workgroup$}  {:window$}  {:level$}  {:>used$}  {:>limit$}  HEADROOM{dim:#}",
-            "WORKGROUP", "WINDOW", "LEVEL", "USED", "LIMIT"
+            "{dim}  {:workgroup$}  {:window$}  {:level$}  {:>used$}  {:>limit$}  {}{dim:#}",
+            "WORKGROUP",
+            "WINDOW",
+            "LEVEL",
+            "USED",
+            "LIMIT",
+            match spark {
+                0 => "HEADROOM".to_owned(),
+                _ => format!("{:width$}  SO FAR", "HEADROOM", width = cells + GAP + percent + GAP + rest),
+            }
         )?;
         for row in rows {
             let word = row.level(level);
@@ -237,6 +268,14 @@ impl Columns {
                 row.limit
             )?;
             match row.bar(cells, page) {
+                Some(bar) if spark > 0 && !row.spark.is_empty() => {
+                    let style = style_of(row.level);
+                    writeln!(
+                        out,
+                        "{bar}  {:>percent$}  {:rest$}  {style}{}{style:#}",
+                        row.percent, row.rest, row.spark
+                    )?;
+                }
                 Some(bar) => writeln!(out, "{bar}  {:>percent$}  {}", row.percent, row.rest)?,
                 None => writeln!(out, "{}", row.rest)?,
             }
@@ -289,6 +328,43 @@ fn tally(rows: &[Row]) -> String {
         format!("{n} {style}{word}{style:#}")
     });
     format!("{}: {}", count(rows.len(), "limit"), counts.collect::<Vec<_>>().join(", "))
+}
+
+/// Grants that stand or wait, and silences.
+fn write_promises(out: &mut String, status: &Status<'_>, page: Page) -> fmt::Result {
+    let (bold, zone) = (Style::new().bold(), &status.policy.mail.zone);
+    if !status.promises.grants.is_empty() {
+        writeln!(out, "\n{bold}Grants{bold:#}")?;
+    }
+    for grant in &status.promises.grants {
+        let size = |bytes: u64| {
+            let units = if bytes.is_multiple_of(1_000_000) { Units::Decimal } else { Units::Binary };
+            Bytes::new(bytes).human(units)
+        };
+        let limit =
+            grant.limit_bytes.zip(grant.window.as_ref()).map(|(bytes, window)| format!("{} for {window}", size(bytes)));
+        let cutoff = grant.per_query_bytes.map(|bytes| format!("{} a query", size(bytes)));
+        let raised: Vec<String> = limit.into_iter().chain(cutoff).collect();
+        let line = format!(
+            "{}: {}, {} until {}, by {}: {}",
+            grant.workgroup,
+            raised.join(" and "),
+            grant.phase,
+            moment(grant.until, zone),
+            grant.by,
+            grant.reason
+        );
+        write_prose(out, "  ", &printable(&line), page)?;
+    }
+    if !status.promises.silences.is_empty() {
+        writeln!(out, "\n{bold}Silenced{bold:#}, nobody is mailed about")?;
+    }
+    for silence in &status.promises.silences {
+        let alert = silence.alert.strip_prefix("limit/").unwrap_or(&silence.alert);
+        let line = format!("{alert} until {}, by {}: {}", moment(silence.until, zone), silence.by, silence.reason);
+        write_prose(out, "  ", &printable(&line), page)?;
+    }
+    Ok(())
 }
 
 /// The queries that run in workgroups that were asked, the largest first.

@@ -8,6 +8,7 @@ use watchdog_core::bytes::Bytes;
 use watchdog_core::catalogue::{Catalogue, Settings};
 use watchdog_core::event::{Tick, Timing};
 use watchdog_core::policy::{Document, Policy};
+use watchdog_core::report::Answer;
 use watchdog_core::usage::{Flights, InFlight, Seen, Series, Unknown, Usage};
 use watchdog_core::verdict::judge;
 
@@ -109,6 +110,8 @@ fn show_usage(policy: &str, usage: &Usage, page: Page, colour: bool) -> String {
         region: "eu-central-1",
         policy_place: "policy.toml",
         warnings: &[],
+        ledger: None,
+        promises: &Answer::default(),
     };
     let text = table::text(&status, page);
     let text = if colour { text.replace('\x1b', "␛") } else { anstream::adapter::strip_str(&text).to_string() };
@@ -580,4 +583,87 @@ fn what_runs_is_shown_once_for_a_workgroup_and_what_is_not_known_as_such() {
             and 2 more
     "#]]
     .assert_eq(shown);
+}
+
+/// A quarter of what a window holds in each quarter of it.
+fn in_quarters(bytes: u64, hours: i64) -> Seen {
+    let mut buckets = vec![Bytes::ZERO; 2 * 288];
+    for quarter in 0..4 {
+        let place = 2 * 288 - 1 - usize::try_from(quarter * hours * 3).unwrap();
+        buckets[place] = Bytes::new(bytes / 4);
+    }
+    Ok(Series::from_buckets(noon() - jiff::SignedDuration::from_hours(48), buckets))
+}
+
+#[test]
+fn how_a_window_has_filled_is_shown_where_there_is_room_and_a_way() {
+    let usage = || {
+        vec![
+            ("exploratory", in_quarters(720 * GB, 1)),
+            ("long-query", in_quarters(2400 * GB, 24)),
+            ("predictable", Err(Unknown::MetricsOff)),
+            ("ad-hoc", scanned(0)),
+            ("fast-query", scanned(0)),
+        ]
+    };
+    let blocks = |width| Page { width: Some(width), blocks: true };
+    let table = |page| show(FIVE, usage(), None, page, false).split("\n\nPer-query").next().unwrap().to_owned();
+    expect![[r#"
+        Athena quotas in eu-central-1 as of 2026-07-31 12:05 UTC
+        policy policy.toml
+
+          WORKGROUP    WINDOW                      LEVEL        USED   LIMIT  HEADROOM                                              SO FAR
+          ad-hoc       1h                          ok            0 B  10 GiB  ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░    0 %  10 GiB left                  
+        > exploratory  1h                          exhausted  720 GB  700 GB  ████████████████████████████████  102 %  20 GB over      ▂▂▂▂▄▄▄▄▆▆▆▆█
+          exploratory  calendar-day@Europe/Berlin  ok         720 GB    5 TB  █████░░░░░░░░░░░░░░░░░░░░░░░░░░░   14 %  4.3 TB left                 ▁
+          long-query   24h                         ok         2.4 TB    4 TB  ███████████████████░░░░░░░░░░░░░   60 %  1.6 TB left     ▁▁▁▁▂▂▂▂▃▃▃▃▄
+          predictable  1h                          unknown         ?  1.1 TB  the workgroup publishes no metrics to CloudWatch
+
+        5 limits: 1 exhausted, 1 unknown, 3 ok"#]].assert_eq(&table(blocks(140)));
+    // Where there is less room the bar says more, and where blocks cannot be shown nothing stands in for them.
+    assert!(!table(blocks(100)).contains("SO FAR"));
+    assert!(!table(blocks(44)).contains("SO FAR"));
+    assert!(!table(Page { width: Some(140), blocks: false }).contains("SO FAR"));
+}
+
+#[test]
+fn grants_and_silences_are_shown_with_what_is_asked_of_them() {
+    let grant = r#"{"id":"g-1a2b3c4d","workgroup":"ad-hoc","phase":"in force","window":"1h","limit_bytes":2199023255552,
+        "per_query_bytes":null,"per_query_before_bytes":null,"per_query_raised":false,"by":"role/admin/ann","approved_by":null,
+        "reason":"backfill of March","from":"2026-07-31T11:00:00Z","until":"2026-07-31T14:00:00Z"}"#;
+    let silence = r#"{"alert":"limit/exploratory/1h","by":"role/admin/bob","reason":"known\u001b[2J","until":"2026-07-31T13:00:00Z"}"#;
+    let answer = format!(r#"{{"grants":[{grant}],"silences":[{silence}]}}"#);
+    let promises: Answer = serde_json::from_str(&answer).unwrap();
+    let text = show_promised(&promises, WIDE);
+    expect![[r#"
+
+          ad-hoc: 2 TiB for 1h, in force until 2026-07-31 14:00 UTC, by role/admin/ann: backfill of March
+
+        Silenced, nobody is mailed about
+          exploratory/1h until 2026-07-31 13:00 UTC, by role/admin/bob: known\u{1b}[2J
+    "#]]
+    .assert_eq(text.split("\nPer-query").next().unwrap().split_once("\nGrants").unwrap().1);
+    assert!(show_promised(&promises, NARROW).lines().all(|line| line.chars().count() <= 44));
+    assert!(!show_promised(&Answer::default(), WIDE).contains("Grants"));
+}
+
+/// The table of five idle workgroups with these promises.
+fn show_promised(promises: &Answer, page: Page) -> String {
+    let policy = Policy::parse(&[Document { name: "policy.toml".to_owned(), text: format!("{MAIL}{FIVE}") }]).unwrap();
+    let workgroups = five(0).into_iter().map(|(name, seen)| (name.to_owned(), seen)).collect();
+    let usage = Usage { workgroups, ..Usage::default() };
+    let findings = judge(&policy, &Tick { at: noon(), timing: Timing::Now }, &usage);
+    let status = Status {
+        policy: &policy,
+        findings: &findings,
+        catalogue: &Catalogue::default(),
+        incomplete: None,
+        as_of: noon(),
+        region: "eu-central-1",
+        policy_place: "policy.toml",
+        warnings: &[],
+        ledger: None,
+        promises,
+    };
+    anstream::adapter::strip_str(&table::text(&status, page)).to_string()
 }

@@ -147,6 +147,7 @@ fn a_valid_policy_as_json() {
                   "hold": "30m",
                   "repeat_every": "4h"
                 },
+                "report": null,
                 "workgroups": [
                   {
                     "name": "exploratory",

@@ -52,7 +52,7 @@ fn names_that_cannot_be_right() {
             exit 2
             --- stderr
             error: invalid value 'statsu' for '--print-iam[=<COMMAND>]'
-              [possible values: check, status, run, who, doctor, backtest, grant, plan]
+              [possible values: check, status, run, who, doctor, backtest, grant, plan, report]
 
               tip: a similar value exists: 'status'
 
@@ -82,7 +82,7 @@ fn the_least_policy_of_each_command() {
     let all: Value = serde_json::from_slice(&output.stdout).unwrap();
     let mut commands: Vec<&str> = all.as_object().unwrap().keys().map(String::as_str).collect();
     commands.sort_unstable();
-    assert_eq!(commands, ["backtest", "check", "doctor", "grant", "plan", "run", "status", "who"]);
+    assert_eq!(commands, ["backtest", "check", "doctor", "grant", "plan", "report", "run", "status", "who"]);
     assert_eq!(all["check"]["Statement"], Value::Array(vec![]), "it asks AWS nothing");
     for (name, document) in all.as_object().unwrap() {
         assert_eq!(document["Version"], "2012-10-17", "{name}");

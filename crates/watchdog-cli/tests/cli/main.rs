@@ -12,6 +12,7 @@ mod doctor;
 mod plan;
 mod preview;
 mod promises;
+mod report;
 mod streams;
 mod usage;
 

@@ -178,6 +178,7 @@ fn the_evidence_and_the_policy_that_comes_of_it() {
                   "hold": "30m",
                   "repeat_every": "4h"
                 },
+                "report": null,
                 "workgroups": [
                   {
                     "name": "predictable",
@@ -494,6 +495,7 @@ fn beside_several_documents_goes_one() {
                   "hold": "30m",
                   "repeat_every": "4h"
                 },
+                "report": null,
                 "workgroups": [
                   {
                     "name": "predictable",

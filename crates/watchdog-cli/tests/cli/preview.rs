@@ -59,6 +59,7 @@ fn a_submitters_mail() {
               The limit is  70 % of a quota of 1000 GiB
               Window        1h, since 2026-03-01 14:05 Europe/Berlin (13:05 UTC)
               Warns at      90 %, or sooner by the forecast; critical at 95 %; resolves below 75 % for 30m
+              Before        the third time in 7 days; last on 2026-02-27 18:05 Europe/Berlin (17:05 UTC): exhausted, at most 118 %, open for 2 h 30 min
 
             Why now: the alert has just opened.
 
@@ -98,6 +99,8 @@ fn an_admins_mail_of_their_own_policy() {
               The limit is  a quota of 1 TB and a buffer of 10 %
               Window        1h, since 2026-03-01 14:05 Europe/Berlin (13:05 UTC)
               Warns at      90 %, or sooner by the forecast; critical at 95 %; resolves below 75 % for 30m
+              This time     critical since 13:35 Europe/Berlin, 12:35 UTC, at most 96 %, open for 1 h 30 min, 2 mails so far
+              Before        the third time in 7 days; last on 2026-02-27 18:05 Europe/Berlin (17:05 UTC): exhausted, at most 118 %, open for 2 h 30 min
 
             Why now: the alert that opened 2026-03-01 13:35 Europe/Berlin (12:35 UTC) is over.
 
@@ -195,10 +198,10 @@ fn every_mail_as_files() {
     let directory = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("preview/all");
     let _ = std::fs::remove_dir_all(&directory);
     let output = output(preview(&["--sample", "--all", "--out", "preview/all"]), "");
-    assert!(shown(&output).contains("wrote 23 mails as .eml, .html and .txt"), "{}", shown(&output));
+    assert!(shown(&output).contains("wrote 24 mails as .eml, .html and .txt"), "{}", shown(&output));
     let mut names: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path()).collect();
     names.sort();
-    assert_eq!(names.len(), 69, "{names:?}");
+    assert_eq!(names.len(), 72, "{names:?}");
     for path in names {
         let bytes = std::fs::read(&path).unwrap();
         assert!(bytes.len() > 500 && bytes.len() < 100_000, "{}: {}", path.display(), bytes.len());
@@ -207,4 +210,58 @@ fn every_mail_as_files() {
             assert!(!page.contains("cid:") && !page.contains("http:"), "{}", path.display());
         }
     }
+}
+
+/// What a reader sees of a page: no styles, no tags, entities as what they stand for.
+fn visible(page: &str) -> String {
+    let mut text = String::new();
+    for (n, part) in page.split('<').enumerate() {
+        let is_style = part.starts_with("style") || part.starts_with("title");
+        let rest = if n == 0 { part } else { part.split_once('>').map_or("", |(_, rest)| rest) };
+        if !is_style {
+            text.push_str(rest);
+            text.push(' ');
+        }
+    }
+    for (entity, c) in [
+        ("&nbsp;", " "),
+        ("&ensp;", " "),
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&#60;", "<"),
+        ("&#62;", ">"),
+        ("&#38;", "&"),
+    ] {
+        text = text.replace(entity, c);
+    }
+    text
+}
+
+/// Every number in one form of every mail stands in the other form, too, with the word that follows it.
+#[test]
+fn both_forms_of_every_mail_carry_the_same_numbers() {
+    let output = output(preview(&["--sample", "--all", "--out", "preview/numbers"]), "");
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    let directory = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("preview/numbers");
+    let numbers = |text: &str| {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let is_number = |word: &str| word.trim_start_matches(['(', '$', '[']).starts_with(|c: char| c.is_ascii_digit());
+        let trim = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric() && c != '%').to_owned();
+        words.iter().filter(|word| is_number(word)).map(|word| trim(word)).collect::<std::collections::BTreeSet<_>>()
+    };
+    let (mut mails, mut all) = (0, 0);
+    for path in std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path()) {
+        if path.extension().is_none_or(|extension| extension != "txt") {
+            continue;
+        }
+        mails += 1;
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (_, text) = text.split_once("\n\n").unwrap();
+        let page = visible(&std::fs::read_to_string(path.with_extension("html")).unwrap());
+        let (text, page) = (numbers(text), numbers(&page));
+        all += text.len();
+        let missing: Vec<_> = text.symmetric_difference(&page).collect();
+        assert!(missing.is_empty(), "{}: only in one form: {missing:?}", path.display());
+    }
+    assert!(mails == 24 && all > 500, "{mails} mails with {all} numbers");
 }

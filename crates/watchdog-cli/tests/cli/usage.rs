@@ -22,6 +22,7 @@ fn help_has_examples() {
         (&["silences", "--help"], expect_file!["help/silences.txt"]),
         (&["unsilence", "--help"], expect_file!["help/unsilence.txt"]),
         (&["cost", "--help"], expect_file!["help/cost.txt"]),
+        (&["report", "--help"], expect_file!["help/report.txt"]),
         (&["preview", "--help"], expect_file!["help/preview.txt"]),
         (&["completions", "--help"], expect_file!["help/completions.txt"]),
     ] {

@@ -14,9 +14,11 @@ const SANDBOX_A_SECOND: u64 = 1;
 /// From this percentage of the daily quota on there is little left for a bad day.
 const NEARLY_ALL_PERCENT: u64 = 80;
 
-/// Everybody the policy can mail by name: admins, owners, addresses in audiences, and those that submitters are mapped to.
+/// Everybody the policy can mail by name: admins, owners, addresses in audiences, who gets the weekly report, and those that submitters
+/// are mapped to.
 fn people(policy: &Policy) -> BTreeSet<&Address> {
     let mut people: BTreeSet<&Address> = policy.mail.admins.iter().chain(policy.submitters.people.values()).collect();
+    people.extend(policy.report.iter().flat_map(|rules| &rules.to));
     for rule in policy.rules() {
         people.extend(&rule.owner);
         for limit in &rule.limits {

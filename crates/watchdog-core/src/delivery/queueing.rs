@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Case, Facts, Records, Shown, addresses, who_hears};
 use crate::alert::{Ending, Reason, Record, Severity, Sighting, Subject, sighting_queries};
+use crate::history::Share;
 use crate::occupancy::{Occupancy, tells_submitters};
 use crate::people::Party;
 use crate::percent::Percent;
@@ -126,7 +127,8 @@ pub(super) fn cases<'p>(
                 let audience = audience(who, verdict.rule, &policy.mail, crowd.as_ref(), is_held || severity.is_none());
                 let repeat_every = if is_held { SignedDuration::MAX } else { verdict.rules.repeat_every };
                 let facts = Facts::Queries(Box::new(facts));
-                cases.push((subject, Case { crowd, ..Case::new(sighting, facts, audience, repeat_every) }));
+                let share = strain.limit.map(|limit| Share { used: strain.used, limit });
+                cases.push((subject, Case { crowd, share, ..Case::new(sighting, facts, audience, repeat_every) }));
                 cases.push((sight, sight_case(Sighting::Calm(Ending::Over), None, &policy.mail)));
             }
             // The sight of the workgroup tells it already.

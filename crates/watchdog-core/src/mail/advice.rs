@@ -8,7 +8,7 @@ use crate::percent::whole_percent;
 use crate::policy::MailRules;
 
 /// The stack's name where nobody has chosen one: the operator's tool takes it for granted.
-const USUAL_STACK: &str = "athena-quota-watchdog";
+pub(super) const USUAL_STACK: &str = "athena-quota-watchdog";
 
 /// One case in a line.
 pub(super) struct Brief {
@@ -32,6 +32,12 @@ pub(super) fn briefs(cases: &[Case], spelled_out: usize) -> Vec<Brief> {
 pub(super) fn why_you(message: &Message, mail: &MailRules) -> Vec<String> {
     let to = &message.to;
     let is_own = |notice: &Notice| matches!(notice.people, Some(Shown::Own(_)));
+    if message.notices.iter().all(|notice| notice.severity == Severity::Weekly) {
+        return vec![
+            format!("You ({to}) get this because the policy's table `[report]` names you, or the admins."),
+            "To get it no more: `to` and `weekly` in that table say who gets it, and when.".to_owned(),
+        ];
+    }
     let why = if mail.admins.contains(to) {
         "because you are one of the policy's admins"
     } else if message.notices.iter().any(is_own) {

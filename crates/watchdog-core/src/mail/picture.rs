@@ -35,7 +35,7 @@ pub(super) struct Plot {
     pub spark: String,
     pub left: String,
     pub right: String,
-    /// What each line is.
+    /// What each line is, after how it is drawn, as a border of HTML: its form and colour are those of the picture.
     pub key: Vec<(&'static str, String)>,
 }
 
@@ -61,12 +61,12 @@ impl Words<'_> {
             alt.push_str(&format!("; the steepest rise was {} until {}", most.human(units), self.time(at)));
         }
         let mut key = vec![
-            ("━━", format!("limit {limit}")),
-            ("╍╍", format!("critical {}", facts.critical)),
-            ("┄┄", format!("warn {}", facts.warn)),
+            (LIMIT, format!("limit {limit}")),
+            ("2px dashed #858b93", format!("critical {}", facts.critical)),
+            (WARN, format!("warn {}", facts.warn)),
         ];
         if let Some(guess) = guess {
-            key.push(("····", format!("at this pace, gone at about {}", self.time(guess))));
+            key.push(("3px dotted #b0609a", format!("at this pace, gone at about {}", self.time(guess))));
             alt.push_str(&format!("; at this pace it is gone at about {}", self.time(guess)));
         }
         alt.push('.');
@@ -75,29 +75,25 @@ impl Words<'_> {
             None if until > now => self.time(until),
             None => format!("now, {}", self.time(now)),
         };
-        Some(Plot { png, cid: String::new(), alt, heading, spark: spark(facts), left: self.time(start), right, key })
+        Some(Plot {
+            png,
+            cid: String::new(),
+            alt,
+            heading,
+            spark: facts.trail.blocks(facts.limit, CELLS),
+            left: self.time(start),
+            right,
+            key,
+        })
     }
 }
 
+/// How the limit and the level of `warn` are drawn, as borders of HTML.
+pub(super) const LIMIT: &str = "3px solid #d55e00";
+pub(super) const WARN: &str = "2px dotted #858b93";
+
 /// Characters of the text form's picture.
 const CELLS: i64 = 40;
-
-/// How much of the limit had been scanned by the end of each fortieth of the time so far, in eighths; only a limit that is gone is full.
-fn spark(facts: &LimitFacts) -> String {
-    let (start, end) = (facts.trail.span.start.as_second(), facts.trail.span.end.as_second());
-    let cell = |n: i64| {
-        let at = start + (end - start) * (n + 1) / CELLS;
-        // What was scanned inside a step shows at its end.
-        let sum = facts.trail.points().take_while(|(point, _)| *point <= at).last().map_or(Bytes::ZERO, |(_, sum)| sum);
-        let eighths = (u128::from(sum.get()) * 8 / u128::from(facts.limit.get().max(1))).min(8);
-        let least = u128::from(sum > Bytes::ZERO);
-        [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
-            .get(usize::try_from(eighths.max(least)).unwrap_or(8))
-            .copied()
-            .unwrap_or(' ')
-    };
-    (0..CELLS).map(cell).collect()
-}
 
 /// The end of the step in which most was scanned, and how much, where one stands out: a quarter of all that is used.
 fn steepest(facts: &LimitFacts) -> Option<(Timestamp, Bytes)> {

@@ -10,6 +10,7 @@ use super::people::People;
 use super::picture::Plot;
 use super::promises::badge as badge_of_grant;
 use super::queries;
+use super::weekly::Week;
 use crate::alert::{Ending, Reason, Severity, Subject};
 use crate::bytes::Units;
 use crate::delivery::{Facts, LimitFacts, Notice, Shown};
@@ -44,6 +45,7 @@ pub(super) struct Case {
     pub bar: Option<Bar>,
     pub plot: Option<Plot>,
     pub people: Option<People>,
+    pub week: Option<Week>,
     pub rows: Vec<(&'static str, String)>,
     pub problems: Vec<String>,
     pub steps: Vec<Step>,
@@ -124,6 +126,16 @@ impl Words<'_> {
         }
     }
 
+    /// `Tue 14:05`, with the zone's name where that is not UTC; for what is of the last days.
+    pub(super) fn day_of_week(&self, at: Timestamp) -> String {
+        self.local(at, "%a %H:%M").unwrap_or_else(|| at.strftime("%a %H:%M UTC").to_string())
+    }
+
+    /// `Feb 23`, by the policy's zone.
+    pub(super) fn local_day(&self, at: Timestamp) -> String {
+        at.to_zoned_datetime(self.zone.clone()).strftime("%b %-d").to_string()
+    }
+
     /// In the policy's zone, where that is not UTC.
     fn local(&self, at: Timestamp, form: &str) -> Option<String> {
         let name = zone_name(self.zone);
@@ -169,6 +181,7 @@ impl Words<'_> {
     /// `names` are the workgroups of a case about their sight.
     fn case(&self, notice: &Notice, names: &[&str]) -> Case {
         let mut case = self.case_alone(notice, names);
+        case.rows.extend(self.history(notice));
         if let Some(quiet) = &notice.quiet {
             let (sentence, row) = self.quiet(quiet);
             case.consequence = format!("{} {sentence}", case.consequence).trim_start().to_owned();
@@ -189,6 +202,7 @@ impl Words<'_> {
             Facts::Limit(limit) => self.limit(notice, limit),
             Facts::Grant(grant) => self.grant(notice, grant),
             Facts::Queries(facts) => self.queries(notice, facts),
+            Facts::Week(facts) => self.weekly(notice, facts),
             Facts::Unseen { why, .. } if !names.is_empty() => self.unseen(notice, why, names),
             Facts::Unseen { why, .. } => {
                 let mut case = self.frame(notice, "the list of workgroups cannot be read".to_owned());
@@ -267,6 +281,9 @@ impl Words<'_> {
                 let workgroup = name(workgroup);
                 let sentence = format!("The grant for {workgroup} is not remembered any more.");
                 (format!("{workgroup}: a grant is not remembered any more"), sentence, "")
+            }
+            Subject::Weekly => {
+                ("no weekly report".to_owned(), "The policy asks for no weekly report any more.".to_owned(), "")
             }
             Subject::Listing => (
                 "the list of workgroups can be read again".to_owned(),
@@ -492,6 +509,7 @@ impl Words<'_> {
             (_, Severity::Exhausted) => ("exhausted", "#9f4d9a", "#ffffff"),
             (_, Severity::CannotSee) if notice.subject == Subject::Policy => ("policy", "#1a73ad", "#ffffff"),
             (_, Severity::CannotSee) => ("cannot see", "#1a73ad", "#ffffff"),
+            (_, Severity::Weekly) => ("weekly", "#1a73ad", "#ffffff"),
             // Those of grants, see below.
             _ => ("grant", "#1a73ad", "#ffffff"),
         };
@@ -525,6 +543,7 @@ impl Words<'_> {
             bar: None,
             plot: None,
             people: None,
+            week: None,
             rows: Vec::new(),
             problems: Vec::new(),
             steps: Vec::new(),

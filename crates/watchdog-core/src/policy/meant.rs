@@ -12,10 +12,11 @@ use super::pattern::Pattern;
 use super::plan::plan_rules;
 use super::problem::{Place, Problem};
 use super::promises;
+use super::report;
 use super::submitters::{self, submitters};
 use super::typed::{
-    TypedActive, TypedEconomy, TypedGrants, TypedMail, TypedPolicy, TypedRules, TypedSilences, TypedSubmitters,
-    TypedWorkgroup, Unread,
+    TypedActive, TypedEconomy, TypedGrants, TypedMail, TypedPolicy, TypedReport, TypedRules, TypedSilences,
+    TypedSubmitters, TypedWorkgroup, Unread,
 };
 use super::value::{Context, Problems, all, allowed_address, domain, interval, later_rules, people_bound, zone};
 use super::{Address, Limit, MailRules, Policy, WorkgroupRule};
@@ -40,6 +41,7 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
     let mut typed_economy = TypedEconomy::default();
     let mut typed_grants = TypedGrants::default();
     let mut typed_silences = TypedSilences::default();
+    let mut typed_report = TypedReport::default();
     let mut workgroups: BTreeMap<String, TypedWorkgroup> = BTreeMap::new();
     for document in documents {
         unread.extend(&document.unread);
@@ -50,6 +52,7 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
         typed_economy = economy::later(document.economy, typed_economy);
         typed_grants = promises::later_grants(document.grants, typed_grants);
         typed_silences = promises::later_silences(document.silences, typed_silences);
+        typed_report = report::later(document.report, typed_report);
         // A later document replaces the rule of the same name; twice in one document is a slip.
         let mut here = HashSet::new();
         for workgroup in document.workgroup {
@@ -86,6 +89,8 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
     let grants = promises::grants(&typed_grants, SMALLEST_CUTOFF, &mut problems);
     let silences = promises::silences(&typed_silences, &mut problems);
     let mail_zone = mail_zone.unwrap_or(TimeZone::UTC);
+    let admins = mail.as_ref().map(|mail| mail.admins.as_slice());
+    let report = report::report(&typed_report, admins, domains.as_deref(), &mail_zone, &mut problems);
     let context = Context { defaults: &defaults, zone: &mail_zone, domains: domains.as_deref() };
     let active_queries = active_queries(&typed_active, &context, &mut problems);
     // For what no limit uses; what one does use is found twice and told once.
@@ -107,6 +112,7 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
         economy: economy?,
         grants: grants?,
         silences: silences?,
+        report: report?,
         rules: found.into_iter().map(|(_, rule)| rule).collect(),
     })
 }

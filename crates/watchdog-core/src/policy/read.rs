@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::problem::{Place, Problem};
 use super::typed::{
     At, TypedActive, TypedAudience, TypedAudiences, TypedEconomy, TypedGrants, TypedLimit, TypedMail, TypedPolicy,
-    TypedRules, TypedSilences, TypedSubmitters, TypedWorkgroup, Unread,
+    TypedReport, TypedRules, TypedSilences, TypedSubmitters, TypedWorkgroup, Unread,
 };
 
 /// Characters of one text. The longest that means anything is an address, of 254.
@@ -46,6 +46,7 @@ pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Typed
         economy: fields.table("economy").map(read_economy).unwrap_or_default(),
         grants: fields.table("grants").map(read_grants).unwrap_or_default(),
         silences: fields.table("silences").map(read_silences).unwrap_or_default(),
+        report: fields.table("report").map(read_report).unwrap_or_default(),
         workgroup: fields.tables("workgroup", read_workgroup),
     };
     policy.unread = fields.finish("a policy");
@@ -133,6 +134,12 @@ fn read_silences(mut f: Fields<'_, '_>) -> TypedSilences {
         TypedSilences { silencers: f.texts("silencers"), longest: f.text("longest"), never: f.texts("never") };
     f.finish("`[silences]`");
     silences
+}
+
+fn read_report(mut f: Fields<'_, '_>) -> TypedReport {
+    let report = TypedReport { weekly: f.text("weekly"), to: f.texts("to"), price_per_tb: f.text("price_per_tb") };
+    f.finish("`[report]`");
+    report
 }
 
 fn read_workgroup(mut f: Fields<'_, '_>) -> TypedWorkgroup {
@@ -358,6 +365,8 @@ fn example(key: &str) -> &'static str {
         "workgroups" => "ad-hoc",
         "longest" => "8h",
         "never" => "exhausted",
+        "weekly" => "mon 08:00",
+        "price_per_tb" => "5.00",
         "plan" => "1h + 10 %",
         "share_floor" => "2 %",
         "bytes_floor" => "1 GB",

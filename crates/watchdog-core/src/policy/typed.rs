@@ -69,6 +69,9 @@ pub(super) struct TypedPolicy {
     /// Who may hold alerts back for a while. Without this table nobody may.
     #[schemars(default)]
     pub silences: TypedSilences,
+    /// A report of each week by mail. Without this table there is none.
+    #[schemars(default)]
+    pub report: TypedReport,
     /// Which workgroups are watched, and their limits.
     #[schemars(default)]
     pub workgroup: Vec<TypedWorkgroup>,
@@ -110,6 +113,21 @@ pub(super) struct TypedSilences {
     /// Levels that are told whatever is silenced: `warn`, `critical`, `exhausted`; none when absent.
     #[schemars(example = ["exhausted"])]
     pub never: Option<At<Vec<At<String>>>>,
+}
+
+/// A report of each week by mail.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Report")]
+pub(super) struct TypedReport {
+    /// When it is sent: a day and a time of 24 hours, by the clock of `time_zone` in `[mail]`; the first run after it sends it.
+    #[schemars(example = &"mon 08:00")]
+    pub weekly: Option<At<String>>,
+    /// Who gets it; the admins when absent.
+    #[schemars(example = ["vp@example.com"])]
+    pub to: Option<At<Vec<At<String>>>>,
+    /// What 10^12 bytes scanned cost in US dollars; `5.00` when absent.
+    #[schemars(example = &"5.00")]
+    pub price_per_tb: Option<At<String>>,
 }
 
 /// How the people behind queries are found, and when they are told.

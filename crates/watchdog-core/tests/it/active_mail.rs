@@ -304,6 +304,7 @@ fn a_warning_says_what_is_left_and_an_end_says_that_it_is_over() {
           Most at once  100 that ran or waited, in the five minutes from 14:00 UTC
           Quota         200, as applied to this account, read 2026-03-01 14:05 UTC
           Warns at      80 %; critical at 90 %; resolves below 60 %
+          This time     critical since 14:05 UTC, limit reached at 14:05 UTC, at most 100 %, open for 0 min, 1 mail so far
 
         Why now: the alert that opened 2026-03-01 14:05 UTC is over.
 

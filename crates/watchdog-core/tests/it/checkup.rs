@@ -20,6 +20,10 @@ sender = "watchdog@example.com"
 admins = ["ann@example.com"]
 allowed_domains = ["example.com", "team.example.org"]
 
+[report]
+weekly = "mon 08:00"
+to = ["vp@example.com"]
+
 [[workgroup]]
 name = "exploratory"
 owner = "eve@team.example.org"
@@ -251,7 +255,7 @@ fn a_healthy_installation_is_fine_and_says_what_was_looked_at() {
         sender: SES has verified the sender `watchdog@example.com`
         sending: SES lets the account send: 12 of 50000 mails used in the last 24 hours
         sandbox: the account is out of the SES sandbox
-        recipients: SES takes mail to 3 addresses of the policy
+        recipients: SES takes mail to 4 addresses of the policy
         clock: this machine's clock agrees with AWS's"#]]
     .assert_eq(&fine.join("\n"));
 }
@@ -362,7 +366,7 @@ fn the_policy() {
         |state| state.documents = Ok(vec![document(&POLICY.replace("700 GB", "700"))]),
         &expect![[r#"
             warning
-            policy warning: the policy has 1 problem; the first: 00-stack:12:9: `limit`: `700` has no unit: write for example `700 GB` (10^9 bytes) or `700 GiB` (2^30 bytes) [/athena-quota-watchdog/prod/policy]
+            policy warning: the policy has 1 problem; the first: 00-stack:16:9: `limit`: `700` has no unit: write for example `700 GB` (10^9 bytes) or `700 GiB` (2^30 bytes) [/athena-quota-watchdog/prod/policy]
               $ aws ssm get-parameter --name /athena-quota-watchdog/prod/policy/00-stack --query Parameter.Value --output text --region eu-central-1 > 00-stack.toml
               $ watchdog check 00-stack.toml
               $ aws ssm put-parameter --name /athena-quota-watchdog/prod/policy/00-stack --type String --overwrite --value "$(cat 00-stack.toml)" --region eu-central-1
@@ -1002,7 +1006,7 @@ fn mail() {
               $ aws sesv2 put-account-details --production-access-enabled --mail-type TRANSACTIONAL --website-url https://example.com --use-case-description 'Operational alerts to our own staff' --region eu-central-1
         "#]],
     );
-    // Admins, owners and addresses of audiences, each by itself or by a domain above it.
+    // Admins, owners, addresses of audiences and of the weekly report, each by itself or by a domain above it.
     check(
         |state| {
             state.quota = Ok(sandbox);
@@ -1013,8 +1017,9 @@ fn mail() {
             critical
             sandbox warning: SES is in the sandbox in eu-central-1 [ses]
               $ aws sesv2 put-account-details --production-access-enabled --mail-type TRANSACTIONAL --website-url https://example.com --use-case-description 'Operational alerts to our own staff' --region eu-central-1
-            recipients critical: SES refuses mail to `oncall@example.com` [policy]
+            recipients critical: SES refuses mail to `oncall@example.com`, `vp@example.com` [policy]
               $ aws ses verify-email-identity --email-address oncall@example.com --region eu-central-1
+              $ aws ses verify-email-identity --email-address vp@example.com --region eu-central-1
         "#]],
     );
     check(
@@ -1039,6 +1044,7 @@ fn everybody_who_can_be_mailed_is_asked_about() {
         example.org
         oncall@example.com
         team.example.org
+        vp@example.com
         watchdog@example.com"#]]
     .assert_eq(&asked.join("\n"));
 }

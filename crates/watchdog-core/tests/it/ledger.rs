@@ -4,8 +4,10 @@ use expect_test::expect;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use watchdog_core::alert::{Ending, Record, Severity, Story, Told};
+use watchdog_core::history::{History, MOST_EPISODES, Share};
 use watchdog_core::ledger::{StoredPolicy, Unreadable, decode_policy, decode_record, encode_policy, encode_record};
 use watchdog_core::policy::{Address, Document};
+use watchdog_core::verdict::Level;
 
 use crate::support::{at, cases, document};
 
@@ -18,6 +20,27 @@ fn instant() -> impl Strategy<Value = Timestamp> {
         .prop_map(|(s, n)| Timestamp::new(s, if s < 0 { -n } else { n }).unwrap())
 }
 
+/// Episodes of all kinds, the last of them perhaps open.
+fn history() -> impl Strategy<Value = History> {
+    let level = prop::sample::select(vec![Level::Warn, Level::Critical, Level::Exhausted]);
+    let look = (level, any::<u64>(), any::<u64>(), any::<bool>(), any::<bool>());
+    prop::collection::vec(look, 0..40).prop_map(|looks| {
+        let mut history = History::default();
+        for (n, (level, used, limit, told, ends)) in looks.into_iter().enumerate() {
+            let now = at("2026-03-01T00:00:00Z") + jiff::SignedDuration::from_hours(i64::try_from(n).unwrap());
+            let opened = history.open().map_or(now, |open| open.opened);
+            history.see(opened, level, Share { used, limit }, now);
+            if told {
+                history.tell(opened, now);
+            }
+            if ends {
+                history.end(now);
+            }
+        }
+        history
+    })
+}
+
 fn record() -> impl Strategy<Value = Record> {
     let story = (instant(), severity(), prop::option::of(instant()))
         .prop_map(|(opened, severity, window_began)| Story { opened, severity, window_began, calm_since: None });
@@ -26,8 +49,8 @@ fn record() -> impl Strategy<Value = Record> {
         "[a-z!#$%&'*+=?^_`{|}~-]{1,20}".prop_map(|local| Address::parse(&format!("{local}@example.com")).unwrap());
     let ended =
         prop::sample::select(vec![None, Some(Ending::Over), Some(Ending::WindowEnded), Some(Ending::NotWatched)]);
-    (prop::option::of(story), ended, prop::collection::btree_map(person, told, 0..5))
-        .prop_map(|(story, ended, told)| Record { story, ended, told, ..Record::default() })
+    (prop::option::of(story), ended, prop::collection::btree_map(person, told, 0..5), history())
+        .prop_map(|(story, ended, told, history)| Record { story, ended, told, history, ..Record::default() })
 }
 
 proptest! {
@@ -113,4 +136,32 @@ fn what_cannot_be_read_says_why() {
 fn unknown_fields_are_passed_over() {
     let body = r#"{"v":1,"story":null,"ended":null,"told":{},"silenced_until":null}"#;
     assert_eq!(decode_record(body), Ok(Record::default()));
+}
+
+/// Records of a version that kept no history are read as they are; and one that is passed every hour for a month stays a small item.
+#[test]
+fn a_history_is_read_from_any_version_and_stays_small() {
+    let body = r#"{"v":1,"story":{"opened":"2026-03-01T14:05:00Z","severity":"warn","window_began":null},"ended":null,"told":{}}"#;
+    assert!(decode_record(body).unwrap().history.is_empty());
+    let mut record = Record::default();
+    let minutes = jiff::SignedDuration::from_mins;
+    for n in 0..720 {
+        let opened = at("2026-03-01T14:05:00Z") + minutes(60 * n);
+        let share = Share { used: u64::MAX - 1, limit: u64::MAX };
+        record.history.see(opened, Level::Exhausted, share, opened);
+        record.history.tell(opened, opened);
+        record.history.end(opened + minutes(35));
+    }
+    assert_eq!(record.history.episodes().count(), MOST_EPISODES);
+    let written = encode_record(&record);
+    assert!(written.len() < 4_000, "{}", written.len());
+    assert_eq!(decode_record(&written), Ok(record));
+    let mut one = Record::default();
+    one.history.see(
+        at("2026-03-01T14:05:00Z"),
+        Level::Critical,
+        Share { used: 96, limit: 100 },
+        at("2026-03-01T14:10:00Z"),
+    );
+    expect![[r#"{"v":1,"story":null,"ended":null,"told":{},"history":{"open":{"opened":"2026-03-01T14:05:00Z","critical":"2026-03-01T14:10:00Z","peak":{"used":96,"limit":100},"mails":0}}}"#]].assert_eq(&encode_record(&one));
 }

@@ -12,13 +12,14 @@ use watchdog_core::alert::{Ending, Reason, Severity, Subject};
 use watchdog_core::bytes::{Bytes, Size, Units};
 use watchdog_core::delivery::{Facts, LimitFacts, Message, Notice};
 use watchdog_core::forecast::Outlook;
+use watchdog_core::history::{History, Share};
 use watchdog_core::mail::{Mail, Origins, compose};
 use watchdog_core::meter::Meter;
 use watchdog_core::percent::Percent;
 use watchdog_core::policy::{Address, MailRules, Origin, Policy, Problems};
 use watchdog_core::trail::Trail;
 use watchdog_core::usage::{InFlight, Unknown};
-use watchdog_core::verdict::Foresight;
+use watchdog_core::verdict::{Foresight, Level};
 use watchdog_core::window::{Span, Window};
 
 use crate::support::{at, cases, document, whole_policy};
@@ -54,7 +55,16 @@ fn size(text: &str) -> Size {
 
 fn notice(subject: &str, reason: Reason, severity: Severity, facts: Facts) -> Notice {
     let opened = if reason == Reason::Opened { at(NOW) } else { at(OPENED) };
-    Notice { subject: subject.parse().unwrap(), reason, severity, opened, facts, people: None, quiet: None }
+    Notice {
+        subject: subject.parse().unwrap(),
+        reason,
+        severity,
+        opened,
+        facts,
+        people: None,
+        quiet: None,
+        history: History::default(),
+    }
 }
 
 /// A third of it in each of the three quarters of an hour after the first.
@@ -788,7 +798,7 @@ fn policy_problems() {
               - `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
               - the policy has no `[[workgroup]]`: nothing would be watched; add one, with `name = "*"` for all workgroups
               - 10-stack.toml:2:10: `sender`: `watchdog` is not a mail address: write it as `name@example.com`
-              - 10-stack.toml:3:2: unknown key `mial`: a policy knows `mail`, `defaults`, `submitters`, `active_queries`, `economy`, `grants`, `silences`, `workgroup`
+              - 10-stack.toml:3:2: unknown key `mial`: a policy knows `mail`, `defaults`, `submitters`, `active_queries`, `economy`, `grants`, `silences`, `report`, `workgroup`
 
             What to do now
               Check a file before you store it:
@@ -1389,4 +1399,83 @@ fn a_running_query_is_named_with_the_command_that_stops_it() {
         aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
         Running       $(reboot) for 30 min: 360 GB so far, 200 MB a second, not counted above"#]]
     .assert_eq(&lines(vec![query("$(reboot)\n", "360 GB")]));
+}
+
+/// A history with an episode of each: how many hours ago it opened, for how long, how bad, and at most how many percent.
+fn history(episodes: &[(i64, i64, Level, u64)]) -> History {
+    let mut history = History::default();
+    for (ago, minutes, level, percent) in episodes {
+        let opened = at(NOW) - SignedDuration::from_hours(*ago);
+        history.see(opened, *level, Share { used: *percent, limit: 100 }, opened);
+        history.tell(opened, opened);
+        history.end(opened + SignedDuration::from_mins(*minutes));
+    }
+    history
+}
+
+#[track_caller]
+fn check_history(reason: Reason, history: History, expected: Expect) {
+    let notice = Notice { history, ..of_limit(reason, Severity::Exhausted, "710 GB") };
+    let mail = mail(vec![notice]);
+    let rows = |text: &str| {
+        let lines =
+            text.lines().map(str::trim).filter(|line| line.starts_with("This time") || line.starts_with("Before"));
+        lines.map(str::to_owned).collect::<Vec<_>>().join("\n")
+    };
+    expected.assert_eq(&rows(&mail.text));
+}
+
+#[test]
+fn a_mail_says_how_often_it_was_so_before() {
+    let day = |days: i64| days * 24;
+    check_history(Reason::Opened, history(&[]), expect![[""]]);
+    check_history(
+        Reason::Opened,
+        history(&[(day(20), 60, Level::Warn, 91)]),
+        expect!["Before        last on 2026-02-09 14:05 UTC: warn, at most 91 %, open for 1 h"],
+    );
+    check_history(
+        Reason::Opened,
+        history(&[(day(20), 60, Level::Warn, 91), (day(6), 60, Level::Warn, 91), (day(2), 125, Level::Exhausted, 112)]),
+        expect![
+            "Before        the third time in 7 days; last on 2026-02-27 14:05 UTC: exhausted, at most 112 %, open for 2 h 5 min"
+        ],
+    );
+    let often: Vec<_> = (0..30).rev().map(|n| (3 + 4 * n, 30, Level::Critical, 96)).collect();
+    check_history(
+        Reason::Opened,
+        history(&often),
+        expect![
+            "Before        at least the 13th time in 7 days; last on 2026-03-01 11:05 UTC: critical, at most 96 %, open for 30 min"
+        ],
+    );
+}
+
+#[test]
+fn a_mail_says_how_it_went_this_time() {
+    let mut open = history(&[(30, 30, Level::Warn, 88)]);
+    let opened = at(OPENED);
+    let minutes = SignedDuration::from_mins;
+    open.see(opened, Level::Warn, Share { used: 85, limit: 100 }, opened);
+    open.tell(opened, opened);
+    open.see(opened, Level::Critical, Share { used: 96, limit: 100 }, opened + minutes(10));
+    open.see(opened, Level::Exhausted, Share { used: 112, limit: 100 }, opened + minutes(20));
+    open.tell(opened, opened + minutes(20));
+    open.see(opened, Level::Critical, Share { used: 99, limit: 100 }, opened + minutes(30));
+    let reason = Reason::Repeated { last_told: opened };
+    check_history(
+        reason,
+        open.clone(),
+        expect![[r#"
+            This time     critical since 13:35 UTC, limit reached at 13:45 UTC, at most 112 %, 2 mails so far
+            Before        the second time in 7 days; last on 2026-02-28 08:05 UTC: warn, at most 88 %, open for 30 min"#]],
+    );
+    open.end(at(NOW));
+    check_history(
+        Reason::Resolved(Ending::Over),
+        open,
+        expect![[r#"
+            This time     critical since 13:35 UTC, limit reached at 13:45 UTC, at most 112 %, open for 40 min, 2 mails so far
+            Before        the second time in 7 days; last on 2026-02-28 08:05 UTC: warn, at most 88 %, open for 30 min"#]],
+    );
 }

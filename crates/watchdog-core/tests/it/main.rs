@@ -33,4 +33,5 @@ mod stack;
 mod submitter;
 mod tidy;
 mod usage;
+mod weekly;
 mod window;

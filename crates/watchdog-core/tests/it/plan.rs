@@ -200,6 +200,7 @@ fn show(plan: &Plan) -> String {
                 Facts::Policy { problems, .. } => format!("{} problems", problems.0.len()),
                 Facts::Queries(facts) => format!("{} of {:?}", facts.strain.used, facts.strain.limit),
                 Facts::Grant(facts) => facts.grant.id.clone(),
+                Facts::Week(facts) => facts.asked.clone(),
                 Facts::Over => "over".to_owned(),
             };
             let line = format!(

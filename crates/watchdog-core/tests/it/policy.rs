@@ -516,7 +516,7 @@ fn bad_unknown_key() {
             unknown-key.toml:8:1: unknown key `warning`: `[defaults]` knows `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`
             unknown-key.toml:12:1: unknown key `onwer`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `waiting`, `plan`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
             unknown-key.toml:16:1: unknown key `limits`: `[[workgroup.limit]]` knows `window`, `time_zone`, `limit`, `quota`, `buffer`, `share`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`
-            unknown-key.toml:18:2: unknown key `workgroups`: a policy knows `mail`, `defaults`, `submitters`, `active_queries`, `economy`, `grants`, `silences`, `workgroup`"#]],
+            unknown-key.toml:18:2: unknown key `workgroups`: a policy knows `mail`, `defaults`, `submitters`, `active_queries`, `economy`, `grants`, `silences`, `report`, `workgroup`"#]],
     );
 }
 
@@ -626,7 +626,7 @@ warn = "96 %"
         expect![[r#"
             `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
             10-mail.toml:2:10: `sender`: `watchdog` is not a mail address: write it as `name@example.com`
-            10-mail.toml:4:2: unknown key `mial`: a policy knows `mail`, `defaults`, `submitters`, `active_queries`, `economy`, `grants`, `silences`, `workgroup`
+            10-mail.toml:4:2: unknown key `mial`: a policy knows `mail`, `defaults`, `submitters`, `active_queries`, `economy`, `grants`, `silences`, `report`, `workgroup`
             20-etl.toml:4:1: unknown key `colour`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `waiting`, `plan`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
             20-etl.toml:7:9: `limit`: `700` has no unit: write for example `700 GB` (10^9 bytes) or `700 GiB` (2^30 bytes)
             20-etl.toml:9:10: `window`: `1 fortnight` is not a window: write a rolling one as a multiple of 5 minutes from 15 minutes to 7 days, such as `1h` or `24h`, or `calendar hour` or `calendar day`
@@ -741,6 +741,41 @@ fn bad_promises_missing() {
         promises-missing.toml:10:9: `[silences]` has no `longest`: say how long a silence may last at most, such as `longest = "8h"`
         promises-missing.toml:10:9: `[silences]` has no `silencers`: name who may silence an alert, such as `silencers = ["role/admin"]`"#]],
     );
+}
+
+#[test]
+fn bad_report_rules() {
+    check_bad(
+        "report-rules",
+        expect![[r#"
+        report-rules.toml:7:10: `weekly` is `mon 8:00`: write a day and a time of 24 hours, such as `mon 08:00`
+        report-rules.toml:8:7: `to`: `vp@example.org` is outside the allowed domains `example.com`: add `example.org` to `allowed_domains`, or remove the address
+        report-rules.toml:9:16: `price_per_tb` is `5 cents`: write US dollars for 10^12 bytes, such as `5.00`
+        report-rules.toml:10:1: unknown key `daily`: `[report]` knows `weekly`, `to`, `price_per_tb`"#]],
+    );
+}
+
+#[test]
+fn bad_report_without_a_time() {
+    check_bad(
+        "report-without-a-time",
+        expect![[r#"
+        report-without-a-time.toml:7:6: `[report]` has no `weekly`: write `weekly = "mon 08:00"`, or leave the table out
+        report-without-a-time.toml:7:6: `to` is empty: name somebody, or leave it out for the admins"#]],
+    );
+}
+
+#[test]
+fn a_report_is_asked_for_in_the_zone_of_mails() {
+    let rules = "time_zone = \"Europe/Berlin\"\n[report]\nweekly = \"Sunday 18:30\"\nprice_per_tb = \"$4.20\"\n\
+                 [[workgroup]]\nname = \"a\"\nper_query_cutoff = \"1 GB\"\n";
+    let report = policy(rules).report.unwrap();
+    assert_eq!((report.weekly.words().as_str(), report.price_per_tb), ("Sunday at 18:30", 4.2));
+    assert_eq!(report.weekly.zone.iana_name(), Some("Europe/Berlin"));
+    assert_eq!(report.to.iter().map(ToString::to_string).collect::<Vec<_>>(), ["ops@example.com"], "the admins");
+    let later = document("20-later.toml", "[report]\nto = [\"vp@example.com\"]\n");
+    let both = Policy::parse(&[document("10.toml", &format!("{MAIL}{rules}")), later]).unwrap().report.unwrap();
+    assert_eq!((both.to.len(), both.to[0].as_str(), both.price_per_tb), (1, "vp@example.com", 4.2));
 }
 
 #[test]

@@ -695,6 +695,7 @@ fn a_silence_holds_mails_back_until_it_ends() {
           The limit is  given directly in the policy
           Window        1h, since 2026-03-01 13:40 UTC
           Warns at      90 %, or sooner by the forecast; critical at 95 %; resolves below 75 %
+          This time     critical since 14:10 UTC, at most 96 %, 1 mail so far
           Silenced      by role/admin/ann, from 2026-03-01 14:06 UTC until 2026-03-01 14:36 UTC: known
 
         Why now: it is worse than what you were last told, `warn`; open since 2026-03-01 14:05 UTC.
