@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use watchdog_core::untrusted::is_unseen;
 use watchdog_core::window::zone_name;
 
 use crate::exit::Failure;
@@ -90,14 +91,14 @@ pub fn style_of(level: &str) -> Style {
     }
 }
 
-/// Other people's text with control characters made visible: it may neither break a line nor steer the terminal.
+/// Other people's text with what is not seen made visible: it may neither break a line nor steer the terminal, nor look like what it is not.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(char::is_control) {
+    if !text.chars().any(is_unseen) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 8);
     for c in text.chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+        if is_unseen(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
     Cow::Owned(out)
 }

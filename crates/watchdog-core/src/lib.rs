@@ -9,7 +9,7 @@ pub mod bytes;
 pub mod percent;
 pub mod window;
 
-mod untrusted;
+pub mod untrusted;
 
 pub mod instant;
 pub mod principal;

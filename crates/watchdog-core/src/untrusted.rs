@@ -1,14 +1,16 @@
 //! Other people's text: names, codes and payloads that end up in mails, errors and logs.
 
-/// `text` on one line, without control characters, and without those that make it look like what it is not: the marks
-/// that turn the direction of writing, and those that take no room.
+/// Whether `c` does something other than being seen: control characters, the marks that turn the direction of writing, and those that take
+/// no room.
+pub fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// `text` on one line, without what is not seen and makes it look like what it is not.
 pub(crate) fn plain(text: &str) -> String {
-    let unseen = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-    };
-    text.replace(unseen, " ")
+    text.replace(is_unseen, " ")
 }
 
 #[cfg(test)]
