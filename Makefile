@@ -6,10 +6,10 @@ CHECKS := .tools/checks/bin
 DENY := .tools/cargo-deny/bin/cargo-deny --locked check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test permissions faults bench gallery check tools fmt clean
+.PHONY: help demo local test permissions faults bench bench-core counts economy gallery check tools fmt clean
 
 help: ## what there is
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 demo: ## a short story on a local AWS: deploy, run away, be warned (under three minutes once built)
 	@$(PYTHON) tools/localaws.py demo
@@ -34,12 +34,23 @@ bench: ## what the function that ships costs to start and run, for 5, 100 and 1,
 	@$(PYTHON) tools/localaws.py build
 	@cargo run --quiet --release --locked --package watchdog-bench -- .aws-sam/build/Function/bootstrap target/bench.json
 
+bench-core: ## how long the core's decisions take, for windows and pasts of an hour to 28 days and up to 1,000 workgroups
+	@CARGO_TARGET_DIR=target/core-bench cargo bench --quiet --locked --package watchdog-core --bench decisions
+
+counts: ## instructions of the same, against the table that is checked in; UPDATE=1 writes it anew; needs valgrind
+	@$(PYTHON) tools/counts.py $(if $(UPDATE),--update)
+
+economy: ## write the table of docs/economy.md anew from the series in SERIES (a folder of CSV files and limits)
+	cargo build --locked --workspace --bins
+	@$(PYTHON) tools/economy_table.py target/debug/watchdog $(SERIES)
+
 check: tools ## format, clippy, licences and sources, spelling, the template
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	$(DENY) bans licenses sources
 	@$(PYTHON) tools/advisories.py $(DENY) advisories
 	$(CHECKS)/typos
+	@$(PYTHON) tools/counts.py
 	SAM_CLI_TELEMETRY=0 $(SAM)/sam validate --lint --region eu-central-1
 	$(SAM)/cfn-lint template.yaml
 	.tools/checkov/bin/checkov --config-file .checkov.yaml

@@ -11,6 +11,8 @@ mod cli;
 #[cfg(feature = "local-aws")]
 mod doctor;
 #[cfg(feature = "local-aws")]
+mod economy;
+#[cfg(feature = "local-aws")]
 mod grants;
 #[cfg(feature = "local-aws")]
 mod scenarios;

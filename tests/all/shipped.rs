@@ -19,8 +19,9 @@ use watchdog_aws::operator::{Operator, survey};
 use watchdog_core::checkup::{Outcome, Severity, checkup};
 use watchdog_tests::{Account, POLICY_PATH, TABLE};
 
-/// The largest artefact that is put up with, everything included: a bound against growth unseen. It should be 10 MB and is 11.4; Lambda takes 250.
-const LARGEST: u64 = 12 << 20;
+/// The largest artefact that is put up with, everything included: a bound against growth unseen. Lambda takes 250 MB; but what is loaded is
+/// read first, and a start that waits for it is the slowest part of a run.
+const LARGEST: u64 = 10_000_000;
 
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("`{name}` is not set: this test is run by `make test`"))

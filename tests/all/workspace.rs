@@ -27,6 +27,17 @@ fn sources() -> Vec<(PathBuf, String)> {
     files.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
 }
 
+/// The function is linked without what unwinding needs, in the release profile: with another `panic` there a first one would end in nothing.
+#[test]
+fn what_is_linked_without_unwinding_does_not_unwind() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let (_, release) = manifest.split_once("\n[profile.release]\n").unwrap();
+    let release = release.split("\n[").next().unwrap();
+    assert!(release.lines().any(|line| line == r#"panic = "abort""#), "{release}");
+    let script = fs::read_to_string(root().join("crates/watchdog-lambda/build.rs")).unwrap();
+    assert!(script.contains(r#"var("PROFILE").as_deref() == Ok("release")"#), "no other profile is linked so");
+}
+
 #[test]
 fn no_test_is_ignored_and_nothing_is_left_to_do() {
     // Put together here, so that this file does not find itself.

@@ -17,12 +17,46 @@ from unittest import mock
 TOOLS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOOLS))
 import advisories
+import counts
 import end_to_end
 import install
 import mailbox
 import progress
 import run_tests as runner
 import stack
+
+
+class CountsTest(unittest.TestCase):
+    """What fails the check of instruction counts, and what does not."""
+
+    def check(self, found, known, *words):
+        wrong = counts.problems(found, known)
+        self.assertEqual(len(wrong), len(words), wrong)
+        for line, word in zip(wrong, words):
+            self.assertIn(word, line)
+
+    def test_a_tenth_more_is_too_much_and_less_is_not(self):
+        self.check({"sum 1h": 1100}, {"sum 1h": 1000})
+        self.check({"sum 1h": 10}, {"sum 1h": 1000})
+        self.check({"sum 1h": 1101}, {"sum 1h": 1000}, "10.1 % more than the 1,000")
+
+    def test_the_table_has_what_there_is(self):
+        self.check({"new": 1}, {"old": 1}, "`new` is not in the table", "`old` is in the table")
+
+    def test_what_must_be_flat_is_compared_among_itself(self):
+        of = lambda day: {"sum 1h": 1000, "sum 24h": day, "sum 28d": 1000}
+        self.check(of(1100), of(1100))
+        self.check(of(2000), of(2000), "not flat")
+
+    def test_without_valgrind_nothing_is_checked_and_that_is_said(self):
+        said = io.StringIO()
+        with mock.patch.object(counts.shutil, "which", return_value=None), contextlib.redirect_stdout(said):
+            self.assertEqual(counts.main([]), 0)
+        self.assertIn("SKIPPED, valgrind is not", said.getvalue())
+
+    def test_the_table_that_is_checked_in_is_flat(self):
+        known = json.loads(counts.TABLE.read_text())["instructions"]
+        self.check(known, known)
 
 
 class TallyTest(unittest.TestCase):

@@ -11,7 +11,7 @@ use aws_sdk_athena::Client;
 use aws_sdk_athena::types::WorkGroupState;
 use jiff::Timestamp;
 use watchdog_core::bytes::Bytes;
-use watchdog_core::catalogue::Settings;
+use watchdog_core::catalogue::{Reading, Settings};
 
 use crate::failure::AwsFailure;
 
@@ -20,29 +20,43 @@ const LIST: &str = "athena:ListWorkGroups";
 pub const GET: &str = "athena:GetWorkGroup";
 
 /// Pages of 50: 2,000 workgroups, twice what a Region allows.
-const MOST_PAGES: usize = 40;
+pub(crate) const MOST_PAGES: usize = 40;
+
+/// The list of workgroups, as far as it has been read: names, and whether each is enabled.
+pub type Names = Reading<BTreeMap<String, bool>>;
 
 /// The name of every workgroup, and whether it is enabled.
 ///
 /// # Errors
 /// [`AwsFailure`], also where the list does not end.
 pub async fn workgroups(client: &Client) -> Result<BTreeMap<String, bool>, AwsFailure> {
-    let mut names = BTreeMap::new();
-    let mut token = None;
-    for _ in 0..MOST_PAGES {
-        let page = client.list_work_groups().max_results(50).set_next_token(token).send().await;
+    Ok(read_on(client, Reading::default(), MOST_PAGES).await?.so_far)
+}
+
+/// Reads on in the list of workgroups, up to `most` more pages.
+///
+/// # Errors
+/// [`AwsFailure`], also where the list does not end.
+pub async fn read_on(client: &Client, mut reading: Names, most: usize) -> Result<Names, AwsFailure> {
+    for _ in 0..most {
+        let page = client.list_work_groups().max_results(50).set_next_token(reading.next.take()).send().await;
         let page = page.map_err(|error| AwsFailure::of(LIST, &error))?;
         for summary in page.work_groups() {
             if let Some(name) = summary.name() {
-                names.insert(name.to_owned(), summary.state() != Some(&WorkGroupState::Disabled));
+                reading.so_far.insert(name.to_owned(), summary.state() != Some(&WorkGroupState::Disabled));
             }
         }
-        token = page.next_token;
-        if token.is_none() {
-            return Ok(names);
+        reading.pages += 1;
+        reading.next = page.next_token;
+        match reading.next {
+            None => return Ok(reading),
+            Some(_) if reading.pages >= MOST_PAGES => {
+                return Err(AwsFailure::own(LIST, "EndlessList", format!("the list goes on after {MOST_PAGES} pages")));
+            }
+            Some(_) => {}
         }
     }
-    Err(AwsFailure::own(LIST, "EndlessList", format!("the list goes on after {MOST_PAGES} pages")))
+    Ok(reading)
 }
 
 /// What matters here of one workgroup's configuration.

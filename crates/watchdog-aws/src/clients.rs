@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_sdk_ssm::config::SharedCredentialsProvider;
 use aws_sdk_ssm::config::retry::RetryConfig;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::http::HttpClient;
+use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient};
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use crate::pace::Paces;
 
@@ -57,14 +60,9 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Reads the environment's AWS configuration and builds the clients. Makes no call.
-    pub async fn from_env() -> Self {
-        Self::load(aws_config::defaults(BehaviorVersion::v2026_01_12())).await
-    }
-
-    /// Builds the clients from a loader that may name a profile or Region.
-    pub async fn load(loader: ConfigLoader) -> Self {
-        Self::new(&config(loader).await)
+    /// Builds the clients from what Lambda sets in the environment of every function. Makes no call and reads no file.
+    pub fn from_env() -> Self {
+        Self::new(&environment())
     }
 
     /// Clients of a given configuration.
@@ -96,19 +94,57 @@ impl Clients {
 
 /// The configuration of every client: one HTTP client and connection pool, everything bounded.
 pub async fn config(loader: ConfigLoader) -> SdkConfig {
-    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    bounded(loader, http).await
+    bounded(loader, https()).await
 }
 
 /// [`config`] with an HTTP client of somebody else's.
 pub async fn bounded(loader: ConfigLoader, http: impl HttpClient + 'static) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT)
-        .operation_attempt_timeout(ATTEMPT)
-        .operation_timeout(OPERATION)
-        .build();
-    let loader = loader.http_client(http).timeout_config(timeouts);
-    loader.retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS)).load().await
+    loader.http_client(http).timeout_config(timeouts()).retry_config(retries()).load().await
+}
+
+/// [`config`] for a function. Lambda puts credentials and Region into the environment, always and only there; so the chain that looks for
+/// profiles, roles, containers and instances besides is left out, with the code for it: 0.4 MB.
+fn environment() -> SdkConfig {
+    let is_true = |name: &str| variable(name).map(|value| value.eq_ignore_ascii_case("true"));
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+        .region(variable("AWS_REGION").map(Region::new))
+        .http_client(https())
+        .timeout_config(timeouts())
+        .retry_config(retries())
+        .service_config(Endpoints);
+    config.set_endpoint_url(variable("AWS_ENDPOINT_URL"));
+    config.set_use_fips(is_true("AWS_USE_FIPS_ENDPOINT"));
+    config.set_use_dual_stack(is_true("AWS_USE_DUALSTACK_ENDPOINT"));
+    config.build()
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// `AWS_ENDPOINT_URL_DYNAMODB` and the like, which count before `AWS_ENDPOINT_URL`.
+#[derive(Debug)]
+struct Endpoints;
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        variable(&format!("{}_{}", key.env(), key.service_id().to_ascii_uppercase().replace(' ', "_")))
+    }
+}
+
+fn https() -> SharedHttpClient {
+    Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+}
+
+fn timeouts() -> TimeoutConfig {
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT);
+    timeouts.operation_attempt_timeout(ATTEMPT).operation_timeout(OPERATION).build()
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(ATTEMPTS)
 }
 
 /// Counts what is sent to AWS, every try of it, by service and operation.

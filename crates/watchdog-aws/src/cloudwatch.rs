@@ -7,6 +7,7 @@ use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy, StatusCode};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
+use watchdog_core::catalogue::Reading;
 use watchdog_core::policy::Class;
 use watchdog_core::usage::{Answer, Dimensions, Listed, PageStatus, Unknown};
 use watchdog_core::window::{BUCKET, Span, ceil, floor};
@@ -32,7 +33,7 @@ const MOST_PAGES: usize = 20;
 /// Requests under way at once: well below CloudWatch's 50 a second, and enough for a thousand workgroups in two rounds.
 const AT_ONCE: usize = 4;
 /// Pages of 500 metrics: ten for each of 2,000 workgroups.
-const MOST_LIST_PAGES: usize = 40;
+pub(crate) const MOST_LIST_PAGES: usize = 40;
 
 /// One metric to ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,21 +62,37 @@ pub enum Wanted {
 /// # Errors
 /// [`AwsFailure`], also where the list does not end.
 pub async fn listed(client: &Client) -> Result<Listed, AwsFailure> {
-    let mut listed = Listed::default();
-    let mut token = None;
-    for _ in 0..MOST_LIST_PAGES {
-        let page = client.list_metrics().namespace(NAMESPACE).metric_name(METRIC).set_next_token(token).send().await;
-        let page = page.map_err(|error| AwsFailure::of(LIST, &error))?;
+    Ok(list_on(client, Reading::default(), MOST_LIST_PAGES).await?.so_far)
+}
+
+/// Reads on in the list of those metrics, up to `most` more pages.
+///
+/// # Errors
+/// [`AwsFailure`], also where the list does not end.
+pub async fn list_on(
+    client: &Client,
+    mut reading: Reading<Listed>,
+    most: usize,
+) -> Result<Reading<Listed>, AwsFailure> {
+    for _ in 0..most {
+        let page = client.list_metrics().namespace(NAMESPACE).metric_name(METRIC).set_next_token(reading.next.take());
+        let page = page.send().await.map_err(|error| AwsFailure::of(LIST, &error))?;
         for metric in page.metrics() {
             let dimensions = metric.dimensions().iter().filter_map(|d| Some((d.name()?, d.value()?)));
-            listed.insert(&dimensions.collect::<Vec<_>>());
+            reading.so_far.insert(&dimensions.collect::<Vec<_>>());
         }
-        token = page.next_token;
-        if token.is_none() {
-            return Ok(listed);
+        reading.pages += 1;
+        reading.next = page.next_token;
+        match reading.next {
+            None => return Ok(reading),
+            Some(_) if reading.pages >= MOST_LIST_PAGES => {
+                let message = format!("the list goes on after {MOST_LIST_PAGES} pages");
+                return Err(AwsFailure::own(LIST, "EndlessList", message));
+            }
+            Some(_) => {}
         }
     }
-    Err(AwsFailure::own(LIST, "EndlessList", format!("the list goes on after {MOST_LIST_PAGES} pages")))
+    Ok(reading)
 }
 
 /// Asks for the metrics over `span` in five-minute buckets. The answers are in the order of `wanted`; one for which a call failed

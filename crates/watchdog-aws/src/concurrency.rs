@@ -207,7 +207,10 @@ pub async fn occupancy(
     let since = looked_at(at, policy.active_queries.look_back).start;
     let until_listed = until.min(Instant::now() + FOR_OCCUPANCY);
     // Those that may be the victim, those that were at work lately, then the rest: what is not reached in time matters least.
-    let newest = |name: &String| usage.workgroups.get(name).and_then(|seen| seen.as_ref().ok()?.newest());
+    let newest = |name: &String| match usage.left_out.get(name) {
+        Some(known) => known.newest,
+        None => usage.workgroups.get(name).and_then(|seen| seen.as_ref().ok()?.newest()),
+    };
     let mut order: Vec<&String> = names.iter().filter(|(_, enabled)| **enabled).map(|(name, _)| name).collect();
     order.sort_by_key(|name| std::cmp::Reverse((usage.concurrency.waiting.contains_key(*name), newest(name))));
     let beyond = order.len().saturating_sub(MOST_HOLDERS);

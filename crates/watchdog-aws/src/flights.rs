@@ -16,7 +16,7 @@ use crate::athena::executions::{Cut, executions};
 use crate::pace::Paces;
 
 /// Workgroups in one run. Each takes two requests for the list as a rule, of the four a second that are ours.
-const MOST_WORKGROUPS: usize = 8;
+pub(crate) const MOST_WORKGROUPS: usize = 8;
 /// Pages of each: its newest 200 queries.
 const MOST_PAGES: usize = 4;
 /// Time for all of it. Judging waits for this, and a mail for judging.

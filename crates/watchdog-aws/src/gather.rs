@@ -1,31 +1,29 @@
 //! Reads the world: the policy's documents, the workgroups, their use. Decides nothing but what to ask.
 
+mod known;
+
 use std::collections::BTreeMap;
 #[cfg(feature = "operator")]
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use watchdog_core::bytes::Bytes;
-use watchdog_core::catalogue::{Catalogue, Settings};
+use watchdog_core::catalogue::{Catalogue, LOOKUPS, Settings};
 use watchdog_core::event::Tick;
 use watchdog_core::policy::{Document, Policy};
-use watchdog_core::usage::{Answer, Seen, Series, Unknown, Usage, looked_at};
+use watchdog_core::usage::{Answer, Concurrency, Remembered, Seen, Series, Unknown, Usage, looked_at};
 use watchdog_core::window::{BUCKET, Span, ceil, floor};
 
 use crate::clients::Clients;
 use crate::cloudwatch::Wanted;
 use crate::concurrency::{self, Asked};
+use crate::economy::{Thrift, missed};
 use crate::failure::AwsFailure;
-use crate::{athena, cloudwatch, ssm};
+use crate::{cloudwatch, ssm};
 
-/// `GetWorkGroup` calls under way at once. Its rate is not published; Athena's published ones start at five a second with
-/// bursts of ten.
-const EXAMINE_AT_ONCE: usize = 5;
-/// Time for examining workgroups in one run. What is not done by then is done in the next: a thousand new ones
-/// may take a few runs, and no run is late because of them.
-const EXAMINE_FOR: Duration = Duration::from_secs(15);
+use self::known::{due, examine, learn};
+pub use self::known::{first_pages, refresh};
 
 /// Where the policy is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +47,10 @@ pub struct Notes {
     names_are_old: bool,
     /// Why Athena could not be reached at all, where it could not: then it is not asked anything more.
     out_of_reach: Option<Unknown>,
+    /// Pages of lists that were read.
+    pages: usize,
+    /// How old the oldest knowledge is that the run stands on of those workgroups that are watched; `None` where nothing is known.
+    pub oldest: Option<Timestamp>,
 }
 
 /// Reads the policy's documents.
@@ -62,50 +64,10 @@ pub async fn documents(clients: &Clients, source: &PolicySource) -> Result<Vec<D
     }
 }
 
-/// Refreshes the names and metric sets in the catalogue where they are due, side by side.
-pub async fn refresh(clients: &Clients, catalogue: &mut Catalogue, now: Timestamp) -> Notes {
-    let mut notes = Notes::default();
-    let names = async {
-        match catalogue.names_due(now) {
-            true => Some(athena::workgroups(&clients.athena).await),
-            false => None,
-        }
-    };
-    let metrics = async {
-        match catalogue.metrics_due(now) {
-            true => Some(cloudwatch::listed(&clients.cloudwatch).await),
-            false => None,
-        }
-    };
-    let (names, metrics) = futures_util::join!(names, metrics);
-    match names {
-        Some(Ok(names)) => {
-            notes.catalogue_changed |= names != catalogue.names;
-            catalogue.replace_names(names, now);
-        }
-        Some(Err(failure)) => {
-            notes.warnings.push(failure.to_string());
-            notes.incomplete = Some(failure.unknown());
-            notes.out_of_reach = failure.is_out_of_reach().then(|| failure.unknown());
-        }
-        None => notes.names_are_old = true,
-    }
-    match metrics {
-        Some(Ok(listed)) => {
-            notes.catalogue_changed = true;
-            catalogue.listed = listed;
-            catalogue.listed_read = Some(now);
-        }
-        // Not fatal: where nothing is known of the sets, both forms are asked for.
-        Some(Err(failure)) => notes.warnings.push(failure.to_string()),
-        None => {}
-    }
-    notes
-}
-
-/// Reads the use of every workgroup that the policy covers, and what queries are active and wait; the use as far back as its longest window and its forecast ask for: with the forecast
-/// that is 27 hours and a half, 337 buckets, of which 299 metrics fill a request. A thousand workgroups so take four requests, and cost the
-/// same as a look at the last hour would: CloudWatch charges by the metric.
+/// Reads the use of every workgroup that the policy covers, and what queries are active and wait; the use as far back as its longest window
+/// and its forecast ask for: with the forecast that is 27 hours and a half, 337 buckets, of which 299 metrics fill a request. A thousand
+/// workgroups so take four requests, and cost the same as a look at the last hour would: CloudWatch charges by the metric.
+/// Those that `thrift` leaves out are not asked for their bytes.
 pub async fn usage(
     clients: &Clients,
     policy: &Policy,
@@ -113,6 +75,7 @@ pub async fn usage(
     now: Timestamp,
     catalogue: &mut Catalogue,
     notes: &mut Notes,
+    thrift: Option<&Thrift<'_>>,
 ) -> Usage {
     let mut known: Vec<String> = catalogue.names.keys().cloned().collect();
     // Without the whole and present list those that the policy names are asked for by name.
@@ -122,52 +85,48 @@ pub async fn usage(
         known.sort();
     }
     let watched: Vec<&str> = known.iter().map(String::as_str).filter(|name| policy.rule_for(name).is_some()).collect();
-    let failed = examine(clients, catalogue, &watched, now, notes).await;
+    // What CloudWatch says comes first, also of those that were never examined: bytes are proof that metrics are on, so that only the others
+    // need to be asked about.
+    let may_publish = |name: &&str| {
+        let known = catalogue.settings.get(*name);
+        catalogue.names.get(*name) != Some(&false) && known.is_none_or(|known| known.publishes_metrics)
+    };
+    let wanted: Vec<&str> = watched.iter().copied().filter(may_publish).collect();
+    let mut left_out = left_out(policy, thrift, catalogue, &wanted, tick.at, now);
+    let (mut series, mut concurrency) = measured(clients, policy, tick.at, catalogue, &wanted, thrift, &left_out).await;
+    for (name, seen) in &series {
+        if let Some(newest) = seen.as_ref().ok().and_then(Series::newest) {
+            catalogue.used.insert(name.clone(), newest.min(now));
+        }
+    }
+    let due = due(catalogue, &watched, now, LOOKUPS.saturating_sub(notes.pages).max(1));
+    let examined = examine(clients, &due, now, notes.out_of_reach.as_ref()).await;
+    let failed = learn(catalogue, examined, notes);
     let mut usage = Usage { incomplete: notes.incomplete.clone(), ..Usage::default() };
-    let mut readable = Vec::new();
-    let mut waiting = Vec::new();
+    usage.missed = missed(catalogue, &series.keys().map(String::as_str).collect::<Vec<_>>());
     for name in &known {
+        let nothing = || Ok(Series::from_buckets(tick.at, Vec::new()));
         let seen = match policy.rule_for(name) {
             // Covered by no rule: only named in the report.
-            None => Ok(Series::from_buckets(tick.at, Vec::new())),
-            Some(rule) => match examined(catalogue, name, now, &failed).inspect(|()| {
-                waiting.extend(rule.waiting.as_ref().map(|_| name.clone()));
-            }) {
-                Ok(()) if rule.limits.is_empty() => Ok(Series::from_buckets(tick.at, Vec::new())),
-                Ok(()) => {
-                    readable.push(name.as_str());
+            None => nothing(),
+            Some(rule) => match knowable(catalogue, name, now, &failed) {
+                Ok(()) if rule.limits.is_empty() => nothing(),
+                Ok(()) if left_out.contains_key(name) => {
+                    usage.left_out.extend(left_out.remove_entry(name));
                     continue;
                 }
-                Err(why) => Err(why),
+                // Its metrics have been switched on: they are asked for in the next run.
+                Ok(()) => series.remove(name).unwrap_or(Err(Unknown::NotExaminedYet)),
+                Err(why) => {
+                    concurrency.waiting.remove(name);
+                    Err(why)
+                }
             },
         };
         usage.workgroups.insert(name.clone(), seen);
     }
-    let mut by_start: BTreeMap<Timestamp, Vec<&str>> = BTreeMap::new();
-    for name in readable {
-        let limits = policy.rule_for(name).map_or(&[][..], |rule| &rule.limits);
-        let start = limits.iter().map(|limit| limit.reads_from(tick.at)).min().unwrap_or(tick.at);
-        by_start.entry(start).or_default().push(name);
-    }
-    let mut by_span = fewest_requests(by_start, tick.at);
-    let asked = Asked::new(policy, &catalogue.listed, waiting);
-    // What is asked beside the bytes rides with them, where a request looks back far enough: no call more.
-    let beside = looked_at(tick.at, policy.active_queries.look_back);
-    let ride = by_span.iter().position(|(span, _)| span.start <= beside.start).unwrap_or_else(|| {
-        by_span.push((beside, Vec::new()));
-        by_span.len() - 1
-    });
-    let groups = by_span.into_iter().enumerate().map(|(i, (span, names))| {
-        let (catalogue, beside) = (&*catalogue, if i == ride { &asked.wanted[..] } else { &[] });
-        async move { read_with(clients, catalogue, span, &names, beside).await }
-    });
-    let groups: Vec<_> = stream::iter(groups).buffer_unordered(4).collect().await;
-    let mut answers = Vec::new();
-    for (series, beside) in groups {
-        usage.workgroups.extend(series);
-        answers.extend(beside);
-    }
-    usage.concurrency = asked.read(&answers);
+    usage.concurrency = concurrency;
+    notes.oldest = catalogue.oldest(watched.iter().copied());
     let known = catalogue.quotas.clone();
     notes.warnings.extend(concurrency::complete(clients, policy, tick.at, now, catalogue, &mut usage).await);
     // A quota that is as it was is read again soon enough; only another one is worth a write.
@@ -175,6 +134,68 @@ pub async fn usage(
         |quotas: &BTreeMap<_, watchdog_core::usage::Quota>| quotas.values().map(|q| q.most).collect::<Vec<_>>();
     notes.catalogue_changed |= values(&known) != values(&catalogue.quotas);
     usage
+}
+
+/// Those of `names` that need not be asked for their bytes, with what is known of them.
+fn left_out(
+    policy: &Policy,
+    thrift: Option<&Thrift<'_>>,
+    catalogue: &Catalogue,
+    names: &[&str],
+    at: Timestamp,
+    now: Timestamp,
+) -> BTreeMap<String, Remembered> {
+    let Some(thrift) = thrift else { return BTreeMap::new() };
+    let is_limited = |name: &&&str| {
+        let rule = policy.rule_for(name);
+        rule.is_some_and(|rule| !rule.limits.is_empty()) && may_be_read(catalogue, name, now).is_ok()
+    };
+    let known = names.iter().filter(is_limited).map(|name| (*name, thrift.leaves_out(catalogue, name, at)));
+    known.filter_map(|(name, known)| Some((name.to_owned(), known?))).collect()
+}
+
+/// What the metrics say of `names`, and of the account's queries; of those that are left out, only how long they wait. Those of a workgroup that turns out to publish none are to be dropped.
+async fn measured(
+    clients: &Clients,
+    policy: &Policy,
+    at: Timestamp,
+    catalogue: &Catalogue,
+    names: &[&str],
+    thrift: Option<&Thrift<'_>>,
+    left_out: &BTreeMap<String, Remembered>,
+) -> (BTreeMap<String, Seen>, Concurrency) {
+    let mut by_start: BTreeMap<Timestamp, Vec<&str>> = BTreeMap::new();
+    let mut waiting = Vec::new();
+    for name in names {
+        let Some(rule) = policy.rule_for(name) else { continue };
+        waiting.extend(rule.waiting.as_ref().map(|_| (*name).to_owned()));
+        if left_out.contains_key(*name) {
+            continue;
+        }
+        if let Some(start) = rule.limits.iter().map(|limit| limit.reads_from(at)).min() {
+            let start = thrift.map_or(start, |thrift| start.min(thrift.reads_from(catalogue, name, at)));
+            by_start.entry(start).or_default().push(name);
+        }
+    }
+    let mut by_span = fewest_requests(by_start, at);
+    let asked = Asked::new(policy, &catalogue.listed, waiting);
+    // What is asked beside the bytes rides with them, where a request looks back far enough: no call more.
+    let beside = looked_at(at, policy.active_queries.look_back);
+    let ride = by_span.iter().position(|(span, _)| span.start <= beside.start).unwrap_or_else(|| {
+        by_span.push((beside, Vec::new()));
+        by_span.len() - 1
+    });
+    let groups = by_span.into_iter().enumerate().map(|(i, (span, names))| {
+        let beside = if i == ride { &asked.wanted[..] } else { &[] };
+        async move { read_with(clients, catalogue, span, &names, beside).await }
+    });
+    let groups: Vec<_> = stream::iter(groups).buffer_unordered(4).collect().await;
+    let (mut series, mut answers) = (BTreeMap::new(), Vec::new());
+    for (some, beside) in groups {
+        series.extend(some);
+        answers.extend(beside);
+    }
+    (series, asked.read(&answers))
 }
 
 /// What the metric says of one workgroup in `span`, for somebody who asks about that alone. The catalogue must know the workgroup.
@@ -207,73 +228,16 @@ fn fewest_requests(by_start: BTreeMap<Timestamp, Vec<&str>>, end: Timestamp) -> 
     }
 }
 
-/// Asks for the configuration of those workgroups that are due. Returns why, for those where it failed.
-async fn examine(
-    clients: &Clients,
-    catalogue: &mut Catalogue,
-    watched: &[&str],
-    now: Timestamp,
-    notes: &mut Notes,
-) -> BTreeMap<String, Unknown> {
-    let due = catalogue.to_examine(watched.iter().copied(), now);
-    let mut due: Vec<String> = due.into_iter().map(str::to_owned).collect();
-    // Another one first in each run, so that some that never answer do not keep the others from being asked.
-    if !due.is_empty() {
-        let turn = usize::try_from(now.as_second() / BUCKET).unwrap_or(0) % due.len();
-        due.rotate_left(turn);
-    }
-    if let Some(why) = &notes.out_of_reach {
-        return due.into_iter().map(|name| (name, why.clone())).collect();
-    }
-    let mut failed = BTreeMap::new();
-    let mut failures: BTreeMap<String, usize> = BTreeMap::new();
-    let mut answered = false;
-    let calls = due.iter().map(|name| async move { (name, athena::settings(&clients.athena, name, now).await) });
-    let answers = stream::iter(calls).buffer_unordered(EXAMINE_AT_ONCE);
-    let mut answers = std::pin::pin!(answers);
-    let deadline = tokio::time::sleep(EXAMINE_FOR);
-    let mut deadline = std::pin::pin!(deadline);
-    loop {
-        let next = tokio::select! {
-            next = answers.next() => next,
-            () = &mut deadline => {
-                notes.warnings.push("not all workgroups could be examined in time; the next run goes on".to_owned());
-                // Slow is one thing: what is left comes next time. No answer at all is another, and may last.
-                if !answered {
-                    let why = Unknown::Failed { operation: athena::GET.to_owned(), code: "Timeout".to_owned() };
-                    failed.extend(due.iter().map(|name| (name.clone(), why.clone())));
-                }
-                None
-            }
-        };
-        answered |= next.is_some();
-        match next {
-            None => break,
-            Some((name, Ok(settings))) => {
-                notes.catalogue_changed = true;
-                catalogue.settings.insert(name.clone(), settings);
-            }
-            Some((name, Err(failure))) => {
-                *failures.entry(failure.to_string()).or_insert(0) += 1;
-                let gone = failure.code == "InvalidRequestException";
-                failed.insert(name.clone(), if gone { Unknown::NoSuchWorkgroup } else { failure.unknown() });
-            }
-        }
-    }
-    notes.warnings.extend(failures.into_iter().map(|(failure, n)| format!("{failure}, for {n} workgroups")));
-    failed
-}
-
 /// Whether a missing datapoint of this workgroup would mean zero, as far as the catalogue knows.
 ///
 /// # Errors
 /// [`Unknown`]: why it would not.
 pub(crate) fn may_be_read(catalogue: &Catalogue, name: &str, now: Timestamp) -> Result<(), Unknown> {
-    examined(catalogue, name, now, &BTreeMap::new())
+    knowable(catalogue, name, now, &BTreeMap::new())
 }
 
 /// The same in a run that could not examine all.
-fn examined(
+fn knowable(
     catalogue: &Catalogue,
     name: &str,
     now: Timestamp,
@@ -309,8 +273,10 @@ pub(crate) async fn covered(
     let names: BTreeSet<String> = catalogue.names.keys().cloned().chain(named.map(str::to_owned)).collect();
     let names: Vec<String> = names.into_iter().filter(|name| limited(name)).collect();
     let watched: Vec<&str> = names.iter().map(String::as_str).collect();
-    let failed = examine(clients, catalogue, &watched, now, notes).await;
-    let readable = names.iter().map(|name| examined(catalogue, name, now, &failed)).collect::<Vec<_>>();
+    let due = due(catalogue, &watched, now, LOOKUPS);
+    let examined = examine(clients, &due, now, notes.out_of_reach.as_ref()).await;
+    let failed = learn(catalogue, examined, notes);
+    let readable = names.iter().map(|name| knowable(catalogue, name, now, &failed)).collect::<Vec<_>>();
     names.into_iter().zip(readable).collect()
 }
 

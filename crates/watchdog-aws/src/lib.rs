@@ -7,6 +7,7 @@
 //! What only the operator's tool asks AWS is in `operator`, behind the feature of that name: the function is built without it.
 
 pub mod clients;
+pub mod economy;
 pub mod failure;
 pub mod pace;
 

@@ -10,19 +10,21 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use watchdog_core::catalogue::Catalogue;
 use watchdog_core::delivery::{People, Promises, Standing, plan, promised, weekly};
+use watchdog_core::economy;
 use watchdog_core::event::{Invocation, Tick};
 use watchdog_core::grant::{Grants, in_force};
 use watchdog_core::ledger::StoredPolicy;
 use watchdog_core::mail::{Mail, Origins, compose};
 use watchdog_core::meter::Meter;
 use watchdog_core::policy::{Document, Limit, Policy, Problem, Problems};
-use watchdog_core::report::{MailReport, OccupancyReport, PolicyReport, RunReport, SubmittersReport};
+use watchdog_core::report::{KnownReport, MailReport, OccupancyReport, PolicyReport, RunReport, SubmittersReport};
 use watchdog_core::usage::Usage;
 use watchdog_core::verdict::{judge, worth_asking};
 
 use crate::clients::Clients;
 use crate::deliver::{NotWritten, deliver};
 use crate::dynamodb::{Lease, Ledger, Table};
+use crate::economy::Thrift;
 use crate::failure::AwsFailure;
 use crate::gather::{self, Notes, PolicySource};
 use crate::granting::{self, Troubles};
@@ -74,6 +76,8 @@ pub struct Look {
     pub standing: Standing,
     /// The use.
     pub usage: Usage,
+    /// The workgroups whose queries were worth asking for, the nearest to a limit first.
+    pub listed: Vec<String>,
     /// What went wrong on the way.
     pub notes: Notes,
 }
@@ -147,9 +151,9 @@ pub async fn look(
         (Ledger::default(), Catalogue::default())
     });
     let (policy, documents, standing) = choose(settings, documents, ledger.policy.as_ref(), tick.at)?;
-    let mut notes = gather::refresh(clients, &mut catalogue, now).await;
+    let mut notes = gather::refresh(clients, &mut catalogue, None, now).await;
     notes.warnings.append(&mut warnings);
-    let look = see(clients, tick, now, &mut catalogue, policy, documents, standing, notes).await;
+    let look = see(clients, tick, now, &mut catalogue, policy, documents, standing, notes, None).await;
     Ok((look, catalogue))
 }
 
@@ -179,15 +183,19 @@ async fn locked(
         (lease, ledger)
     };
     let world = async {
-        let mut warnings = Vec::new();
-        if let Some(table) = table.filter(|_| cold) {
-            match table.catalogue().await {
-                Ok(known) => *catalogue = known,
-                Err(failure) => warnings.push(failure.to_string()),
+        let Some(table) = table.filter(|_| cold) else {
+            return gather::refresh(clients, catalogue, None, now).await;
+        };
+        let (known, first) = futures_util::join!(table.catalogue(), gather::first_pages(clients));
+        let warning = match known {
+            Ok(known) => {
+                *catalogue = known;
+                None
             }
-        }
-        let mut notes = gather::refresh(clients, catalogue, now).await;
-        notes.warnings.extend(warnings);
+            Err(failure) => Some(failure.to_string()),
+        };
+        let mut notes = gather::refresh(clients, catalogue, Some(first), now).await;
+        notes.warnings.extend(warning);
         notes
     };
     let ((lease, ledger), documents, notes) =
@@ -201,6 +209,9 @@ async fn locked(
         report: None,
     };
     let lease = lease.map_err(unavailable)?;
+    if let Some(Lease::Taken { last_tick }) = &lease {
+        catalogue.economy.resume(*last_tick);
+    }
     let done = match lease.as_ref().and_then(|lease| skipped(lease, tick, now)) {
         Some(why) => {
             report.skipped = Some(why);
@@ -257,26 +268,37 @@ async fn judged(
         None => Troubles::default(),
     };
     report.warnings.extend(troubles.warnings.iter().cloned());
-    let look = see(clients, tick, now, catalogue, policy, documents, standing, notes).await;
+    let granted = in_force(&policy, &ledger.grants, tick.at);
+    // Only a run that counts leaves anybody out: whoever asks for a dry one wants to see.
+    let thrift = held.and_then(|_| Thrift::new(&granted, &ledger.records, &ledger.grants));
+    if thrift.is_none() && held.is_some() {
+        catalogue.economy = economy::Memory::default();
+    }
+    let look = see(clients, tick, now, catalogue, policy, documents, standing, notes, thrift.as_ref()).await;
     report.warnings.extend(look.notes.warnings.iter().cloned());
-    let granted = in_force(&look.policy, &ledger.grants, tick.at);
+    report.known =
+        Some(KnownReport { names: catalogue.names_read, metrics: catalogue.listed_read, settings: look.notes.oldest });
     let has_noted = note_yesterday(catalogue, &look, &ledger.grants, tick.at);
     let mut findings = judge(&granted, &tick, &look.usage);
-    for verdict in &mut findings.verdicts {
+    for verdict in findings.verdicts.iter_mut().chain(&mut findings.remembered) {
         verdict.misfit = catalogue.fits.misfit(&verdict.workgroup, verdict.limit);
     }
     let findings = findings;
     report.found(&findings);
+    if let Some(thrift) = &thrift {
+        report.thrifty(&findings, thrift.rules);
+    }
     report.promised(&ledger.grants, &ledger.silences, tick.at);
     let incomplete = look.usage.incomplete.as_ref();
     report.incomplete = incomplete.map(ToString::to_string);
     // Before the search, which may take long: a run that is cut off in it must not have learnt for nothing.
     if let Some(table) = held {
         remember_policy(table, &look, ledger.policy.as_ref(), tick.at, report).await;
-        if (look.notes.catalogue_changed || has_noted)
-            && let Err(failure) = table.write_catalogue(catalogue, now).await
-        {
-            report.warnings.push(failure.to_string());
+        if look.notes.catalogue_changed || has_noted || catalogue.economy.is_due(tick.at) {
+            match table.write_catalogue(catalogue, now).await {
+                Ok(()) => catalogue.economy.written(),
+                Err(failure) => report.warnings.push(failure.to_string()),
+            }
         }
     }
     let promises = Promises { grants: &ledger.grants, troubles: &troubles.told, silences: &ledger.silences };
@@ -327,6 +349,10 @@ async fn judged(
         }
     }
     let delivered = deliver(clients, settings.deadline, table, &tick, &mut ledger, plan, &mails, report).await;
+    if let Some(thrift) = &thrift {
+        let is_done = delivered.is_ok() && report.failed.is_empty();
+        thrift.note(catalogue, &look.usage, &look.listed, tick.at, is_done);
+    }
     let (word, message) = match delivered {
         Ok(()) => return Ok(mails),
         Err(NotWritten::BeforeSending(failure)) => (
@@ -396,19 +422,24 @@ async fn see(
     documents: Vec<Document>,
     standing: Standing,
     mut notes: Notes,
+    thrift: Option<&Thrift<'_>>,
 ) -> Look {
-    let mut usage = gather::usage(clients, &policy, &tick, now, catalogue, &mut notes).await;
+    let mut usage = gather::usage(clients, &policy, &tick, now, catalogue, &mut notes, thrift).await;
     let asked = worth_asking(&policy, &tick, &usage);
     let (flights, warnings) = flights::flights(&clients.athena, &clients.paces, &asked, tick.at).await;
+    let listed: Vec<String> = asked.iter().map(|name| (*name).to_owned()).collect();
     usage.flights = flights;
     notes.warnings.extend(warnings);
+    if let Some(thrift) = thrift {
+        thrift.ask_after_all(clients, catalogue, &listed, tick.at, &mut usage).await;
+    }
     if let Some(workgroup) = usage.uncounted(tick.at, policy.active_queries.look_back) {
         notes.warnings.push(format!(
             "a query has been running in `{workgroup}` for a while, and AWS counts no active query: it is on a capacity reservation, or \
              `AWS/Usage` is not published here, and then nobody is warned before queries are refused"
         ));
     }
-    Look { policy, documents, standing, usage, notes }
+    Look { policy, documents, standing, usage, listed, notes }
 }
 
 /// Notes how much of each limit the day before has used, once a day; returns whether there was anything to note.

@@ -23,6 +23,19 @@ use crate::exit::{Exit, Failure};
 use crate::place::{self, Place};
 use crate::{documents, out};
 
+/// The place of the policy that asks everybody in every run, after the one that is tested and the static rule; it is there where the first
+/// one has an economy.
+const ALWAYS: usize = 2;
+
+/// A policy, and what it is compared with.
+fn compared(policy: &Policy) -> Vec<Policy> {
+    let mut all = vec![policy.clone(), fixed(policy)];
+    if policy.economy.is_some() {
+        all.push(policy.without_economy());
+    }
+    all
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -37,12 +50,12 @@ pub fn backtest(args: &BacktestArgs) -> Result<Exit, Failure> {
             outcome
         }
         (Some(usage), _, None) => {
-            let policy = policy_in_files(args)?;
-            replays::run(usage, &[&policy, &fixed(&policy)], wanted)?
+            let policies = compared(&policy_in_files(args)?);
+            replays::run(usage, &policies.iter().collect::<Vec<_>>(), wanted)?
         }
         (None, Some(queries), None) => {
-            let policy = policy_in_files(args)?;
-            landings::run(queries, &[&policy, &fixed(&policy)], wanted, args.growing)?
+            let policies = compared(&policy_in_files(args)?);
+            landings::run(queries, &policies.iter().collect::<Vec<_>>(), wanted, args.growing)?
         }
         (None, None, None) => return Err(Failure::usage("give `--usage FILE`, `--queries FILE` or `--since TIME`")),
     };
@@ -122,7 +135,8 @@ fn from_cloudwatch(args: &BacktestArgs, length: SignedDuration, wanted: Wanted) 
         }
         (!is_last).then_some(known)
     };
-    let outcome = replays::run_series(&mut next, &[&policy, &fixed(&policy)], wanted)?;
+    let policies = compared(&policy);
+    let outcome = replays::run_series(&mut next, &policies.iter().collect::<Vec<_>>(), wanted)?;
     for (name, why) in &unseen {
         out::warning(&format!("the use of the workgroup `{name}` is not known and not in the figures: {why}"));
     }

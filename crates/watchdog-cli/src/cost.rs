@@ -17,6 +17,7 @@ with `--price`, in US dollars: metrics_1000, invocations_1m, gb_second, writes_1
 Examples:
   watchdog cost
   watchdog cost --workgroups 40 --every 5 --limits 3
+  watchdog cost --workgroups 1000 --every 5 --asked 45
   watchdog cost --price metrics_1000=0.012 --price alarm=0.12
   watchdog cost --json | jq '.months[] | select(.usd > 50)'
 
@@ -39,6 +40,9 @@ pub struct CostArgs {
     /// Mails in a month
     #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
     pub mails: u64,
+    /// Of a hundred askings, how many an economy leaves, as `watchdog backtest` says
+    #[arg(long, value_name = "PERCENT", default_value = "100", value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub asked: u64,
     /// Another price than the list's
     #[arg(long = "price", value_name = "NAME=USD", value_parser = price)]
     pub prices: Vec<(String, f64)>,
@@ -89,6 +93,7 @@ pub fn cost(args: &CostArgs) -> Result<Exit, Failure> {
             limits: args.limits,
             every_minutes: *every,
             mails: args.mails,
+            asked_percent: args.asked,
         };
         args.every.iter().map(of).collect::<Vec<_>>()
     });
@@ -96,14 +101,16 @@ pub fn cost(args: &CostArgs) -> Result<Exit, Failure> {
     let answer = Answer { prices, months };
     match args.json {
         true => out::json(&answer)?,
-        false => out::data(&text(&answer, args.limits))?,
+        false => out::data(&text(&answer, args))?,
     }
     Ok(Exit::Fine)
 }
 
-fn text(answer: &Answer, limits: u64) -> String {
+fn text(answer: &Answer, args: &CostArgs) -> String {
     let (bold, dim) = (Style::new().bold(), Style::new().dimmed());
-    let mut out = format!("{bold}A month of quiet runs, {limits} limits a workgroup, in US dollars{bold:#}\n\n");
+    let limits = args.limits;
+    let asked = if args.asked < 100 { format!(", {} % of them asked in each", args.asked) } else { String::new() };
+    let mut out = format!("{bold}A month of quiet runs, {limits} limits a workgroup{asked}, in US dollars{bold:#}\n\n");
     let heading =
         ["WORKGROUPS", "EVERY", "REQUESTS", "METRICS", "WRITES", "MAILS", "GB-S", "COST", "OF IT METRICS", "ALARMS"];
     let widths = [10, 6, 10, 11, 7, 6, 7, 8, 13, 8];
@@ -131,7 +138,8 @@ fn text(answer: &Answer, limits: u64) -> String {
     out.push_str(
         "\nALARMS: one CloudWatch alarm for each limit instead, which tells one topic at one threshold. COST has the stack's own\n\
          alarms and metrics in it. Workgroups and runs make the cost, not limits: each metric is asked for once a run. A workgroup\n\
-         with `waiting` is asked for four metrics more, which is not counted here.\n",
+         with `waiting` is asked for four metrics more, which is not counted here. With `[economy]` in the policy only a part of them is\n\
+         asked: `watchdog backtest` says which, and how much later people may hear of something because of it.\n",
     );
     out
 }

@@ -269,6 +269,11 @@ impl Record {
         }
     }
 
+    /// Whether there is anything open or owed: a story, somebody who was told of one, or somebody who is waited for.
+    pub fn is_pending(&self) -> bool {
+        self.story.is_some() || !self.told.is_empty() || self.waiting.is_some()
+    }
+
     /// Forgets of which queries people have heard that have left every window of the length `memory`, and whoever was waited for too long.
     pub fn forget(&mut self, at: Timestamp, memory: SignedDuration) {
         self.heard.retain(|_, heard| at.duration_since(heard.at) <= memory);
@@ -448,6 +453,21 @@ pub fn sighting_queries(
 fn calm(story: Story, hold: SignedDuration, at: Timestamp) -> Sighting {
     let since = story.calm_since.unwrap_or(at);
     if at.duration_since(since) >= hold { Sighting::Calm(Ending::Over) } else { Sighting::Held { since } }
+}
+
+impl Subject {
+    /// The workgroup whose bytes it is about, or whether those can be seen.
+    pub fn of_bytes(&self) -> Option<&str> {
+        match self {
+            Self::Limit { workgroup, .. } | Self::Sight { workgroup } => Some(workgroup),
+            Self::Queries(_)
+            | Self::QuerySight(_)
+            | Self::Grant { .. }
+            | Self::Weekly
+            | Self::Listing
+            | Self::Policy => None,
+        }
+    }
 }
 
 impl Severity {

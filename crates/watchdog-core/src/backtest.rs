@@ -4,12 +4,17 @@
 //! Alerts about different limits have nothing to do with each other, so a [`Replay`] is about one workgroup, and the rows of several may
 //! come mixed in any way. Mails are taken to arrive at once.
 
+mod thrift;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use self::thrift::Thrift;
+pub use self::thrift::{Asked, Delays, delays};
 use crate::alert::{Reason, Record, Severity, Subject, sighting};
 use crate::bytes::Bytes;
 use crate::delivery::{Notice, plan_limit};
+use crate::economy::Asking;
 use crate::forecast::{HISTORY, Inflow, Memo, PACED, View};
 use crate::meter::Meter;
 use crate::percent::Percent;
@@ -79,6 +84,7 @@ pub struct Replay<'p> {
     next: i64,
     newest: i64,
     watches: Vec<Watch<'p>>,
+    thrifts: Vec<Thrift<'p>>,
     log: Log,
 }
 
@@ -196,9 +202,9 @@ pub struct Traced {
     pub trace: Trace,
 }
 
-/// The same policy with the static rule in the place of its own thresholds and without the forecast.
+/// The same policy with the static rule in the place of its own thresholds, and without the forecast and an economy.
 pub fn fixed(policy: &Policy) -> Policy {
-    policy.with_limits(|limit| {
+    policy.without_economy().with_limits(|limit| {
         let critical = limit.critical.max(Percent::whole(81));
         Limit {
             warn: STATIC_OPENS,
@@ -216,11 +222,12 @@ impl<'p> Replay<'p> {
     /// A workgroup whose first row is stamped `first`; `None` where no rule of the policies covers it. Nothing is known to have been scanned
     /// before.
     pub fn new(policies: &[&'p Policy], workgroup: &str, first: Timestamp, pace: Pace) -> Option<Self> {
-        let mut watches = Vec::new();
+        let (mut watches, mut thrifts) = (Vec::new(), Vec::new());
         let mut covered = false;
         for (n, policy) in policies.iter().enumerate() {
             let Some(rule) = policy.rule_for(workgroup) else { continue };
             covered = true;
+            thrifts.extend(policy.economy.map(|rules| Thrift::new(n, rules, &rule.limits)));
             watches.extend(rule.limits.iter().map(|limit| Watch {
                 policy: n,
                 whole: policy,
@@ -253,6 +260,7 @@ impl<'p> Replay<'p> {
             next,
             newest: first.as_second(),
             watches,
+            thrifts,
             log: Log::default(),
         })
     }
@@ -310,6 +318,11 @@ impl<'p> Replay<'p> {
         }
     }
 
+    /// How often the first policy asked, where it has an economy.
+    pub fn asked(&self) -> Option<Asked> {
+        self.thrifts.iter().find(|thrift| thrift.policy == 0).map(|thrift| thrift.counts)
+    }
+
     /// How its limits scored.
     pub fn scored(self) -> Vec<Scored> {
         let workgroup = self.workgroup;
@@ -354,26 +367,36 @@ impl<'p> Replay<'p> {
             true => Inflow::guess(&self.meter, at, &flights.landed, &mut self.memo),
             false => None,
         };
+        for thrift in &mut self.thrifts {
+            let mut own = self.watches.iter().filter(|watch| watch.policy == thrift.policy);
+            let flies = !flights.running.is_empty() || flights.may_be_more;
+            thrift.begin(at, flies || own.any(|watch| watch.record.is_pending()));
+        }
         for watch in &mut self.watches {
             let limit = watch.limit;
             // The meter was made to hold the whole window, so that nothing is unknown but what no number can hold.
             let Ok(reading) = limit.read(&self.meter, at, inflow.as_ref(), &flights) else { continue };
-            let sighting = sighting(limit, reading, watch.record.story, at);
-            if !watch.record.is_settled(sighting, limit.repeat_every, at) {
+            let truth = reading.used;
+            let thrift = self.thrifts.iter().find(|thrift| thrift.policy == watch.policy);
+            let is_left_out = thrift.is_some_and(|thrift| thrift.leaves_out);
+            let missed = thrift.filter(|_| !is_left_out).map_or(&[][..], Thrift::missed);
+            let (as_of, reading) = limit.made_up(&self.meter, missed, at, reading);
+            let sighting = sighting(limit, reading, watch.record.story, as_of);
+            if !is_left_out && !watch.record.is_settled(sighting, limit.repeat_every, at) {
                 let finding = Finding::Seen {
                     used: reading.used,
                     foresight: reading.foresight,
                     level: limit.level(reading),
                     outlook: None,
                 };
-                let span = limit.window.span(at);
+                let span = limit.window.span(as_of);
                 let workgroup = self.workgroup.clone();
                 let verdict = Verdict {
                     workgroup,
                     rule: watch.rule,
                     limit,
                     span,
-                    as_of: at,
+                    as_of,
                     finding,
                     misfit: None,
                     in_flight: Some(flights.running.clone()),
@@ -381,7 +404,7 @@ impl<'p> Replay<'p> {
                     // No mail is made of it.
                     trail: Trail::unknown(span),
                 };
-                let (after, notices) = plan_limit(&verdict, &watch.subject, &watch.record, watch.whole);
+                let (after, notices) = plan_limit(&verdict, &watch.subject, &watch.record, watch.whole, at);
                 let before = std::mem::replace(&mut watch.record, after);
                 for (person, notice) in &notices {
                     watch.record.tell(person, notice.reason, at);
@@ -390,7 +413,7 @@ impl<'p> Replay<'p> {
                     let view =
                         View { meter: &self.meter, window: &limit.window, limit: limit.bytes, at, flights: &flights };
                     // What is compared is counted and not shown.
-                    let tell = limit.forecast && watch.policy == 0 && reading.used < limit.bytes;
+                    let tell = limit.forecast && watch.policy == 0 && reading.used < limit.bytes && as_of == at;
                     let outlook = tell.then(|| view.outlook(inflow.as_ref())).flatten();
                     let line = |event, level, reason| Notification {
                         time: at,
@@ -409,8 +432,13 @@ impl<'p> Replay<'p> {
                 }
             }
             if counts {
-                watch.count(now, reading.used, &self.meter);
+                watch.count(now, truth, &self.meter);
             }
+        }
+        for thrift in self.thrifts.iter_mut().filter(|thrift| !thrift.leaves_out) {
+            let may_land = !flights.running.is_empty() || flights.may_be_more;
+            let (limits, meter, inflow) = (thrift.limits, &self.meter, inflow.as_ref());
+            thrift.note(&Asking { limits, meter, inflow, newest: None, may_land, at });
         }
     }
 }

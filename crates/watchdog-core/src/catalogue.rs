@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
+use crate::economy;
 use crate::fit::Fits;
 use crate::identity::Tag;
 use crate::policy::Class;
@@ -21,8 +22,10 @@ use crate::usage::{Listed, Quota};
 /// workgroup whose metrics were switched off is noticed within this time in a small account.
 pub const FRESH: SignedDuration = SignedDuration::from_mins(15);
 
-/// How long knowledge that could not be refreshed may still be used. Longer, and "metrics are on" is a guess.
-pub const USABLE: SignedDuration = SignedDuration::from_hours(6);
+/// How long knowledge that could not be refreshed may still be used. Longer, and "metrics are on" is a guess. A workgroup that is used proves
+/// with every datapoint that its metrics are on, and one that falls silent is asked about first ([`Catalogue::to_examine`]); so this is
+/// about one that lies idle, and how long it might be used unseen after somebody switches its metrics off.
+pub const USABLE: SignedDuration = SignedDuration::from_hours(18);
 
 /// How long a quota counts as fresh while few queries are active. AWS raises one on request, within days; and where it matters it is read
 /// in every run.
@@ -31,13 +34,17 @@ const QUOTA_FRESH: SignedDuration = SignedDuration::from_hours(1);
 /// How long a quota that could not be read again may still be used: hardly anybody has one lowered.
 const QUOTA_USABLE: SignedDuration = SignedDuration::from_hours(24);
 
-/// How many known workgroups are examined again in one run. At a run every five minutes a thousand take just over four
-/// hours, well within [`USABLE`].
-const SLICE: usize = 20;
+/// Calls in one run for what changes rarely: pages of lists, and settings of known workgroups with what the lists leave. A quiet run of a
+/// thousand workgroups makes ten calls for what changes always, and so at most twenty.
+pub const LOOKUPS: usize = 10;
 
-/// Knowledge this old is examined again whatever the slice: where runs are rare or workgroups many, it would otherwise
-/// outlive [`USABLE`], and a workgroup would go unwatched until its turn.
-const PRESSING: SignedDuration = SignedDuration::from_hours(5);
+/// Pages of each list in one run, for they come one after the other. A thousand workgroups have twenty pages of names and two of metrics or
+/// more: at a run every five minutes the names are read in 35 minutes. What a page has new counts at once.
+pub const PAGES: usize = 3;
+
+/// Knowledge this old is examined again whatever the calls: where runs are rare or idle workgroups many, it would otherwise outlive
+/// [`USABLE`], and a workgroup would go unwatched until its turn. At a run every five minutes a thousand idle ones take twelve hours.
+const PRESSING: SignedDuration = SignedDuration::from_hours(16);
 
 /// Names that `ListWorkGroups` returns in one page. As long as one page holds them all, it is asked in every run.
 const PAGE: usize = 50;
@@ -51,19 +58,42 @@ pub struct Catalogue {
     pub names_read: Option<Timestamp>,
     /// What was found out about each by asking for its configuration.
     pub settings: BTreeMap<String, Settings>,
+    /// The names that are being read anew, where that takes several runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names_begun: Option<Reading<BTreeMap<String, bool>>>,
     /// The metrics that exist.
     pub listed: Listed,
     /// When they were last listed in full.
     pub listed_read: Option<Timestamp>,
+    /// The metrics that are being listed anew, where that takes several runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed_begun: Option<Reading<Listed>>,
     /// The account's quotas of active queries, as they were last read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub quotas: BTreeMap<Class, Quota>,
     /// How much of their limits the last days have used.
     #[serde(default, skip_serializing_if = "Fits::is_empty")]
     pub fits: Fits,
+    /// What workgroups were seen to scan at most, and when each was last asked; nothing where the policy has no economy.
+    #[serde(default, skip_serializing_if = "economy::Memory::is_empty")]
+    pub economy: economy::Memory,
+    /// When each workgroup's newest bytes were seen, as long as the process lives: the next one sees them in its first run.
+    #[serde(skip)]
+    pub used: BTreeMap<String, Timestamp>,
     /// Who submitted what, as long as the process lives: the next one asks again.
     #[serde(skip)]
     pub submitters: KnownSubmitters,
+}
+
+/// A list of several pages, as far as it has been read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading<T> {
+    /// What the pages so far have in them.
+    pub so_far: T,
+    /// How many those are.
+    pub pages: usize,
+    /// The token of the next page; `None` at the start and at the end.
+    pub next: Option<String>,
 }
 
 /// What is known of submitters from earlier runs of the same process. An alert stays open for hours, and its queries and people stay the
@@ -106,32 +136,50 @@ pub struct Settings {
 }
 
 impl Catalogue {
-    /// Whether to list the workgroups now.
+    /// Whether to list the workgroups now, or to go on with it.
     pub fn names_due(&self, now: Timestamp) -> bool {
-        self.names.len() < PAGE || is_due(self.names_read, now)
+        self.names.len() < PAGE || self.names_begun.is_some() || is_due(self.names_read, now)
     }
 
-    /// Whether to list the metrics now.
+    /// Whether to list the metrics now, or to go on with it.
     pub fn metrics_due(&self, now: Timestamp) -> bool {
-        is_due(self.listed_read, now)
+        self.listed_begun.is_some() || is_due(self.listed_read, now)
     }
 
-    /// Which of `watched` to examine now: all that were never examined or are about to be too old to be used, and
-    /// a slice of those that are no longer fresh, the oldest first.
-    pub fn to_examine<'a>(&self, watched: impl Iterator<Item = &'a str>, now: Timestamp) -> Vec<&'a str> {
-        let mut fresh_needed = Vec::new();
+    /// Which of `watched` to examine now: all that were never examined or of which what is known is about to be too old to be used; and of
+    /// the others about which nothing fresh is known as many as `room` has calls for. Of these first the ones that have been used since they
+    /// were examined and are silent now: of one whose metrics have been switched off that is all there is to see. Then the oldest.
+    pub fn to_examine<'a>(&self, watched: impl Iterator<Item = &'a str>, now: Timestamp, room: usize) -> Vec<&'a str> {
+        let mut chosen = Vec::new();
         let mut stale = Vec::new();
         for name in watched {
-            match self.settings.get(name) {
-                None => fresh_needed.push(name),
-                Some(settings) if is_due(Some(settings.read), now) => stale.push((settings.read, name)),
-                Some(_) => {}
+            let Some(settings) = self.settings.get(name) else {
+                chosen.push(name);
+                continue;
+            };
+            let known = self.known(name, settings);
+            if now.duration_since(known) >= PRESSING {
+                chosen.push(name);
+            } else if is_due(Some(known), now) {
+                stale.push((known == settings.read, known, name));
             }
         }
         stale.sort();
-        let pressing = stale.partition_point(|(read, _)| now.duration_since(*read) >= PRESSING);
-        fresh_needed.extend(stale.into_iter().take(SLICE.max(pressing)).map(|(_, name)| name));
-        fresh_needed
+        let room = room.saturating_sub(chosen.len());
+        chosen.extend(stale.into_iter().take(room).map(|(_, _, name)| name));
+        chosen
+    }
+
+    /// When it was last known that a workgroup's settings are so: they were read, or bytes came of it that a workgroup without metrics does
+    /// not show.
+    fn known(&self, workgroup: &str, settings: &Settings) -> Timestamp {
+        let used = self.used.get(workgroup).filter(|_| settings.publishes_metrics);
+        used.map_or(settings.read, |used| settings.read.max(*used))
+    }
+
+    /// The oldest of what is known of `watched`, of those that are known at all.
+    pub fn oldest<'a>(&self, watched: impl Iterator<Item = &'a str>) -> Option<Timestamp> {
+        watched.filter_map(|name| Some(self.known(name, self.settings.get(name)?))).min()
     }
 
     /// Whether to read a quota now: where it is not known or no longer fresh, and where so many queries are active that it matters whether
@@ -149,14 +197,18 @@ impl Catalogue {
     /// Notes a complete list of names, and forgets what is known of those that are gone.
     pub fn replace_names(&mut self, names: BTreeMap<String, bool>, now: Timestamp) {
         self.settings.retain(|name, _| names.contains_key(name));
+        self.used.retain(|name, _| names.contains_key(name));
         self.fits.retain(|name| names.contains_key(name));
+        self.economy.retain(|name| names.contains_key(name));
         self.names = names;
         self.names_read = Some(now);
+        self.names_begun = None;
     }
 
     /// What is known of a workgroup, where it is not too old to be used.
     pub fn usable(&self, workgroup: &str, now: Timestamp) -> Option<&Settings> {
-        self.settings.get(workgroup).filter(|settings| now.duration_since(settings.read) <= USABLE)
+        let known = |settings: &&Settings| self.known(workgroup, settings);
+        self.settings.get(workgroup).filter(|settings| now.duration_since(known(settings)) <= USABLE)
     }
 }
 
@@ -177,29 +229,60 @@ mod tests {
         Settings { publishes_metrics: true, per_query_cutoff: None, read }
     }
 
-    /// Which of `w00`, `w01`, … are examined, where each was read so many minutes ago; never, where negative.
+    const ROOM: usize = 6;
+
+    /// Which of `w00`, `w01`, … are examined, where each was read so many minutes ago (never, where negative), and used so many.
     #[track_caller]
-    fn check(minutes_ago: &[i64], expected: &[&str]) {
+    fn check(minutes_ago: &[(i64, Option<i64>)], expected: &[&str]) {
         let now = at("2026-03-01T12:00:00Z");
         let mut catalogue = Catalogue::default();
         let names: Vec<String> = (0..minutes_ago.len()).map(|n| format!("w{n:02}")).collect();
-        for (name, minutes) in names.iter().zip(minutes_ago).filter(|(_, minutes)| **minutes >= 0) {
-            catalogue.settings.insert(name.clone(), read_at(now - SignedDuration::from_mins(*minutes)));
+        for (name, (read, used)) in names.iter().zip(minutes_ago) {
+            if *read >= 0 {
+                catalogue.settings.insert(name.clone(), read_at(now - SignedDuration::from_mins(*read)));
+            }
+            if let Some(used) = used {
+                catalogue.used.insert(name.clone(), now - SignedDuration::from_mins(*used));
+            }
         }
-        assert_eq!(catalogue.to_examine(names.iter().map(String::as_str), now), expected);
+        assert_eq!(catalogue.to_examine(names.iter().map(String::as_str), now, ROOM), expected);
     }
 
     #[test]
     fn the_unknown_first_and_then_the_oldest() {
-        check(&[-1, 0, 14, 15, 16, -1], &["w00", "w05", "w04", "w03"]);
+        let read = |minutes: i64| (minutes, None);
+        check(&[-1, 0, 14, 15, 16, -1].map(read), &["w00", "w05", "w04", "w03"]);
         check(&[], &[]);
-        // No more than a slice of what is merely stale.
-        let expected: Vec<String> = (5..25).rev().map(|n| format!("w{n:02}")).collect();
-        let ages: Vec<i64> = (20..45).collect();
-        check(&ages, &expected.iter().map(String::as_str).collect::<Vec<_>>());
-        // But all that would soon be too old to be used.
-        let expected: Vec<String> = (0..30).map(|n| format!("w{n:02}")).collect();
-        check(&[300; 30], &expected.iter().map(String::as_str).collect::<Vec<_>>());
+        // All that would soon be too old to be used.
+        check(&[read(960); 7], &["w00", "w01", "w02", "w03", "w04", "w05", "w06"]);
+        // No more than there is room for, of what is merely stale; the unknown all, and then nothing else.
+        let ages: Vec<_> = (20..45).map(read).collect();
+        check(&ages, &["w24", "w23", "w22", "w21", "w20", "w19"]);
+        let ages = [-1, -1, -1, -1, -1, -1, -1, 20, 21].map(read);
+        check(&ages, &["w00", "w01", "w02", "w03", "w04", "w05", "w06"]);
+        check(&ages[2..], &["w00", "w01", "w02", "w03", "w04", "w06"]);
+    }
+
+    #[test]
+    fn one_that_is_used_proves_itself_and_one_that_falls_silent_goes_first() {
+        // Used lately; silent since it was read; silent for longer; never seen; read after it was used; used lately, and never examined.
+        let ages =
+            [(600, Some(10)), (300, Some(20)), (400, Some(60)), (900, None), (30, Some(50)), (-1, Some(0)), (1, None)];
+        check(&ages, &["w05", "w02", "w01", "w03", "w04"]);
+    }
+
+    /// Bytes that were seen before the metrics were switched off say nothing of the time since.
+    #[test]
+    fn use_proves_nothing_where_metrics_are_off() {
+        let now = at("2026-03-01T12:00:00Z");
+        let mut catalogue = Catalogue::default();
+        let read = now - SignedDuration::from_mins(20);
+        catalogue.settings.insert("w".to_owned(), Settings { publishes_metrics: false, ..read_at(read) });
+        catalogue.used.insert("w".to_owned(), now);
+        assert_eq!(catalogue.to_examine(["w"].into_iter(), now, ROOM), ["w"]);
+        assert_eq!(catalogue.oldest(["w", "unknown"].into_iter()), Some(read));
+        catalogue.settings.insert("w".to_owned(), read_at(read));
+        assert_eq!(catalogue.oldest(["w"].into_iter()), Some(now));
     }
 
     #[test]
@@ -207,26 +290,25 @@ mod tests {
         let now = at("2026-03-01T12:00:00Z");
         let mut catalogue = Catalogue::default();
         catalogue.settings.insert("w".to_owned(), read_at(now + SignedDuration::from_mins(1)));
-        assert_eq!(catalogue.to_examine(["w"].into_iter(), now), ["w"]);
+        assert_eq!(catalogue.to_examine(["w"].into_iter(), now, ROOM), ["w"]);
         catalogue.listed_read = Some(now + SignedDuration::from_secs(1));
         assert!(catalogue.metrics_due(now));
     }
 
-    /// However many workgroups there are and however rare the runs, none becomes too old to be used between two.
+    /// However many workgroups there are and however rare the runs, none becomes too old to be used between two, also where none is used.
     #[test]
     fn nothing_known_is_ever_too_old_to_be_used() {
         for (workgroups, minutes) in [(5, 5), (1000, 5), (1000, 15), (200, 60)] {
             let names: Vec<String> = (0..workgroups).map(|n| format!("w{n:04}")).collect();
+            let watched = || names.iter().map(String::as_str);
             let mut catalogue = Catalogue::default();
             let mut now = at("2026-03-01T00:00:00Z");
-            for run in 0..24 * 60 / minutes {
-                let due: Vec<String> = catalogue
-                    .to_examine(names.iter().map(String::as_str), now)
-                    .into_iter()
-                    .map(str::to_owned)
-                    .collect();
+            for run in 0..72 * 60 / minutes {
+                let due: Vec<&str> = catalogue.to_examine(watched(), now, ROOM);
+                // At a run every five minutes the room is enough.
+                assert!(minutes > 5 || run == 0 || due.len() <= ROOM, "{} in run {run}", due.len());
                 for name in due {
-                    catalogue.settings.insert(name, read_at(now));
+                    catalogue.settings.insert(name.to_owned(), read_at(now));
                 }
                 let usable = names.iter().filter(|name| catalogue.usable(name, now).is_some()).count();
                 assert_eq!(usable, names.len(), "in run {run} every {minutes} minutes of {workgroups}");
@@ -243,6 +325,8 @@ mod tests {
         assert!(catalogue.usable("w", read + USABLE).is_some());
         assert!(catalogue.usable("w", read + USABLE + SignedDuration::from_secs(1)).is_none());
         assert!(catalogue.usable("other", read).is_none());
+        catalogue.used.insert("w".to_owned(), read + SignedDuration::from_hours(1));
+        assert!(catalogue.usable("w", read + USABLE + SignedDuration::from_hours(1)).is_some());
     }
 
     #[test]
@@ -259,6 +343,14 @@ mod tests {
         catalogue.replace_names(names(50), now);
         assert!(!catalogue.names_due(now) && !catalogue.names_due(now + SignedDuration::from_mins(14)));
         assert!(catalogue.names_due(now + FRESH));
+        // What is half read is read on.
+        catalogue.names_begun = Some(Reading::default());
+        catalogue.listed_read = Some(now);
+        assert!(catalogue.names_due(now) && !catalogue.metrics_due(now));
+        catalogue.replace_names(names(50), now);
+        assert!(!catalogue.names_due(now));
+        catalogue.listed_begun = Some(Reading::default());
+        assert!(catalogue.metrics_due(now));
     }
 
     #[test]
@@ -270,6 +362,9 @@ mod tests {
         catalogue.listed.insert(&[("WorkGroup", "etl")]);
         catalogue.listed.insert(&[("QueryState", "SUCCEEDED"), ("QueryType", "DML"), ("WorkGroup", "old")]);
         catalogue.listed_read = Some(now);
+        let next = Some("page 4".to_owned());
+        catalogue.names_begun = Some(Reading { so_far: catalogue.names.clone(), pages: 3, next: next.clone() });
+        catalogue.listed_begun = Some(Reading { so_far: catalogue.listed.clone(), pages: 3, next });
         let text = serde_json::to_string(&catalogue).unwrap();
         assert_eq!(serde_json::from_str::<Catalogue>(&text).unwrap(), catalogue);
     }

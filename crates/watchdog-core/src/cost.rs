@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use crate::catalogue::{LOOKUPS, PAGES};
 use crate::window::BUCKET;
 
 /// Days in a month of this module: 8,640 runs at one every five minutes.
@@ -18,12 +19,11 @@ const MOST_QUERIES: u64 = 500;
 const ACCOUNT_METRICS: u64 = 2;
 /// How often what changes rarely is read, in seconds; names that fit one page in every run.
 const REFRESH: u64 = 15 * 60;
-/// Names on a page of `ListWorkGroups`, metrics on one of `ListMetrics`, and workgroups whose settings are read again in a run, at most.
+/// Names on a page of `ListWorkGroups`, and metrics on one of `ListMetrics`.
 const NAMES: u64 = 50;
 const METRICS: u64 = 500;
-const SLICE: u64 = 20;
-/// Hours after which settings are read again whatever the slice.
-const PRESSING: u64 = 5;
+/// Hours after which settings are read again whatever a run has calls for.
+const PRESSING: u64 = 16;
 /// Memory of the function in GB, and its share of a processor: Lambda gives a whole one at 1,769 MB.
 const MEMORY_GB: f64 = 0.125;
 const PROCESSOR: f64 = 128.0 / 1769.0;
@@ -107,6 +107,15 @@ pub struct Setup {
     pub every_minutes: u64,
     /// Mails in a month.
     pub mails: u64,
+    /// Of a hundred times that a workgroup could be asked, how often it is: all, without an economy.
+    #[serde(skip_serializing_if = "is_all")]
+    pub asked_percent: u64,
+}
+
+/// Whether there is no economy to speak of.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_all(percent: &u64) -> bool {
+    *percent >= 100
 }
 
 /// A month.
@@ -132,25 +141,32 @@ pub struct Month {
 
 /// What a month of `setup` comes to.
 pub fn month(setup: Setup, prices: &Prices) -> Month {
-    let Setup { workgroups, limits, every_minutes, mails } = setup;
+    let Setup { workgroups, limits, every_minutes, mails, asked_percent } = setup;
     let every = every_minutes.max(1);
     let runs = DAYS * 24 * 60 / every;
     let refreshes = runs.min(DAYS * 24 * 3600 / REFRESH);
-    let metrics_a_run = workgroups + ACCOUNT_METRICS;
-    let metrics = metrics_a_run * runs;
-    let data = metrics_a_run.div_ceil((MOST_POINTS / POINTS).min(MOST_QUERIES));
+    let asked_a_run = workgroups * asked_percent.min(100);
+    // Those of the account are asked for in every run.
+    let metrics = (asked_a_run * runs).div_ceil(100) + ACCOUNT_METRICS * runs;
+    let data = (asked_a_run.div_ceil(100) + ACCOUNT_METRICS).div_ceil((MOST_POINTS / POINTS).min(MOST_QUERIES));
     // The lease taken and given back, the ledger, the policy.
     let always = (4 + data) * runs;
+    // A list that is longer than what is read of it in a run is read on in the next; then it rests for as long as it is fresh.
+    let listed = |pages: u64| {
+        let one = pages.div_ceil(PAGES as u64);
+        pages * (runs / (one - 1 + runs.div_ceil(refreshes)))
+    };
     let names = match workgroups < NAMES {
         true => runs,
-        false => workgroups.div_ceil(NAMES) * refreshes,
+        false => listed(workgroups.div_ceil(NAMES)),
     };
-    let settings = (SLICE * runs).max(workgroups * DAYS * 24 / PRESSING).min(workgroups * refreshes);
-    // The bytes and the times that queries waited.
-    let lists = 2 * workgroups.div_ceil(METRICS) * refreshes;
-    // The lease twice, and what was learnt of the workgroups wherever something was: a write unit a KB, 150 bytes a workgroup. All that is
-    // due at once is learnt in as many runs as it has slices.
-    let learnt = (refreshes * workgroups.div_ceil(SLICE).max(1)).min(runs);
+    let lists = listed(workgroups.div_ceil(METRICS));
+    // As if none were used: one that is proves itself.
+    let room = (LOOKUPS as u64 * runs).saturating_sub(names + lists);
+    let settings = room.max(workgroups * DAYS * 24 / PRESSING).min(workgroups * refreshes);
+    // The lease twice, and what was learnt of the workgroups wherever something was: a write unit a KB, 150 bytes a workgroup.
+    let slices = workgroups.div_ceil(LOOKUPS as u64).max(1);
+    let learnt = (refreshes * slices).min(runs);
     let cached = (workgroups * 150).div_ceil(1024).max(1);
     let writes = 2 * runs + learnt + mails;
     let write_units = 2 * runs + learnt * cached + 2 * mails;
@@ -188,7 +204,7 @@ mod tests {
     use super::*;
 
     fn of(workgroups: u64, limits: u64, every_minutes: u64) -> Month {
-        month(Setup { workgroups, limits, every_minutes, mails: 0 }, &Prices::default())
+        month(Setup { workgroups, limits, every_minutes, mails: 0, asked_percent: 100 }, &Prices::default())
     }
 
     #[test]
@@ -204,18 +220,28 @@ mod tests {
         assert_eq!([1, 5, 15].map(|every| of(5, 2, every).runs), [43_200, 8640, 2880]);
         // A run without a minute is none that a schedule could have.
         assert_eq!(of(5, 2, 0).runs, 43_200);
-        // Six calls of a quiet run, two lists of metrics and five settings in every third, and what was learnt written down.
-        assert_eq!(of(5, 2, 5).requests, 6 * 8640 + (2 + 5 + 1) * 2880);
-        // 1,000 workgroups: lease, ledger, policy, four pages of data; twenty settings and their write; in every third run 20 pages of names
-        // and four of metrics.
-        assert_eq!(of(1000, 2, 5).requests, (8 + 20 + 1) * 8640 + 24 * 2880);
-        // Where runs are rare the slice is too small: what is five hours old is read again all the same.
-        assert_eq!(of(1000, 2, 15).requests, (8 + 50 + 1 + 24) * 2880);
+        // Six calls of a quiet run, a list of metrics and five settings in every third, and what was learnt written down.
+        assert_eq!(of(5, 2, 5).requests, 6 * 8640 + (1 + 5 + 1) * 2880);
+        // 1,000 workgroups: lease, ledger, policy, four pages of data; ten of lists and settings, whichever; what was learnt.
+        assert_eq!(of(1000, 2, 5).requests, (8 + 10 + 1) * 8640);
+        // Where runs are rare there is too little room: what is sixteen hours old is read again all the same. Names take seven runs each time.
+        let settings = 1000 * 30 * 24 / 16;
+        assert_eq!(of(1000, 2, 15).requests, (8 + 1 + 2) * 2880 + 20 * (2880 / 7) + settings);
+    }
+
+    #[test]
+    fn an_economy_asks_for_a_part_of_the_workgroups_and_for_all_of_the_account() {
+        let setup = Setup { workgroups: 1000, limits: 2, every_minutes: 5, mails: 0, asked_percent: 40 };
+        let (with, without) = (month(setup, &Prices::default()), of(1000, 2, 5));
+        assert_eq!(with.metrics, 402 * 8640);
+        // 402 metrics are two requests, 1,002 four.
+        assert_eq!(without.requests - with.requests, 2 * 8640);
+        assert!((without.usd - with.usd - 600.0 * 8640.0 / 1e5).abs() < 1e-9);
     }
 
     #[test]
     fn every_price_counts() {
-        let setup = Setup { workgroups: 100, limits: 2, every_minutes: 5, mails: 1000 };
+        let setup = Setup { workgroups: 100, limits: 2, every_minutes: 5, mails: 1000, asked_percent: 100 };
         let before = month(setup, &Prices::default()).usd;
         for i in 0..Prices::default().named().len() {
             let mut prices = Prices::default();

@@ -296,11 +296,15 @@ pub fn plan<'p>(
             }
         },
     );
+    // Nothing about those that were not asked is open; what is remembered beside that stays.
+    let left_out: BTreeSet<&str> = findings.remembered.iter().map(|verdict| verdict.workgroup.as_str()).collect();
+    let is_left_out = |subject: &Subject| subject.of_bytes().is_some_and(|workgroup| left_out.contains(workgroup));
     // What is remembered and no longer judged: the policy or the account has changed. Where the list of workgroups is not
     // complete, absence says nothing.
     let gone = if incomplete.is_some() { Sighting::Unseen } else { Sighting::Calm(Ending::NotWatched) };
     for subject in records.keys().filter(|subject| !matches!(subject, Subject::Grant { .. } | Subject::Weekly)) {
-        cases.entry(subject.clone()).or_insert_with(|| sight(gone, Facts::Over));
+        let sighting = if is_left_out(subject) { Sighting::Unseen } else { gone };
+        cases.entry(subject.clone()).or_insert_with(|| sight(sighting, Facts::Over));
     }
     carry(cases, tick.at, policy, records, people)
 }
@@ -420,16 +424,17 @@ fn told_of(
 }
 
 /// What everybody is told of one limit, and its record before anybody is: the part of [`plan`] that a back-test is about. It knows of
-/// no submitters, so that those who stand in for them are told.
+/// no submitters, so that those who stand in for them are told. `at` is the run's instant, which a verdict that makes up for a look may be before.
 pub fn plan_limit(
     verdict: &Verdict<'_>,
     subject: &Subject,
     before: &Record,
     policy: &Policy,
+    at: Timestamp,
 ) -> (Record, Vec<(Address, Notice)>) {
     // Of a past that is gone through no history is kept: nobody reads it.
     let case = Case { share: None, ..limit_case(verdict, before.story, &policy.mail) };
-    let (record, notices, _) = told_of(subject, &case, before, verdict.as_of, policy, None);
+    let (record, notices, _) = told_of(subject, &case, before, at, policy, None);
     (record, notices)
 }
 

@@ -124,6 +124,32 @@ impl Inflow {
         let [short, long] = memo.surprise?;
         Some(Self { pace: pace(meter, now, landed)?, short, long })
     }
+
+    /// Whether a limit could count as about to run out in a look from the border `now` on (in the bucket that begins there, where it is
+    /// `unfinished`), if no more comes in than `between` says of any two borders: the rule of [`View::will_exhaust`] with the most
+    /// in the place of what is known. The surprise is this guess's, so that it holds until the next full hour.
+    pub(crate) fn could_run_out(
+        &self,
+        window: &Window,
+        limit: Bytes,
+        now: i64,
+        unfinished: bool,
+        between: impl Fn(i64, i64) -> Option<u128>,
+    ) -> bool {
+        let enough = OPENS.of(limit).unwrap_or(limit).get() as f64;
+        let came = PACES.map(|span| between(now - seconds(span), now).map(float));
+        let [Some(half), Some(hour), Some(hours)] = came else { return true };
+        let pace = weighed([half, hour, hours]) / WHOLE;
+        let surprise = if is_long(window) { self.long } else { self.short };
+        let landing = if unfinished { between(now, now + BUCKET).map_or(f64::INFINITY, float) } else { 0.0 };
+        LOOKS.iter().zip(surprise).any(|(look, surprise)| {
+            let then = now + seconds(*look);
+            let at = Timestamp::from_second(now + i64::from(unfinished)).unwrap_or(Timestamp::MAX);
+            let Some(start) = reaches(window, at, then).filter(|start| *start <= now) else { return false };
+            let guessed = *look as f64 * pace + surprise;
+            between(start, now).is_none_or(|kept| float(kept) + guessed.max(landing) >= enough)
+        })
+    }
 }
 
 impl Memo {
@@ -271,19 +297,24 @@ impl View<'_> {
     fn ahead(&self, look: usize) -> Option<(f64, f64)> {
         let now = floor(self.at).as_second();
         let then = now + seconds(look);
-        let start = match self.window {
-            Window::Rolling { minutes } => then - i64::from(*minutes) * 60,
-            Window::Calendar { .. } => self.window.span(self.at).start.as_second(),
-        };
-        if start > now || self.window.ends(self.at).is_some_and(|end| then > end.as_second()) {
-            return None;
-        }
+        let start = reaches(self.window, self.at, then).filter(|start| *start <= now)?;
         let kept = float(self.meter.between(start.max(self.meter.since()), now)?);
         let unfinished = float(self.meter.between(now, ceil(self.at).as_second()).unwrap_or(0));
         Some((
             kept,
             unfinished + self.flights.running.iter().map(|query| query.lands_within(self.at, look)).sum::<f64>(),
         ))
+    }
+}
+
+/// Where a window begins, in seconds, that ends at the border `then`, as it is seen at `at`; `None` where another one has begun by then.
+fn reaches(window: &Window, at: Timestamp, then: i64) -> Option<i64> {
+    match window {
+        Window::Rolling { minutes } => Some(then - i64::from(*minutes) * 60),
+        Window::Calendar { .. } => {
+            let goes_on = window.ends(at).is_none_or(|end| then <= end.as_second());
+            goes_on.then(|| window.span(at).start.as_second())
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub mod trail;
 
 pub mod forecast;
 
+pub mod economy;
+
 pub mod identity;
 pub mod queries;
 pub mod submitter;

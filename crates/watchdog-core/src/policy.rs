@@ -7,6 +7,7 @@
 
 mod active;
 mod address;
+mod economy;
 mod limit;
 mod meant;
 mod pattern;
@@ -63,13 +64,15 @@ pub struct Policy {
     pub submitters: Submitters,
     /// How near the account may come to its quotas of active queries.
     pub active_queries: ActiveQueries,
+    /// How long a workgroup may go unasked; where there is none, every workgroup is asked in every run.
+    pub economy: Option<Economy>,
     /// Who may raise which limits for a while; nobody where there is none.
     pub grants: Option<GrantRules>,
     /// Who may hold alerts back for a while; nobody where there is none.
     pub silences: Option<SilenceRules>,
     /// The weekly report; none where there is none.
     pub report: Option<ReportRules>,
-    /// Rules for exact names, then for patterns, the most specific first: the first match counts.
+    /// Rules for exact names, in the order of [`Pattern::cmp_exact`], then for patterns, the most specific first: the first match counts.
     rules: Vec<WorkgroupRule>,
 }
 
@@ -107,6 +110,13 @@ pub struct Submitters {
     pub repeat_every: SignedDuration,
     /// Whether mails show the text of queries.
     pub show_sql: bool,
+}
+
+/// How long a workgroup may go unasked where its level cannot change meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Economy {
+    /// The longest from one asking to the next, from 10 minutes to an hour; as runs are never exactly on time, one run more at most.
+    pub at_most: SignedDuration,
 }
 
 /// Who may raise which limits for a while, how far and for how long.
@@ -306,7 +316,12 @@ impl Policy {
 
     /// The rule for a workgroup: that of its exact name, or of the most specific pattern that matches.
     pub fn rule_for(&self, workgroup: &str) -> Option<&WorkgroupRule> {
-        self.rules.iter().find(|rule| rule.pattern.matches(workgroup))
+        let (exact, patterns) = self.rules.split_at(self.rules.partition_point(|rule| rule.pattern.is_exact()));
+        // A thousand workgroups with a rule each are looked up several times in a run.
+        match exact.binary_search_by(|rule| rule.pattern.cmp_exact(workgroup)) {
+            Ok(n) => exact.get(n),
+            Err(_) => patterns.iter().find(|rule| rule.pattern.matches(workgroup)),
+        }
     }
 
     /// The same policy with each limit replaced.
@@ -318,6 +333,11 @@ impl Policy {
         policy
     }
 
+    /// The same policy that asks every workgroup in every run.
+    pub fn without_economy(&self) -> Self {
+        Self { economy: None, ..self.clone() }
+    }
+
     /// The same policy with the rule of one workgroup changed; others that share its pattern keep theirs.
     pub(crate) fn with_rule(&self, workgroup: &str, change: impl FnOnce(&mut WorkgroupRule)) -> Self {
         let mut policy = self.clone();
@@ -327,8 +347,11 @@ impl Policy {
         rule.pattern = pattern;
         change(&mut rule);
         policy.rules.retain(|other| other.pattern != rule.pattern);
-        // The first match counts.
-        policy.rules.insert(0, rule);
+        // The first match counts, and exact names are in their order.
+        let n = policy
+            .rules
+            .partition_point(|other| other.pattern.is_exact() && other.pattern.cmp_exact(workgroup).is_lt());
+        policy.rules.insert(n, rule);
         policy
     }
 

@@ -2,7 +2,7 @@
 
 mod promises;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -15,6 +15,7 @@ use crate::event::{Source, Tick};
 use crate::grant::Grants;
 use crate::occupancy::{Occupancy, Reservations};
 use crate::people::Shares;
+use crate::policy::Economy;
 use crate::silence::Silences;
 use crate::usage::Quota;
 use crate::verdict::{Detail, Findings, Pressure, QueryVerdict, Verdict};
@@ -42,6 +43,9 @@ pub struct RunReport {
     pub limits: Vec<LimitReport>,
     /// One entry per limit on queries: active ones in the account, and waiting in a workgroup.
     pub query_limits: Vec<QueryLimitReport>,
+    /// Who was not asked, where the policy has an economy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub economy: Option<EconomyReport>,
     /// Limits that do not fit the work under them, as far as the last days say so.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub misfits: Vec<MisfitReport>,
@@ -58,6 +62,9 @@ pub struct RunReport {
     /// Who has how many queries active, where somebody is to be told and it was looked for. Names are in the mails, and not here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_queries: Option<OccupancyReport>,
+    /// How old what is remembered of the account is, where anything was judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<KnownReport>,
     /// Grants that are not closed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<GrantReport>,
@@ -74,6 +81,17 @@ pub struct RunReport {
     pub warnings: Vec<String>,
     /// Calls to AWS, by service and operation.
     pub calls: BTreeMap<String, u32>,
+}
+
+/// When what changes rarely was last read: a quiet run reads some of it anew, and stands on the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct KnownReport {
+    /// The names of the workgroups, to the list's end; a part of it may be newer.
+    pub names: Option<Timestamp>,
+    /// Which metrics there are, likewise.
+    pub metrics: Option<Timestamp>,
+    /// Whether workgroups publish metrics: the oldest of those that are watched. One that shows bytes counts as known at that time.
+    pub settings: Option<Timestamp>,
 }
 
 /// Problems of a policy in one report. Whoever mends it sees them all with `watchdog check`; the answer of a function and its log line are
@@ -115,6 +133,22 @@ pub struct LimitReport {
     pub exhausts_at: Option<Timestamp>,
     /// The instant that was judged.
     pub as_of: Timestamp,
+    /// How old these figures are, in seconds, where the workgroup was not asked in this run, for its level cannot have changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_seconds: Option<i64>,
+}
+
+/// Who was not asked in a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EconomyReport {
+    /// The longest that a workgroup goes unasked, and so the most by which somebody may hear of a level later.
+    pub at_most: String,
+    /// Workgroups with limits that were asked.
+    pub asked: usize,
+    /// Those that were not: their limits have an age.
+    pub not_asked: usize,
+    /// When the one that was asked longest ago was asked; `null` where all were asked now.
+    pub figures_since: Option<Timestamp>,
 }
 
 /// One limit on queries in a report, in the shape of the others; what is measured is in `measure`, and in what in `unit`.
@@ -318,12 +352,14 @@ impl RunReport {
             policy: None,
             limits: Vec::new(),
             query_limits: Vec::new(),
+            economy: None,
             misfits: Vec::new(),
             incomplete: None,
             unseen: Vec::new(),
             uncovered: Vec::new(),
             submitters: Vec::new(),
             active_queries: None,
+            known: None,
             grants: Vec::new(),
             silences: Vec::new(),
             sent: Vec::new(),
@@ -337,8 +373,14 @@ impl RunReport {
     /// Notes what was found.
     pub fn found(&mut self, findings: &Findings<'_>) {
         self.limits = findings.verdicts.iter().map(LimitReport::from).collect();
+        if !findings.remembered.is_empty() {
+            self.limits.extend(findings.remembered.iter().map(|verdict| LimitReport::remembered(verdict, self.as_of)));
+            // Each workgroup's limits stay in the policy's order.
+            self.limits.sort_by(|a, b| a.workgroup.cmp(&b.workgroup));
+        }
         self.query_limits = findings.queries.iter().map(QueryLimitReport::from).collect();
-        self.misfits = findings.verdicts.iter().filter_map(MisfitReport::of).take(MOST_MISFITS).collect();
+        let all = findings.verdicts.iter().chain(&findings.remembered);
+        self.misfits = all.filter_map(MisfitReport::of).take(MOST_MISFITS).collect();
         self.unseen = findings
             .unseen
             .iter()
@@ -361,6 +403,19 @@ impl RunReport {
     pub fn promised(&mut self, grants: &Grants, silences: &Silences, at: Timestamp) {
         self.grants = promises::grant_reports(grants, at).filter(|grant| !grant.is_closed()).collect();
         self.silences = promises::silence_reports(silences, at);
+    }
+
+    /// Notes how many were asked.
+    pub fn thrifty(&mut self, findings: &Findings<'_>, rules: Economy) {
+        let names = |verdicts: &[Verdict<'_>]| {
+            verdicts.iter().map(|verdict| verdict.workgroup.clone()).collect::<BTreeSet<_>>().len()
+        };
+        self.economy = Some(EconomyReport {
+            at_most: format!("{:#}", rules.at_most),
+            asked: names(&findings.verdicts),
+            not_asked: names(&findings.remembered),
+            figures_since: findings.remembered.iter().map(|verdict| verdict.as_of).min(),
+        });
     }
 
     /// Limits whose level is `unknown`.
@@ -409,7 +464,18 @@ impl From<&Verdict<'_>> for LimitReport {
             in_flight_bytes: verdict.in_flight_bytes().map(crate::bytes::Bytes::get),
             exhausts_at: verdict.outlook().and_then(|outlook| outlook.about),
             as_of: verdict.as_of,
+            age_seconds: None,
         }
+    }
+}
+
+impl LimitReport {
+    /// What was found out when the workgroup was last asked, told at `at`.
+    fn remembered(verdict: &Verdict<'_>, at: Timestamp) -> Self {
+        let of_then = Self::from(verdict);
+        let reason =
+            format!("{}; as of {}, not asked since: the level cannot have changed", of_then.reason, of_then.as_of);
+        Self { reason, age_seconds: Some(at.duration_since(verdict.as_of).as_secs()), ..of_then }
     }
 }
 

@@ -23,6 +23,11 @@ const MOST_PER_BUCKET: f64 = 1e18;
 pub struct Usage {
     /// What is known of each workgroup that was looked at, by name.
     pub workgroups: BTreeMap<String, Seen>,
+    /// Those that were not asked, for their level cannot have changed: what was known when they were asked last. They are in none of the
+    /// other lists.
+    pub left_out: BTreeMap<String, Remembered>,
+    /// The looks at a workgroup that were left out before this one, by workgroup.
+    pub missed: BTreeMap<String, Vec<Timestamp>>,
     /// What Athena says of the queries themselves, by workgroup, where it was asked. An absent workgroup says nothing.
     pub flights: BTreeMap<String, Flights>,
     /// The queries that are active and that wait, where they are watched.
@@ -30,6 +35,19 @@ pub struct Usage {
     /// Why the list of workgroups is not complete, where it is not. Then nothing may be concluded from a
     /// workgroup's absence.
     pub incomplete: Option<Unknown>,
+}
+
+/// What was known of a workgroup when it was last asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// The instant that was judged then.
+    pub asked: Timestamp,
+    /// What was used in the window of each of its limits, in the policy's order.
+    pub used: Vec<Bytes>,
+    /// Whether the forecast had anything to say.
+    pub is_foreseen: bool,
+    /// End of the newest bucket in which anything was scanned.
+    pub newest: Option<Timestamp>,
 }
 
 /// A workgroup's queries, beside what the metric says of them.
@@ -200,6 +218,13 @@ impl Listed {
             _ => return,
         };
         self.0.entry(workgroup).or_default().insert(set);
+    }
+
+    /// Adds what another list has.
+    pub fn extend(&mut self, other: &Self) {
+        for (workgroup, sets) in &other.0 {
+            self.0.entry(workgroup.clone()).or_default().extend(sets.iter().cloned());
+        }
     }
 
     /// The dimension sets that exist for `workgroup`; `None` where it is not listed.

@@ -119,6 +119,8 @@ pub struct Findings<'p> {
     pub unseen: Vec<(String, Unknown)>,
     /// Workgroups that are covered by a rule and were looked at with success.
     pub seen: Vec<String>,
+    /// What was found out about the limits of those that were not asked, when they were last asked: `as_of` says when.
+    pub remembered: Vec<Verdict<'p>>,
     /// Workgroups that no rule covers.
     pub uncovered: Vec<String>,
 }
@@ -133,11 +135,13 @@ pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p>
         queries: queries::judge(policy, tick, usage),
         unseen: Vec::new(),
         seen: Vec::new(),
+        remembered: remembered(policy, usage),
         uncovered: Vec::new(),
     };
     let absent = usage.incomplete.clone().unwrap_or(Unknown::NoSuchWorkgroup);
     let missing = policy.rules().iter().map(|rule| &rule.pattern).filter(|p| p.is_exact()).map(|p| p.as_str());
-    let missing = missing.filter(|name| !usage.workgroups.contains_key(*name)).map(|name| (name, Err(absent.clone())));
+    let is_known = |name: &str| usage.workgroups.contains_key(name) || usage.left_out.contains_key(name);
+    let missing = missing.filter(|name| !is_known(name)).map(|name| (name, Err(absent.clone())));
     let known = usage.workgroups.iter().map(|(name, seen)| (name.as_str(), seen.clone()));
     let mut all: Vec<_> = known.chain(missing).collect();
     all.sort_by_key(|(name, _)| *name);
@@ -155,20 +159,30 @@ pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p>
         let inflow = meter.as_ref().ok().filter(|_| foreseen().next().is_some());
         let inflow =
             inflow.and_then(|meter| Inflow::guess(meter, tick.at, &flights.landed, &mut Memo::for_windows(foreseen())));
+        let missed = usage.missed.get(name).map_or(&[][..], Vec::as_slice);
         for limit in &rule.limits {
-            let look = |meter: &Meter| limit.look(meter, tick.at, inflow.as_ref(), flights);
-            let finding = match meter.as_ref().map_err(Clone::clone).and_then(look) {
+            let look = |meter: &Meter| {
+                let now = limit.read(meter, tick.at, inflow.as_ref(), flights)?;
+                let (as_of, reading) = limit.made_up(meter, missed, tick.at, now);
+                let mut finding = limit.finding(reading, meter, tick.at, inflow.as_ref(), flights);
+                // Of a look that is made up for, what comes next is known already.
+                if let (Finding::Seen { outlook, .. }, true) = (&mut finding, as_of < tick.at) {
+                    *outlook = None;
+                }
+                Ok((as_of, finding))
+            };
+            let (as_of, finding) = match meter.as_ref().map_err(Clone::clone).and_then(look) {
                 Ok(finding) => finding,
                 Err(why) => {
                     // One limit that cannot be judged is reason enough to tell somebody.
                     unseen.get_or_insert_with(|| why.clone());
-                    Finding::Unknown(why)
+                    (tick.at, Finding::Unknown(why))
                 }
             };
-            let span = limit.span(tick.at);
-            let trail = meter.as_ref().map(|meter| Trail::of(meter, &limit.window, tick.at));
+            let span = limit.span(as_of);
+            let trail = meter.as_ref().map(|meter| Trail::of(meter, &limit.window, as_of));
             let trail = trail.unwrap_or_else(|_| Trail::unknown(span));
-            let (workgroup, as_of) = (name.to_owned(), tick.at);
+            let workgroup = name.to_owned();
             let misfit = None;
             let in_flight = known.map(|flights| {
                 let mut running = flights.running.clone();
@@ -197,6 +211,34 @@ pub fn judge<'p>(policy: &'p Policy, tick: &Tick, usage: &Usage) -> Findings<'p>
     findings
 }
 
+/// Verdicts of the past about those that were not asked.
+fn remembered<'p>(policy: &'p Policy, usage: &Usage) -> Vec<Verdict<'p>> {
+    let left_out = usage.left_out.iter().filter_map(|(name, known)| Some((name, known, policy.rule_for(name)?)));
+    let verdicts = left_out.flat_map(|(name, known, rule)| {
+        rule.limits.iter().zip(&known.used).map(move |(limit, used)| {
+            let span = limit.span(known.asked);
+            Verdict {
+                workgroup: name.clone(),
+                rule,
+                limit,
+                span,
+                as_of: known.asked,
+                finding: Finding::Seen {
+                    used: *used,
+                    foresight: if limit.forecast && known.is_foreseen { Foresight::Lasts } else { Foresight::Silent },
+                    level: Level::Ok,
+                    outlook: None,
+                },
+                misfit: None,
+                in_flight: None,
+                may_be_more: false,
+                trail: Trail::unknown(span),
+            }
+        })
+    });
+    verdicts.collect()
+}
+
 /// The workgroups whose queries are worth asking for, the one nearest to a limit of its first: those with a part of a limit used, and where
 /// queries are known to run somewhere, the others too, as a giant may be the first query of its day. Those whose use is not
 /// known are not among them: nothing could be concluded.
@@ -213,6 +255,14 @@ pub fn worth_asking<'u>(policy: &Policy, tick: &Tick, usage: &'u Usage) -> Vec<&
             (anything_runs || limit.is_worth_asking(used)).then(|| whole_percent(used, limit.bytes))
         });
         let nearest = shares.max();
+        asked.extend(nearest.map(|share| (share, name.as_str())));
+    }
+    // Those that were not asked, by what was known of them: a query that has begun since is a reason to ask after all.
+    for (name, known) in &usage.left_out {
+        let limits = policy.rule_for(name).map_or(&[][..], |rule| &rule.limits);
+        let used = limits.iter().zip(&known.used);
+        let used = used.filter(|(limit, used)| anything_runs || limit.is_worth_asking(**used));
+        let nearest = used.map(|(limit, used)| whole_percent(*used, limit.bytes)).max();
         asked.extend(nearest.map(|share| (share, name.as_str())));
     }
     asked.sort_by_key(|(share, _)| Reverse(*share));
@@ -246,23 +296,34 @@ impl Limit {
         Ok(Reading { used, foresight })
     }
 
-    /// [`Limit::read`], with all that people are told of it.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn look(
+    /// What a reading at `at` means, with when the limit runs out, where that can be guessed and matters.
+    pub fn finding(
         &self,
+        reading: Reading,
         meter: &Meter,
         at: Timestamp,
         inflow: Option<&Inflow>,
         flights: &Flights,
-    ) -> Result<Finding, Unknown> {
-        let reading = self.read(meter, at, inflow, flights)?;
+    ) -> Finding {
         let level = self.level(reading);
         let view = View { meter, window: &self.window, limit: self.bytes, at, flights };
         let tell = self.forecast && level != Level::Ok && level != Level::Exhausted;
         let outlook = tell.then(|| view.outlook(inflow)).flatten();
-        Ok(Finding::Seen { used: reading.used, foresight: reading.foresight, level, outlook })
+        Finding::Seen { used: reading.used, foresight: reading.foresight, level, outlook }
+    }
+
+    /// The look to judge at `at`: `now`, or one among `missed`, which were left out, that would have found a higher level; the highest there
+    /// was, and the newest of such. By use alone: a forecast that has not come true is nothing to tell.
+    pub fn made_up(&self, meter: &Meter, missed: &[Timestamp], at: Timestamp, now: Reading) -> (Timestamp, Reading) {
+        let foresight = if now.foresight == Foresight::Silent { Foresight::Silent } else { Foresight::Lasts };
+        let looks = missed.iter().filter_map(|at| {
+            let then = Reading { used: meter.sum(self.span(*at)).ok()?, foresight };
+            Some((self.level(then), *at, then))
+        });
+        match looks.max_by_key(|(level, at, _)| (*level, *at)) {
+            Some((level, then, reading)) if level > self.level(now) => (then, reading),
+            _ => (at, now),
+        }
     }
 
     /// The level that a reading means, without memory.

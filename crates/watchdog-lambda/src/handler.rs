@@ -74,7 +74,7 @@ pub enum Reply {
 impl Function {
     /// Reads the environment and builds the clients. Makes no call to AWS, and fails nowhere: what is missing is said by the
     /// first invocation, where the error reaches the caller, the alarm and the dead-letter queue.
-    pub async fn from_env() -> Self {
+    pub fn from_env() -> Self {
         let required = |name: &str| {
             std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or_else(|| Failure {
                 word: "NotConfigured".to_owned(),
@@ -90,7 +90,7 @@ impl Function {
             })
         };
         let settings = environment();
-        Self { clients: Clients::from_env().await, settings, catalogue: Mutex::new(Catalogue::default()) }
+        Self { clients: Clients::from_env(), settings, catalogue: Mutex::new(Catalogue::default()) }
     }
 
     /// Handles one event.

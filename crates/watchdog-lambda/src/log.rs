@@ -153,6 +153,7 @@ mod tests {
             limit_bytes: 100,
             exhausts_at: None,
             as_of: at,
+            age_seconds: None,
         };
         report.limits = vec![limit("ok", Some(1)), limit("unknown", None)];
         report

@@ -2,6 +2,7 @@
 
 mod handler;
 mod log;
+mod panic;
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
@@ -10,10 +11,16 @@ use serde_json::Value;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     log::start();
-    let function = handler::Function::from_env().await;
+    panic::tell();
+    let function = handler::Function::from_env();
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         let function = &function;
-        async move { function.handle(event).await.map_err(Diagnostic::from) }
+        async move {
+            panic::at_work(Some(&event.context.request_id));
+            let answer = function.handle(event).await.map_err(Diagnostic::from);
+            panic::at_work(None);
+            answer
+        }
     }))
     .await
 }

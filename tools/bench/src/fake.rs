@@ -5,7 +5,6 @@
 //! price.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,7 +13,8 @@ use ciborium::Value as Cbor;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::http::{Request, Response, serve};
+use crate::http::{Request, Response, serve, serve_tls};
+use crate::trust::Trust;
 
 /// Every workgroup with a limit of an hour and one of a day, neither of which it comes near.
 const POLICY: &str = r#"
@@ -42,17 +42,34 @@ pub struct Call {
     pub end: Instant,
 }
 
+/// One that was opened over TLS: its handshake.
+#[derive(Debug, Clone, Copy)]
+pub struct Opened {
+    pub start: Instant,
+    pub end: Instant,
+}
+
+/// The environment variables that lead a program to an account.
+pub type Endpoints = Vec<(String, String)>;
+
 /// An account.
 pub struct Fake {
-    pub address: SocketAddr,
+    /// All services at one address, without TLS.
+    pub plain: Endpoints,
+    /// Each service at an address of its own, over TLS.
+    pub secure: Endpoints,
     state: Arc<State>,
 }
+
+/// Services with calls in a run in which nobody is mailed.
+const SERVICES: [&str; 4] = ["ATHENA", "CLOUDWATCH", "DYNAMODB", "SSM"];
 
 struct State {
     names: Vec<String>,
     latency_ms: AtomicU64,
     items: Mutex<BTreeMap<(String, String), Value>>,
     calls: Mutex<Vec<Call>>,
+    opened: Mutex<Vec<Opened>>,
     refused: Mutex<Vec<String>>,
 }
 
@@ -62,24 +79,43 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Fake {
     /// An account of so many workgroups, beside `primary`, which is one of them.
-    pub fn start(workgroups: usize) -> std::io::Result<Self> {
+    pub fn start(workgroups: usize, trust: &Trust) -> std::io::Result<Self> {
         let others = (1..workgroups).map(|n| format!("team-{n:04}"));
         let state = Arc::new(State {
             names: std::iter::once("primary".to_owned()).chain(others).collect(),
             latency_ms: AtomicU64::new(0),
             items: Mutex::default(),
             calls: Mutex::default(),
+            opened: Mutex::default(),
             refused: Mutex::default(),
         });
-        let (answering, noting) = (Arc::clone(&state), Arc::clone(&state));
-        let address = serve(
-            move |request| Some(answering.answer(request)),
-            move |request, end| {
+        let answer = |state: &Arc<State>| {
+            let state = Arc::clone(state);
+            move |request: &Request| Some(state.answer(request))
+        };
+        let note = |state: &Arc<State>| {
+            let state = Arc::clone(state);
+            move |request: &Request, end| {
                 let call = Call { operation: operation(request), start: request.read, end };
-                lock(&noting.calls).push(call);
-            },
-        )?;
-        Ok(Self { address, state })
+                lock(&state.calls).push(call);
+            }
+        };
+        let address = serve(answer(&state), note(&state))?;
+        let plain = vec![("AWS_ENDPOINT_URL".to_owned(), format!("http://{address}"))];
+        let mut secure = vec![("SSL_CERT_FILE".to_owned(), trust.file.display().to_string())];
+        for service in SERVICES {
+            let (delaying, noting) = (Arc::clone(&state), Arc::clone(&state));
+            let address = serve_tls(
+                Arc::clone(&trust.server),
+                move || delaying.latency(),
+                answer(&state),
+                note(&state),
+                move |start, end| lock(&noting.opened).push(Opened { start, end }),
+            )?;
+            let port = address.port();
+            secure.push((format!("AWS_ENDPOINT_URL_{service}"), format!("https://localhost:{port}")));
+        }
+        Ok(Self { plain, secure, state })
     }
 
     /// How long every answer takes.
@@ -90,6 +126,11 @@ impl Fake {
     /// The calls since the last time this was asked.
     pub fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut lock(&self.state.calls))
+    }
+
+    /// The connections that were opened over TLS since the last time this was asked.
+    pub fn take_opened(&self) -> Vec<Opened> {
+        std::mem::take(&mut lock(&self.state.opened))
     }
 
     /// Operations that it does not know, and was asked for.
@@ -142,8 +183,12 @@ fn operation(request: &Request) -> String {
 }
 
 impl State {
+    fn latency(&self) -> Duration {
+        Duration::from_millis(self.latency_ms.load(Ordering::Relaxed))
+    }
+
     fn answer(&self, request: &Request) -> Response {
-        let delay = Duration::from_millis(self.latency_ms.load(Ordering::Relaxed));
+        let delay = self.latency();
         let operation = operation(request);
         let (kind, body) = if operation.starts_with("cloudwatch:") {
             let asked = ciborium::from_reader(&request.body[..]).unwrap_or(Cbor::Null);
@@ -195,6 +240,11 @@ impl State {
                 let found: Vec<_> = items.iter().filter(|((p, _), _)| p == pk).map(|(_, item)| item.clone()).collect();
                 json!({ "Count": found.len(), "ScannedCount": found.len(), "Items": found })
             }
+            // Of a peer's only.
+            "dynamodb:GetItem" => match lock(&self.items).get(&place(&asked["Key"])) {
+                Some(item) => json!({ "Item": item }),
+                None => json!({}),
+            },
             "dynamodb:PutItem" => {
                 lock(&self.items).insert(place(&asked["Item"]), asked["Item"].clone());
                 json!({})

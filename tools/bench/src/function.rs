@@ -1,8 +1,7 @@
-//! The shipped function as a process, with the Runtime API around it.
+//! A function as a process, the one that ships or a peer, with the Runtime API around it.
 
 use std::io::{Error, Result};
-use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,10 +10,19 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::fake::Endpoints;
 use crate::http::{Response, serve};
 
 /// Longer than any run may take.
 const PATIENCE: Duration = Duration::from_secs(70);
+
+/// What there is to run.
+pub struct Program {
+    pub path: PathBuf,
+    pub arguments: Vec<String>,
+    /// Environment variables beside those that Lambda and the stack set.
+    pub variables: Vec<(String, String)>,
+}
 
 /// A running function.
 pub struct Function {
@@ -44,7 +52,7 @@ pub struct Invocation {
 
 impl Function {
     /// Starts it and waits for its first poll.
-    pub fn start(artefact: &Path, aws: SocketAddr) -> Result<Self> {
+    pub fn start(program: &Program, aws: &Endpoints) -> Result<Self> {
         let (events, queue) = channel::<Value>();
         let (says, said) = channel();
         let (queue, says) = (Mutex::new(queue), Mutex::new(says));
@@ -75,15 +83,17 @@ impl Function {
             |_, _| {},
         )?;
         let start = Instant::now();
-        let process = Command::new(artefact)
+        let process = Command::new(&program.path)
+            .args(&program.arguments)
             .env_clear()
             .env("AWS_LAMBDA_RUNTIME_API", api.to_string())
-            .env("AWS_ENDPOINT_URL", format!("http://{aws}"))
+            .envs(program.variables.iter().chain(aws).map(|(name, value)| (name, value)))
             .envs([
                 ("AWS_LAMBDA_FUNCTION_NAME", "bench"),
                 ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
                 ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
                 ("AWS_REGION", "eu-central-1"),
+                ("AWS_DEFAULT_REGION", "eu-central-1"),
                 ("AWS_ACCESS_KEY_ID", "123456789012"),
                 ("AWS_SECRET_ACCESS_KEY", "bench"),
                 ("AWS_SESSION_TOKEN", "bench"),

@@ -1,9 +1,11 @@
 //! As much of an HTTP server as the SDK's clients and the Lambda runtime need: a thread per kept-alive connection, bodies with a length.
 
-use std::io::{BufRead, BufReader, Error, ErrorKind, Result, Write};
+use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A request, read to its end.
 pub struct Request {
@@ -30,28 +32,56 @@ where
     H: Fn(&Request) -> Option<Response> + Send + Sync + 'static,
     S: Fn(&Request, Instant) + Send + Sync + 'static,
 {
+    accept(move |stream| connection(stream, &handle, &sent))
+}
+
+/// The same over TLS. A handshake begins after `delay`: what two machines that are not one would need for its round trips. `shaken` hears from
+/// when to when each took.
+pub fn serve_tls<H, S, K>(
+    tls: Arc<ServerConfig>,
+    delay: impl Fn() -> Duration + Send + Sync + 'static,
+    handle: H,
+    sent: S,
+    shaken: K,
+) -> Result<SocketAddr>
+where
+    H: Fn(&Request) -> Option<Response> + Send + Sync + 'static,
+    S: Fn(&Request, Instant) + Send + Sync + 'static,
+    K: Fn(Instant, Instant) + Send + Sync + 'static,
+{
+    accept(move |mut stream: TcpStream| {
+        let start = Instant::now();
+        std::thread::sleep(delay());
+        let mut session = ServerConnection::new(Arc::clone(&tls)).map_err(Error::other)?;
+        while session.is_handshaking() {
+            session.complete_io(&mut stream)?;
+        }
+        shaken(start, Instant::now());
+        connection(StreamOwned::new(session, stream), &handle, &sent)
+    })
+}
+
+fn accept(serve: impl Fn(TcpStream) -> Result<()> + Send + Sync + 'static) -> Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    let shared = Arc::new((handle, sent));
+    let serve = Arc::new(serve);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let shared = Arc::clone(&shared);
+            let serve = Arc::clone(&serve);
             // A client that goes away is no error of anybody's.
-            std::thread::spawn(move || drop(connection(stream, &shared.0, &shared.1)));
+            std::thread::spawn(move || drop(stream.set_nodelay(true).and_then(|()| serve(stream))));
         }
     });
     Ok(address)
 }
 
 fn connection(
-    stream: TcpStream,
+    stream: impl Read + Write,
     handle: &impl Fn(&Request) -> Option<Response>,
     sent: &impl Fn(&Request, Instant),
 ) -> Result<()> {
-    stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut writer = stream;
-    while let Some(request) = read(&mut reader)? {
+    let mut stream = BufReader::new(stream);
+    while let Some(request) = read(&mut stream)? {
         let Some(response) = handle(&request) else { return Ok(()) };
         let Response { status, headers, body, delay } = response;
         let mut bytes = format!("HTTP/1.1 {status} -\r\nContent-Length: {}\r\n{headers}\r\n", body.len()).into_bytes();
@@ -59,7 +89,8 @@ fn connection(
         std::thread::sleep(delay.saturating_sub(request.read.elapsed()));
         // Before the bytes leave, or the next request might be here before this answer is noted.
         sent(&request, Instant::now());
-        writer.write_all(&bytes)?;
+        stream.get_mut().write_all(&bytes)?;
+        stream.get_mut().flush()?;
     }
     Ok(())
 }

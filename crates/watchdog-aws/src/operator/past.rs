@@ -63,7 +63,7 @@ impl<'c> Past<'c> {
         now: Timestamp,
     ) -> Past<'c> {
         let mut catalogue = Catalogue::default();
-        let mut notes = gather::refresh(clients, &mut catalogue, now).await;
+        let mut notes = gather::refresh(clients, &mut catalogue, None, now).await;
         let mut covered = Vec::new();
         for _ in 0..MOST_ROUNDS {
             covered = gather::covered(clients, policy, cutoffs, now, &mut catalogue, &mut notes).await;

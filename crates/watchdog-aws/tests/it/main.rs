@@ -5,11 +5,13 @@ mod athena;
 mod cloudwatch;
 mod concurrency;
 mod dynamodb;
+mod economy;
 mod executions;
 mod failure;
 mod flights;
 #[cfg(feature = "operator")]
 mod granting;
+mod known;
 #[cfg(feature = "operator")]
 mod operator;
 mod pass;

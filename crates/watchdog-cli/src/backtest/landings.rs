@@ -50,7 +50,8 @@ pub fn run(path: &Path, policies: &[&Policy], wanted: Wanted, grows: bool) -> Re
             None => _ = outcome.uncovered.insert(workgroup),
             Some(mut replay) => {
                 replay.finish(end, &mut notifications);
-                found.push(Found { place: 0, notifications, scored: replay.scored() });
+                let asked = replay.asked();
+                found.push(Found { place: 0, notifications, scored: replay.scored(), asked });
             }
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread::{self, Scope};
 
 use jiff::{SignedDuration, Timestamp};
-use watchdog_core::backtest::{Notification, Pace, Scored, Traced};
+use watchdog_core::backtest::{Asked, Delays, Notification, Pace, Scored, Traced, delays};
 use watchdog_core::bytes::Bytes;
 use watchdog_core::policy::Policy;
 use watchdog_core::score::Tally;
@@ -48,8 +48,19 @@ pub struct Outcome {
     pub step: i64,
     /// Seconds between two runs.
     pub every: i64,
+    /// What the policy's economy saves and costs, where it has one.
+    pub saved: Option<Saved>,
     /// How use went, limit by limit, where plots will be drawn.
     pub traced: Vec<(Scored, Traced)>,
+}
+
+/// What an economy saves, and what it costs.
+#[derive(Debug, Clone, Copy)]
+pub struct Saved {
+    /// Askings with it and without, of all workgroups together.
+    pub asked: Asked,
+    /// How much later people hear of something.
+    pub delays: Delays,
 }
 
 /// How time passes, as far as it was said.
@@ -344,7 +355,12 @@ impl<'s> Crowd<'s> {
 impl Outcome {
     /// Takes what the workgroups have come to.
     pub(super) fn collect(&mut self, found: Vec<Found>, policies: usize) {
+        let mut asked: Option<Asked> = None;
         for found in found {
+            if let Some(more) = found.asked {
+                let all = asked.get_or_insert_default();
+                (all.looks, all.asked) = (all.looks + more.looks, all.asked + more.asked);
+            }
             self.workgroups += 1;
             self.notifications.extend(found.notifications);
             for scored in found.scored {
@@ -366,8 +382,12 @@ impl Outcome {
             }
         }
         self.mails = mails.iter().map(BTreeSet::len).collect();
-        self.notifications.retain(|notification| notification.policy == 0);
         self.notifications.sort_by(|a, b| (a.time, &a.workgroup, &a.window).cmp(&(b.time, &b.workgroup, &b.window)));
+        let all = std::mem::take(&mut self.notifications);
+        let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|notification| notification.policy == 0);
+        let always: Vec<_> = others.into_iter().filter(|notification| notification.policy == super::ALWAYS).collect();
+        self.saved = asked.map(|asked| Saved { asked, delays: delays(&own, &always) });
+        self.notifications = own;
     }
 }
 

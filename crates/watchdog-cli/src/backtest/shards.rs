@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use jiff::Timestamp;
-use watchdog_core::backtest::{Notification, Pace, Replay, Scored};
+use watchdog_core::backtest::{Asked, Notification, Pace, Replay, Scored};
 use watchdog_core::bytes::Bytes;
 use watchdog_core::policy::Policy;
 
@@ -31,6 +31,8 @@ pub struct Found {
     pub notifications: Vec<Notification>,
     /// How its limits scored.
     pub scored: Vec<Scored>,
+    /// How often it was asked, where the policy has an economy.
+    pub asked: Option<Asked>,
 }
 
 /// One row of a workgroup that its thread knows by number.
@@ -159,7 +161,8 @@ fn work(policies: &[&Policy], pace: Pace, messages: Receiver<Message>) -> Vec<Fo
                 let found = replays.into_iter().filter_map(|(place, replay, mut notifications)| {
                     let mut replay = replay?;
                     replay.finish(until, &mut notifications);
-                    Some(Found { place, notifications, scored: replay.scored() })
+                    let asked = replay.asked();
+                    Some(Found { place, notifications, scored: replay.scored(), asked })
                 });
                 return found.collect();
             }

@@ -5,6 +5,8 @@ use std::fmt::{self, Write};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use watchdog_core::backtest::Delays;
+use watchdog_core::cost::Prices;
 use watchdog_core::score::Score;
 
 use super::replays::Outcome;
@@ -27,6 +29,19 @@ pub struct Answer<'a> {
     notifications: usize,
     windows: Vec<WindowAnswer<'a>>,
     mails: Vec<MailsAnswer>,
+    /// Where the policy has an economy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    economy: Option<EconomyAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+struct EconomyAnswer {
+    /// Metrics asked for, one for each workgroup and run.
+    metrics: u64,
+    metrics_without: u64,
+    asked_percent: f64,
+    saved_usd: f64,
+    delays: Delays,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,7 +76,20 @@ pub fn answer(outcome: &Outcome) -> Answer<'_> {
             .zip(&outcome.mails)
             .map(|(rule, mails)| MailsAnswer { rule, mails: *mails, mails_per_day: a_day(outcome, *mails) })
             .collect(),
+        economy: economy(outcome),
     }
+}
+
+fn economy(outcome: &Outcome) -> Option<EconomyAnswer> {
+    let saved = outcome.saved?;
+    let (metrics, without) = (saved.asked.asked, saved.asked.looks);
+    Some(EconomyAnswer {
+        metrics,
+        metrics_without: without,
+        asked_percent: metrics as f64 / without.max(1) as f64 * 100.0,
+        saved_usd: (without - metrics) as f64 / 1000.0 * Prices::default().metrics_1000,
+        delays: saved.delays,
+    })
 }
 
 fn scores(outcome: &Outcome) -> impl Iterator<Item = (&str, &'static str, Score)> {
@@ -71,8 +99,12 @@ fn scores(outcome: &Outcome) -> impl Iterator<Item = (&str, &'static str, Score)
 }
 
 fn a_day(outcome: &Outcome, n: usize) -> f64 {
-    let days = outcome.span.map_or(0.0, |(from, until)| until.duration_since(from).as_secs_f64() / 86_400.0);
-    if days > 0.0 { n as f64 / days } else { 0.0 }
+    days(outcome).map_or(0.0, |days| n as f64 / days)
+}
+
+fn days(outcome: &Outcome) -> Option<f64> {
+    let (from, until) = outcome.span?;
+    Some(until.duration_since(from).as_secs_f64() / 86_400.0).filter(|days| *days > 0.0)
 }
 
 /// The answer in words and figures.
@@ -104,6 +136,31 @@ fn write(out: &mut String, outcome: &Outcome) -> fmt::Result {
     writeln!(out)?;
     for line in mails(outcome) {
         writeln!(out, "{line}")?;
+    }
+    match economy(outcome) {
+        Some(economy) => write_economy(out, &economy, outcome),
+        None => Ok(()),
+    }
+}
+
+fn write_economy(out: &mut String, economy: &EconomyAnswer, outcome: &Outcome) -> fmt::Result {
+    let EconomyAnswer { metrics, metrics_without, asked_percent, saved_usd, delays } = economy;
+    writeln!(out, "\neconomy: {metrics} metrics asked for instead of {metrics_without}, {asked_percent:.0} %")?;
+    let a_month = days(outcome).map_or(0.0, |days| saved_usd / days * 30.0);
+    writeln!(out, "         saves ${saved_usd:.2}, in a month ${a_month:.2}")?;
+    writeln!(
+        out,
+        "         alerts and escalations: {} told, {} at once, {} later, by {} min at most",
+        delays.told,
+        delays.at_once,
+        delays.later,
+        delays.longest_seconds / 60
+    )?;
+    if delays.passed > 0 {
+        writeln!(out, "         {} had passed before anybody asked: they were forecasts alone", delays.passed)?;
+    }
+    if delays.never > 0 {
+        writeln!(out, "         {} never told", delays.never)?;
     }
     Ok(())
 }

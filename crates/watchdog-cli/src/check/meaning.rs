@@ -7,7 +7,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 use watchdog_core::bytes::{Bytes, Units, grouped};
-use watchdog_core::policy::{Audience, Document, Limit, MailRules, Origin, Policy, Submitters, Who, WorkgroupRule};
+use watchdog_core::policy::{
+    Audience, Document, Economy, Limit, MailRules, Origin, Policy, Submitters, Who, WorkgroupRule,
+};
 use watchdog_core::review::dollars;
 use watchdog_core::verdict::Level;
 use watchdog_core::window::zone_name;
@@ -24,9 +26,18 @@ pub struct PolicyMeaning {
     mail: MailMeaning,
     submitters: SubmittersMeaning,
     active_queries: ActiveMeaning,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    economy: Option<EconomyMeaning>,
     /// `null` where the policy asks for none.
     report: Option<ReportMeaning>,
     workgroups: Vec<WorkgroupMeaning>,
+}
+
+#[derive(Debug, Serialize)]
+struct EconomyMeaning {
+    at_most: String,
+    /// By how much later people may hear of a level because of it.
+    longest_delay: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -108,6 +119,10 @@ impl PolicyMeaning {
             },
             submitters: SubmittersMeaning::of(&policy.submitters),
             active_queries: ActiveMeaning::of(&policy.active_queries, mail),
+            economy: policy.economy.map(|economy| {
+                let at_most = format!("{:#}", economy.at_most);
+                EconomyMeaning { longest_delay: at_most.clone(), at_most }
+            }),
             report: policy.report.as_ref().map(|rules| ReportMeaning {
                 weekly: format!("{} {}", rules.weekly.words(), zone_name(&rules.weekly.zone)),
                 to: rules.to.iter().map(ToString::to_string).collect(),
@@ -195,6 +210,9 @@ fn write(out: &mut String, policy: &Policy, documents: &[Document]) -> std::fmt:
         write_submitters(out, &policy.submitters)?;
     }
     write_active(out, &policy.active_queries)?;
+    if let Some(economy) = policy.economy {
+        write_economy(out, economy)?;
+    }
     if let Some(rules) = &policy.report {
         let to: Vec<String> = rules.to.iter().map(ToString::to_string).collect();
         writeln!(out, "\nReport    every {} {}", rules.weekly.words(), zone_name(&rules.weekly.zone))?;
@@ -226,6 +244,22 @@ fn write(out: &mut String, policy: &Policy, documents: &[Document]) -> std::fmt:
         }
     }
     Ok(())
+}
+
+fn write_economy(out: &mut String, economy: Economy) -> std::fmt::Result {
+    let at_most = economy.at_most;
+    writeln!(
+        out,
+        "\nEconomy     a workgroup whose level cannot change by what it was ever seen to scan is asked every {at_most:#} only"
+    )?;
+    writeln!(
+        out,
+        "            once it is known for a week; never one above a level, with an open alert, a grant or running queries"
+    )?;
+    writeln!(
+        out,
+        "            who breaks its own record is told of up to {at_most:#} later; `watchdog backtest` shows how often"
+    )
 }
 
 /// Whether any limit tells its submitters; without one the rules for them mean nothing.

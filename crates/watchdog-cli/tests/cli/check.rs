@@ -440,3 +440,46 @@ fn what_a_parameter_cannot_hold_is_a_problem() {
         warning: `8192-bytes.toml` has 8192 bytes: as an SSM parameter it needs the Advanced tier, as the Standard tier holds 4096
     "#]].assert_eq(&warning);
 }
+
+#[test]
+fn an_economy_is_explained_with_what_it_may_cost() {
+    let policy = r#"
+        [mail]
+        sender = "watchdog@example.com"
+        admins = ["ops@example.com"]
+        allowed_domains = ["example.com"]
+        [active_queries]
+        dml = "off"
+        ddl = "off"
+        [economy]
+        at_most = "30 min"
+        [[workgroup]]
+        name = "*"
+        per_query_cutoff = "50 GB"
+    "#;
+    check(
+        watchdog(&["check", &file("economy.toml", policy)]),
+        &expect![[r#"
+        exit 0
+        --- stdout
+        Valid: 1 document, 1 workgroup rule, 0 limits.
+
+        Mail      from watchdog@example.com
+                  admins: ops@example.com
+                  only ever to: example.com
+                  times in UTC
+                  what cannot be seen is repeated to the admins every 24h
+
+        Active queries are not watched.
+
+        Economy     a workgroup whose level cannot change by what it was ever seen to scan is asked every 30m only
+                    once it is known for a week; never one above a level, with an open alert, a grant or running queries
+                    who breaks its own record is told of up to 30m later; `watchdog backtest` shows how often
+
+        For a workgroup that several of these match, the first one counts.
+
+        * (pattern)
+          one query: 50 GB (50,000,000,000 bytes), stated here to be shown; set in Athena, which enforces it
+    "#]],
+    );
+}

@@ -310,7 +310,7 @@ impl Words<'_> {
             ),
         );
         case.sentence =
-            format!("{workgroup} has used {percent} % of its {limit} {window} (as of {}).", self.time(self.as_of));
+            format!("{workgroup} has used {percent} % of its {limit} {window} (as of {}).", self.time(facts.span.end));
         let left = facts.limit.saturating_sub(facts.used).human(facts.units);
         let over = facts.used.saturating_sub(facts.limit).human(facts.units);
         case.consequence = match (notice.reason, notice.severity) {

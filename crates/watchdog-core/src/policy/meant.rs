@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
 use super::active::{self, active_queries, waiting};
+use super::economy::{self, economy};
 use super::limit::{limit, rules};
 use super::pattern::Pattern;
 use super::plan::plan_rules;
@@ -14,8 +15,8 @@ use super::promises;
 use super::report;
 use super::submitters::{self, submitters};
 use super::typed::{
-    TypedActive, TypedGrants, TypedMail, TypedPolicy, TypedReport, TypedRules, TypedSilences, TypedSubmitters,
-    TypedWorkgroup, Unread,
+    TypedActive, TypedEconomy, TypedGrants, TypedMail, TypedPolicy, TypedReport, TypedRules, TypedSilences,
+    TypedSubmitters, TypedWorkgroup, Unread,
 };
 use super::value::{Context, Problems, all, allowed_address, domain, interval, later_rules, people_bound, zone};
 use super::{Address, Limit, MailRules, Policy, WorkgroupRule};
@@ -37,6 +38,7 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
     let mut defaults = TypedRules::default();
     let mut typed_submitters = TypedSubmitters::default();
     let mut typed_active = TypedActive::default();
+    let mut typed_economy = TypedEconomy::default();
     let mut typed_grants = TypedGrants::default();
     let mut typed_silences = TypedSilences::default();
     let mut typed_report = TypedReport::default();
@@ -47,6 +49,7 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
         defaults = later_rules(&document.defaults, &defaults);
         typed_submitters = submitters::later(document.submitters, typed_submitters);
         typed_active = active::later(document.active_queries, typed_active);
+        typed_economy = economy::later(document.economy, typed_economy);
         typed_grants = promises::later_grants(document.grants, typed_grants);
         typed_silences = promises::later_silences(document.silences, typed_silences);
         typed_report = report::later(document.report, typed_report);
@@ -82,6 +85,7 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
     let domains = allowed_domains(&mail, &mut problems);
     let mail = mail_rules(mail, mail_zone.clone(), domains.clone(), &mut problems);
     let submitters = submitters(&typed_submitters, domains.as_deref(), &mut problems);
+    let economy = economy(&typed_economy, &mut problems);
     let grants = promises::grants(&typed_grants, SMALLEST_CUTOFF, &mut problems);
     let silences = promises::silences(&typed_silences, &mut problems);
     let mail_zone = mail_zone.unwrap_or(TimeZone::UTC);
@@ -105,6 +109,7 @@ pub(super) fn policy(documents: Vec<TypedPolicy>, problems: &mut Vec<Problem>) -
         mail: mail?,
         submitters: submitters?,
         active_queries: active_queries?,
+        economy: economy?,
         grants: grants?,
         silences: silences?,
         report: report?,

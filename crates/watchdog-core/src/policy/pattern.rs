@@ -1,5 +1,6 @@
 //! Name patterns for workgroups, and which of two is the more specific.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 /// A workgroup name, or a pattern for several: `*` stands for any run of characters, `?` for exactly one.
@@ -42,6 +43,11 @@ impl Pattern {
     /// Whether some name is matched by both.
     pub fn overlaps(&self, other: &Self) -> bool {
         meet(self.0.as_bytes(), other.0.as_bytes(), false)
+    }
+
+    /// Where this exact name stands beside another in a policy's rules: the longer before the shorter, as with patterns, then by letters.
+    pub fn cmp_exact(&self, name: &str) -> Ordering {
+        name.len().cmp(&self.0.len()).then_with(|| self.0.as_str().cmp(name))
     }
 
     /// How specific it is, to be compared: an exact name before any pattern, then the one that spells out more

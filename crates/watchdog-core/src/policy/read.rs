@@ -8,8 +8,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Problem};
 use super::typed::{
-    At, TypedActive, TypedAudience, TypedAudiences, TypedGrants, TypedLimit, TypedMail, TypedPolicy, TypedReport,
-    TypedRules, TypedSilences, TypedSubmitters, TypedWorkgroup, Unread,
+    At, TypedActive, TypedAudience, TypedAudiences, TypedEconomy, TypedGrants, TypedLimit, TypedMail, TypedPolicy,
+    TypedReport, TypedRules, TypedSilences, TypedSubmitters, TypedWorkgroup, Unread,
 };
 
 /// Characters of one text. The longest that means anything is an address, of 254.
@@ -18,7 +18,7 @@ const LONGEST_TEXT: usize = 300;
 /// Reads one document; whatever is wrong goes to `problems`, whatever is right is kept.
 pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> TypedPolicy {
     let (tree, errors) = DeTable::parse_recoverable(text);
-    let mut reader = Reader { name, text, problems };
+    let mut reader = Reader { name, text, lines: line_starts(text), problems };
     let broken = !errors.is_empty();
     for error in errors {
         let span = error.span().unwrap_or(0..0);
@@ -43,6 +43,7 @@ pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Typed
             .unwrap_or_default(),
         submitters: fields.table("submitters").map(read_submitters).unwrap_or_default(),
         active_queries: fields.table("active_queries").map(read_active).unwrap_or_default(),
+        economy: fields.table("economy").map(read_economy).unwrap_or_default(),
         grants: fields.table("grants").map(read_grants).unwrap_or_default(),
         silences: fields.table("silences").map(read_silences).unwrap_or_default(),
         report: fields.table("report").map(read_report).unwrap_or_default(),
@@ -109,6 +110,12 @@ fn read_active(mut f: Fields<'_, '_>) -> TypedActive {
     active
 }
 
+fn read_economy(mut f: Fields<'_, '_>) -> TypedEconomy {
+    let economy = TypedEconomy { at_most: f.text("at_most") };
+    f.finish("`[economy]`");
+    economy
+}
+
 fn read_grants(mut f: Fields<'_, '_>) -> TypedGrants {
     let grants = TypedGrants {
         granters: f.texts("granters"),
@@ -167,21 +174,27 @@ fn read_limit(mut f: Fields<'_, '_>) -> TypedLimit {
     limit
 }
 
+/// Where each line starts: a thousand workgroups have ten thousand values with a place each.
+fn line_starts(text: &str) -> Vec<usize> {
+    std::iter::once(0).chain(text.match_indices('\n').map(|(n, _)| n + 1)).collect()
+}
+
 struct Reader<'a> {
     name: &'a str,
     text: &'a str,
+    /// The start of each line.
+    lines: Vec<usize>,
     problems: &'a mut Vec<Problem>,
 }
 
 impl Reader<'_> {
     fn place(&self, offset: usize) -> Place {
-        let before = self.text.get(..offset).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        Place {
-            document: self.name.to_owned(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
+        // A place within a letter is none, and stands for the end.
+        let offset = if self.text.is_char_boundary(offset) { offset } else { self.text.len() };
+        let line = self.lines.partition_point(|start| *start <= offset);
+        let start = line.checked_sub(1).and_then(|n| self.lines.get(n)).copied().unwrap_or(0);
+        let column = self.text.get(start..offset).map_or(0, |before| before.chars().count()) + 1;
+        Place { document: self.name.to_owned(), line, column }
     }
 
     fn problem(&mut self, offset: usize, message: &str) {
@@ -366,7 +379,7 @@ fn example(key: &str) -> &'static str {
         "forecast" | "dml" | "ddl" => "on",
         "look_back" => "10 min",
         "waiting" => "2 min",
-        "hold" => "30 min",
+        "hold" | "at_most" => "30 min",
         "repeat_every" | "repeat_cannot_see_every" => "4h",
         "time_zone" => "Europe/Berlin",
         "allowed_domains" => "example.com",

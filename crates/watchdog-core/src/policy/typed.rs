@@ -60,6 +60,9 @@ pub(super) struct TypedPolicy {
     /// How near the account may come to its quotas of active queries.
     #[schemars(default)]
     pub active_queries: TypedActive,
+    /// Asking less often where a level cannot change before the next look. Without this table every workgroup is asked in every run.
+    #[schemars(default)]
+    pub economy: TypedEconomy,
     /// Who may raise which limits for a while. Without this table nobody may.
     #[schemars(default)]
     pub grants: TypedGrants,
@@ -188,6 +191,17 @@ pub(super) struct TypedActive {
     /// the limits of their own workgroup tell its submitters. `admins` when absent.
     #[schemars(example = ["admins"])]
     pub audience: Option<At<TypedAudience>>,
+}
+
+/// Asking less often where a level cannot change before the next look: the most of the cost is what CloudWatch asks for each metric.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Economy")]
+pub(super) struct TypedEconomy {
+    /// How long a workgroup may go unasked, from 10 minutes to an hour, where it stays below every level even if it scans as much
+    /// meanwhile as it was ever seen to. Should it scan more, people hear of it that much later at most. `0 min`, or absent: every
+    /// workgroup is asked in every run.
+    #[schemars(example = &"30 min")]
+    pub at_most: Option<At<String>>,
 }
 
 /// An example of them.

@@ -798,7 +798,7 @@ fn policy_problems() {
               - `[mail]` has no `allowed_domains`: write `allowed_domains = ["example.com"]`; mail goes nowhere else
               - the policy has no `[[workgroup]]`: nothing would be watched; add one, with `name = "*"` for all workgroups
               - 10-stack.toml:2:10: `sender`: `watchdog` is not a mail address: write it as `name@example.com`
-              - 10-stack.toml:3:2: unknown key `mial`: a policy knows `mail`, `defaults`, `submitters`, `active_queries`, `grants`, `silences`, `report`, `workgroup`
+              - 10-stack.toml:3:2: unknown key `mial`: a policy knows `mail`, `defaults`, `submitters`, `active_queries`, `economy`, `grants`, `silences`, `report`, `workgroup`
 
             What to do now
               Check a file before you store it:

@@ -12,6 +12,7 @@ mod active_mail;
 mod alert;
 mod backtest;
 mod checkup;
+mod economy;
 mod event;
 mod fit;
 mod forecast;

@@ -516,7 +516,7 @@ fn bad_unknown_key() {
             unknown-key.toml:8:1: unknown key `warning`: `[defaults]` knows `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`
             unknown-key.toml:12:1: unknown key `onwer`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `waiting`, `plan`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
             unknown-key.toml:16:1: unknown key `limits`: `[[workgroup.limit]]` knows `window`, `time_zone`, `limit`, `quota`, `buffer`, `share`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`
-            unknown-key.toml:18:2: unknown key `workgroups`: a policy knows `mail`, `defaults`, `submitters`, `active_queries`, `grants`, `silences`, `report`, `workgroup`"#]],
+            unknown-key.toml:18:2: unknown key `workgroups`: a policy knows `mail`, `defaults`, `submitters`, `active_queries`, `economy`, `grants`, `silences`, `report`, `workgroup`"#]],
     );
 }
 
@@ -626,7 +626,7 @@ warn = "96 %"
         expect![[r#"
             `[mail]` has no `admins`: somebody must hear of it; write `admins = ["ops@example.com"]`
             10-mail.toml:2:10: `sender`: `watchdog` is not a mail address: write it as `name@example.com`
-            10-mail.toml:4:2: unknown key `mial`: a policy knows `mail`, `defaults`, `submitters`, `active_queries`, `grants`, `silences`, `report`, `workgroup`
+            10-mail.toml:4:2: unknown key `mial`: a policy knows `mail`, `defaults`, `submitters`, `active_queries`, `economy`, `grants`, `silences`, `report`, `workgroup`
             20-etl.toml:4:1: unknown key `colour`: `[[workgroup]]` knows `name`, `owner`, `per_query_cutoff`, `waiting`, `plan`, `warn`, `critical`, `hysteresis`, `forecast`, `hold`, `repeat_every`, `audience`, `limit`
             20-etl.toml:7:9: `limit`: `700` has no unit: write for example `700 GB` (10^9 bytes) or `700 GiB` (2^30 bytes)
             20-etl.toml:9:10: `window`: `1 fortnight` is not a window: write a rolling one as a multiple of 5 minutes from 15 minutes to 7 days, such as `1h` or `24h`, or `calendar hour` or `calendar day`
@@ -697,6 +697,16 @@ fn bad_active_queries_rules() {
         active-queries-rules.toml:20:11: `waiting` is `2`: write a time from 10 seconds to 24 hours with its unit, such as `2 min`
         active-queries-rules.toml:24:11: `waiting` is `2 days`: write a time from 10 seconds to 24 hours with its unit, such as `2 min`
         active-queries-rules.toml:28:11: `waiting` must be a text in quotes, such as `"2 min"`, not the integer `120`"#]],
+    );
+}
+
+#[test]
+fn bad_economy_too_long() {
+    check_bad(
+        "economy-too-long",
+        expect![
+            "economy-too-long.toml:7:11: `at_most` is `2h`: write a time from 10 minutes to 1 hour with its unit, such as `30 min`; `0 min` asks every workgroup in every run"
+        ],
     );
 }
 
