@@ -114,7 +114,7 @@ fn mails_to(address: &str) -> Vec<Received> {
 
 #[tokio::test]
 async fn the_schedule_fires_and_the_admins_are_mailed_before_the_limit_is_gone() {
-    let clients = Clients::from_env().await;
+    let clients = Clients::from_env();
     let put = |bytes: f64| {
         let dimension = aws_sdk_cloudwatch::types::Dimension::builder().name("WorkGroup").value("exploratory").build();
         let datum =
