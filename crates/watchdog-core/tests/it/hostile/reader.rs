@@ -23,7 +23,7 @@ impl Wire {
         let wire = std::str::from_utf8(&raw).unwrap();
         for line in wire.split_inclusive("\r\n") {
             assert!(line.len() <= 1000, "a line of {} bytes", line.len());
-            let bare = line.trim_end_matches("\r\n").find(|c: char| c == '\r' || c == '\n' || c == '\0');
+            let bare = line.trim_end_matches("\r\n").find(['\r', '\n', '\0']);
             assert_eq!(bare, None, "a bare line end in {line:?}");
         }
         let parsed = MessageParser::default().parse(&raw).unwrap();

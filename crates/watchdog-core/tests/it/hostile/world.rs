@@ -351,7 +351,7 @@ impl World {
             by: self.asker(8),
             reason: self.text(7),
             from: now - SignedDuration::from_mins(60),
-            until: now + SignedDuration::from_mins(if self.seed % 2 == 0 { -1 } else { 60 }),
+            until: now + SignedDuration::from_mins(if self.seed.is_multiple_of(2) { -1 } else { 60 }),
             taken_back: (self.seed % 4 == 2)
                 .then(|| Act { by: self.asker(9), at: now - SignedDuration::from_mins(10) }),
             resolved: None,
