@@ -308,7 +308,7 @@ proptest! {
             extreme(&mut value, &mut turn);
             value.to_string()
         });
-        if seed % 3 == 0 {
+        if seed.is_multiple_of(3) {
             bodies = bodies.map(|body| edited(&body, &edits));
         }
         let now = at(NOW);
