@@ -29,7 +29,7 @@ TOLERANCE = 10
 # Subjects that must cost the same whatever the length of the window or of the past, within the same tolerance and a few instructions.
 FLAT = [
     ["sum 1h", "sum 24h", "sum 28d"],
-    ["add 12 buckets, 1h kept", "add a bucket, 24h kept", "add a bucket, 28d kept"],
+    ["add 12 buckets, 1h kept", "add 12 buckets, 24h kept", "add 12 buckets, 28d kept"],
     ["decision 1h, a day known", "decision 1h, 28d known", "decision 24h, 28d known", "decision 7d, 28d known"],
 ]
 FEW = 60

@@ -2,9 +2,7 @@
 
 mod known;
 
-use std::collections::BTreeMap;
-#[cfg(feature = "operator")]
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
@@ -15,15 +13,14 @@ use watchdog_core::policy::{Document, Policy};
 use watchdog_core::usage::{Answer, Concurrency, Remembered, Seen, Series, Unknown, Usage, looked_at};
 use watchdog_core::window::{BUCKET, Span, ceil, floor};
 
+use self::known::{due, examine, learn};
+pub use self::known::{first_pages, refresh};
 use crate::clients::Clients;
 use crate::cloudwatch::Wanted;
 use crate::concurrency::{self, Asked};
 use crate::economy::{Thrift, missed};
 use crate::failure::AwsFailure;
 use crate::{cloudwatch, ssm};
-
-use self::known::{due, examine, learn};
-pub use self::known::{first_pages, refresh};
 
 /// Where the policy is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use watchdog_core::forecast::{Inflow, Memo};
 use watchdog_core::mail::{Origins, compose};
 use watchdog_core::meter::Meter;
 use watchdog_core::policy::{Document, Policy};
+use watchdog_core::trail::Trail;
 use watchdog_core::usage::{Flights, Series, Usage};
 use watchdog_core::verdict::judge;
 use watchdog_core::window::{BUCKET, Span};
@@ -42,6 +43,7 @@ pub const ALL: [&str; 24] = [
     "policy of 100",
     "policy of 1000",
     "mail with a picture",
+    "mail without its picture",
     "mail about ten limits",
     "memory of 1000 written",
     "memory of 1000 read",
@@ -98,8 +100,9 @@ pub fn set_up(name: &str) -> Work {
         ["economy", "notes", _] => noted(),
         ["economy", ..] => left_out(number),
         ["policy", ..] => parsed(number),
-        ["mail", "with", ..] => mailed(1),
-        ["mail", ..] => mailed(10),
+        ["mail", "with", ..] => mailed(1, true),
+        ["mail", "without", ..] => mailed(1, false),
+        ["mail", ..] => mailed(10, true),
         ["memory", .., "written"] => remembered(true),
         ["memory", .., "read"] => remembered(false),
         _ => panic!("`{name}` is no subject"),
@@ -247,13 +250,16 @@ fn parsed(workgroups: i64) -> Work {
     })
 }
 
-/// A mail about so many limits that are gone.
-fn mailed(workgroups: i64) -> Work {
+/// A mail about so many limits that are gone; without pictures where it is not known how their windows have filled.
+fn mailed(workgroups: i64, pictures: bool) -> Work {
     let policy = policy(workgroups, GONE);
     let known = (0..workgroups).map(|n| (format!("team-{n:04}"), Ok(series(28 * HOUR, n))));
     let usage = Usage { workgroups: known.collect(), ..Usage::default() };
     let tick = Tick { at: now(), timing: Timing::Now };
-    let findings = judge(&policy, &tick, &usage);
+    let mut findings = judge(&policy, &tick, &usage);
+    if !pictures {
+        findings.verdicts.iter_mut().for_each(|verdict| verdict.trail = Trail::unknown(verdict.span));
+    }
     let people = People::new();
     let plan = plan(&policy, &Standing::Current, &tick, &findings, None, &Records::new(), &people);
     let messages = plan.messages;
