@@ -51,7 +51,7 @@ class Account:
             cwd=ROOT, env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
         if done.returncode != 0:
-            raise RuntimeError(f"`sam deploy` of {stack}:\n{done.stdout}")
+            raise AssertionError(f"`sam deploy` of {stack}:\n{done.stdout}")
         stack_tools.mend(self.client, stack)
 
     def outputs(self, name):

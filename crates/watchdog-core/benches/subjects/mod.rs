@@ -21,7 +21,7 @@ use watchdog_core::window::{BUCKET, Span};
 pub type Work = Box<dyn FnMut()>;
 
 /// Every subject, in the order of the table.
-pub const ALL: [&str; 24] = [
+pub const ALL: [&str; 25] = [
     "sum 1h",
     "sum 24h",
     "sum 28d",
