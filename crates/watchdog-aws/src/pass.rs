@@ -353,7 +353,9 @@ async fn judged(
         (plan, silenced) = decide(&people);
     }
     if let Some(week) = weekly(&mut plan, &look.policy, &ledger.records, tick.at) {
-        let review = week::review(clients, catalogue, &look.policy, &look.usage, &ledger.records, &week, now).await;
+        let until = week::patience(budget.but(FOR_MAILS));
+        let review =
+            week::review(clients, catalogue, &look.policy, &look.usage, &ledger.records, &week, now, until).await;
         if week.can_wait(&review, tick.at) {
             report.warnings.push("the weekly report waits for the next run, because no use could be read".to_owned());
         } else {

@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use watchdog_core::catalogue::Catalogue;
 use watchdog_core::delivery::{Records, Week};
 use watchdog_core::policy::Policy;
 use watchdog_core::review::Review;
 use watchdog_core::usage::{Unknown, Usage};
-use watchdog_core::window::{Span, Window};
+use watchdog_core::window::Span;
 
 use crate::clients::Clients;
 use crate::cloudwatch;
@@ -25,7 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(12);
 /// Workgroups whose sums are in memory at once: two weeks of sums of fifty are 2 MB as they are kept for adding up.
 const AT_ONCE: usize = 50;
 
-/// What the week came to, for the workgroups that the policy covers. What cannot be read in time is not known, and says so.
+/// Until when the report may be read for, in a run whose alerts must be on their way at `latest`.
+pub fn patience(latest: Instant) -> Instant {
+    latest.min(Instant::now() + PATIENCE)
+}
+
+/// What the week came to, for the workgroups that the policy covers. What cannot be read until `until` is not known, and says so.
+#[expect(clippy::too_many_arguments, reason = "what is known of the account, and what may be asked until when")]
 pub async fn review(
     clients: &Clients,
     catalogue: &Catalogue,
@@ -34,6 +40,7 @@ pub async fn review(
     records: &Records,
     week: &Week,
     now: Timestamp,
+    until: Instant,
 ) -> Review {
     let price = policy.report.as_ref().map_or(watchdog_core::policy::ATHENA_TB, |rules| rules.price_per_tb);
     let mut review = Review::new(week.span, price);
@@ -47,11 +54,11 @@ pub async fn review(
             Err(why) => unreadable.push((name, why)),
         }
     }
-    let span = Span { start: week.span.start.saturating_sub(longest(policy)).unwrap_or(Timestamp::MIN), ..week.span };
-    let until = tokio::time::Instant::now() + PATIENCE;
+    // Whole hours, as the sums are.
+    let before = SignedDuration::from_hours((policy.longest_window().as_secs() + HOUR - 1) / HOUR);
+    let span = Span { start: week.span.start.saturating_sub(before).unwrap_or(Timestamp::MIN), ..week.span };
     for group in readable.chunks(AT_ONCE) {
-        let left = until.saturating_duration_since(tokio::time::Instant::now());
-        let read = timeout(left, gather::read_hours(clients, catalogue, span, group)).await;
+        let read = timeout_at(until, gather::read_hours(clients, catalogue, span, group)).await;
         let late = || Unknown::Failed { operation: cloudwatch::GET.to_owned(), code: "Timeout".to_owned() };
         let read = read.unwrap_or_else(|_| group.iter().map(|name| ((*name).to_owned(), Err(late()))).collect());
         for (name, seen) in &read {
@@ -66,13 +73,15 @@ pub async fn review(
     review
 }
 
-/// How far before the week the longest window of all looks, in whole hours.
-fn longest(policy: &Policy) -> SignedDuration {
-    let windows = policy.rules().iter().flat_map(|rule| &rule.limits).map(|limit| &limit.window);
-    let hours = windows.map(|window| match window {
-        Window::Rolling { minutes } => i64::from(minutes.div_ceil(60)),
-        // A day with the clock set back has 25 hours.
-        Window::Calendar { .. } => 25,
-    });
-    SignedDuration::from_hours(hours.max().unwrap_or(0))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The mails about alerts are still to be sent after it: a run that has little time left reads no week.
+    #[tokio::test(start_paused = true)]
+    async fn a_report_takes_no_time_from_the_mails() {
+        let now = Instant::now();
+        let at = |seconds| now + Duration::from_secs(seconds);
+        assert_eq!([at(0), at(3), at(60)].map(patience), [at(0), at(3), at(12)]);
+    }
 }

@@ -22,7 +22,7 @@ use watchdog_core::people::Shares;
 use watchdog_core::policy::{ATHENA_TB, Policy};
 use watchdog_core::review::Review;
 use watchdog_core::usage::Seen;
-use watchdog_core::window::{BUCKET, Span, Window};
+use watchdog_core::window::{BUCKET, Span};
 
 pub use self::answer::EpisodeAnswer;
 use self::heaviest::{Heaviest, Looked};
@@ -156,7 +156,7 @@ async fn reviewed(
     price: f64,
     now: Timestamp,
 ) -> Result<Review, Failure> {
-    let length = since.checked_add(longest(policy)).unwrap_or(since).max(FOR_FITS);
+    let length = since.checked_add(policy.longest_window()).unwrap_or(since).max(FOR_FITS);
     let mut past = Past::open(clients, policy, true, length, now).await;
     for warning in &past.warnings {
         out::warning(warning);
@@ -202,16 +202,6 @@ fn add(review: &mut Review, policy: &Policy, name: &str, seen: &Seen, grants: &G
         }
     }
     review.add(policy, name, seen, BUCKET, &fits);
-}
-
-/// The longest that a window looks back; a calendar day may have 25 hours.
-fn longest(policy: &Policy) -> SignedDuration {
-    let windows = policy.rules().iter().flat_map(|rule| &rule.limits).map(|limit| &limit.window);
-    let minutes = windows.map(|window| match window {
-        Window::Rolling { minutes } => i64::from(*minutes),
-        Window::Calendar { .. } => 25 * 60,
-    });
-    SignedDuration::from_mins(minutes.max().unwrap_or(0))
 }
 
 /// Looks for the heaviest queries of the workgroups that scanned most, and for their people.

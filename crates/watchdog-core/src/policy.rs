@@ -355,6 +355,16 @@ impl Policy {
         policy
     }
 
+    /// How far back the longest window of all limits looks: nothing without limits. A calendar day may have 25 hours.
+    pub fn longest_window(&self) -> SignedDuration {
+        let windows = self.rules.iter().flat_map(|rule| &rule.limits).map(|limit| &limit.window);
+        let minutes = windows.map(|window| match window {
+            Window::Rolling { minutes } => i64::from(*minutes),
+            Window::Calendar { .. } => 25 * 60,
+        });
+        SignedDuration::from_mins(minutes.max().unwrap_or(0))
+    }
+
     /// All rules, the most specific first.
     pub fn rules(&self) -> &[WorkgroupRule] {
         &self.rules

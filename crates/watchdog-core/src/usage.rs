@@ -94,7 +94,7 @@ pub enum Unknown {
     Disabled,
     /// It publishes no metrics to CloudWatch.
     MetricsOff,
-    /// Its configuration could not be asked for yet; the next run goes on.
+    /// Its configuration, or its use since that says that there is any to be seen, could not be asked for yet; the next run goes on.
     NotExaminedYet,
     /// AWS refused the question.
     Denied {
@@ -166,7 +166,7 @@ impl fmt::Display for Unknown {
             Self::NoSuchWorkgroup => f.write_str("there is no workgroup of this name"),
             Self::Disabled => f.write_str("the workgroup is disabled"),
             Self::MetricsOff => f.write_str("the workgroup publishes no metrics to CloudWatch"),
-            Self::NotExaminedYet => f.write_str("its configuration has not been read yet"),
+            Self::NotExaminedYet => f.write_str("it has not been looked at yet"),
             Self::Denied { operation } => write!(f, "AWS denied `{operation}`"),
             Self::Failed { operation, code } => write!(f, "`{operation}` failed with `{code}`"),
             Self::Partial => f.write_str("CloudWatch answered only a part"),

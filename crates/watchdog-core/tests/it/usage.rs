@@ -315,7 +315,7 @@ fn every_unknown_has_a_word_a_sentence_and_a_remedy_where_there_is_one() {
         no_such_workgroup: there is no workgroup of this name -> Create `etl`, or take it out of the policy.
         disabled: the workgroup is disabled -> aws athena update-work-group --work-group etl --state ENABLED
         metrics_off: the workgroup publishes no metrics to CloudWatch -> aws athena update-work-group --work-group etl --configuration-updates PublishCloudWatchMetricsEnabled=true
-        not_examined_yet: its configuration has not been read yet -> -
+        not_examined_yet: it has not been looked at yet -> -
         denied: AWS denied `athena:GetWorkGroup` -> Allow `athena:GetWorkGroup` in the role of the watchdog's function.
         failed: `athena:GetWorkGroup` failed with `Throttling` -> -
         partial: CloudWatch answered only a part -> -
