@@ -181,13 +181,18 @@ async fn what_cannot_be_seen_is_told_once_and_is_not_zero() {
     )
     .await;
     // That metrics were switched on is known now, and what they say from the next run on.
-    check(&mut account, t + minutes(25), expect![[r#"
+    check(
+        &mut account,
+        t + minutes(25),
+        expect![[r#"
         closed/24h ok: 0 % used in the last 24 hours, below 80 %
         exploratory/1h ok: 0 % used in the last hour, below 80 %
         nowhere/24h ok: 0 % used in the last 24 hours, below 80 %
         quiet/24h ok: 0 % used in the last 24 hours, below 80 %
         sent ann@example.com: sight/quiet resolved cannot see
-        sent bob@example.com: sight/quiet resolved cannot see"#]]).await;
+        sent bob@example.com: sight/quiet resolved cannot see"#]],
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -999,7 +999,7 @@ fn the_band_of_active_queries_its_busiest_hours_and_what_is_left() {
          queries  (quota 200; 2026-03-02 to 2026-03-21)
           Eight times out of ten 68 to 133 active, 34 % to 66 % of the quota, while there are any.
             There were any in 3,840 of 5,760 stretches of five minutes.
-            At most 200 at 2026-03-05 14:00 UTC, 100 %: nothing was left, and queries were refused.
+            At most 200 at 2026-03-05 14:00 UTC, 100 %: nothing was left, and the next ones would have been refused.
             Busiest hours, UTC, with the most that half of the days reach in them: 06:00 (138), 09:00 (138), 12:00 (138).
             Of the peaks of 20 days the largest counts, which about one day in 21 passes: 200.
             The quota was reached on 3 of 20 days, last on 2026-03-19; of the next 30 days about 5.5 (eight times out of ten 0 to 12).
@@ -1068,20 +1068,20 @@ fn capacity_that_is_learnt_from_waiting() {
         exit 0
         55930000000 bytes
         55.93 GB an hour: 70 % of 79.9 GB.
-        Learnt from queries that waited ten seconds and more, or were refused: they did in 8 of the 8 hours with 90 GB or more, from where on it is more likely than not, and in 0 of the 472 hours with less.
+        Learnt from when queries waited ten seconds and more, or as many were active as the quota has: so it was in 8 of the 8 hours with 90 GB or more, from where on it is more likely than not, and in 0 of the 472 hours with less.
         The account can take 90 GB an hour, as learnt; in its busiest hour of the day, from 03:00 UTC, production (predictable) needs 10 GB of it, by 20 days.
         It would have been passed on 12 of 20 days, last on 2026-03-21; of the next 30 days about 18 (eight times out of ten 10 to 24)."#]].assert_eq(&found(&waits(12, 20)));
     expect![[r#"
         exit 0
         79800000000 bytes
         79.8 GB an hour: 70 % of 114 GB.
-        Learnt: in none of 480 hours a query waited ten seconds or was refused; the account took 125 GB at most, and may take more.
+        Learnt: in none of 480 hours a query waited ten seconds or the quota of active ones was reached; the account took 125 GB at most, and may take more.
         The account can take 125 GB an hour, as learnt; in its busiest hour of the day, from 03:00 UTC, production (predictable) needs 10 GB of it, by 20 days.
         It would have been passed on 8 of 20 days, last on 2026-03-21; of the next 30 days about 12 (eight times out of ten 6 to 20)."#]].assert_eq(&found(&waits(20, 20)));
     expect![[r#"
         exit 3
         null bytes
-        nobody has stated what the account can take before queries queue: give it, such as `--account-capacity 5TiB/1h`; it cannot be learnt, for queries waited or were refused in 3 of 480 hours, and it takes 5"#]].assert_eq(&found(&waits(0, 3)));
+        nobody has stated what the account can take before queries queue: give it, such as `--account-capacity 5TiB/1h`; it cannot be learnt, for queries waited, or as many were active as the quota has, in 3 of 480 hours, and it takes 5"#]].assert_eq(&found(&waits(0, 3)));
 }
 
 #[test]

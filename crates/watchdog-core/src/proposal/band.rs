@@ -84,7 +84,7 @@ pub struct DayBand {
     pub at: i64,
 }
 
-/// Days on which a quota was reached, so that queries were refused.
+/// Days on which a quota was reached, so that the next queries would have been refused.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reached {
     /// How many.

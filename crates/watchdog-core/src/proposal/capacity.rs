@@ -90,11 +90,11 @@ impl std::fmt::Display for Unlearnt {
             ),
             Self::Seldom { strained, hours } => write!(
                 f,
-                "it cannot be learnt, for queries waited or were refused in {strained} of {hours} hours, and it takes {FEWEST_HOURS}"
+                "it cannot be learnt, for queries waited, or as many were active as the quota has, in {strained} of {hours} hours, and it takes {FEWEST_HOURS}"
             ),
             Self::NotBytes { strained, hours } => write!(
                 f,
-                "it cannot be learnt, for queries waited or were refused in {strained} of {hours} hours, in those with few bytes as in \
+                "it cannot be learnt, for queries waited, or as many were active as the quota has, in {strained} of {hours} hours, in those with few bytes as in \
                  those with many; it may hang on their number"
             ),
         }

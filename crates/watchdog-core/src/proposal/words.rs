@@ -116,7 +116,7 @@ fn learnt_words(learnt: Learnt, units: Units) -> String {
     let grouped = |n: u32| grouped(u64::from(n));
     match learnt {
         Learnt::From { bytes, above, below } => format!(
-            "Learnt from queries that waited ten seconds and more, or were refused: they did in {} of the {} hours with {} or more, \
+            "Learnt from when queries waited ten seconds and more, or as many were active as the quota has: so it was in {} of the {} hours with {} or more, \
              from where on it is more likely than not, and in {} of the {} hours with less.",
             grouped(above.0),
             grouped(above.1),
@@ -125,7 +125,7 @@ fn learnt_words(learnt: Learnt, units: Units) -> String {
             grouped(below.1)
         ),
         Learnt::Never { bytes, hours } => format!(
-            "Learnt: in none of {} hours a query waited ten seconds or was refused; the account took {} at most, and may take more.",
+            "Learnt: in none of {} hours a query waited ten seconds or the quota of active ones was reached; the account took {} at most, and may take more.",
             grouped(hours),
             short(bytes, units)
         ),
@@ -152,7 +152,7 @@ pub fn crowded(counted: &Counted, band: &Band, region: &str) -> Vec<String> {
     let (most, at) = band.peak;
     let left = match quota {
         Some(quota) if most >= quota => {
-            format!(", {} %: nothing was left, and queries were refused", share(most).unwrap_or(0))
+            format!(", {} %: nothing was left, and the next ones would have been refused", share(most).unwrap_or(0))
         }
         Some(quota) => format!(", {} %: {} were left", share(most).unwrap_or(0), grouped(quota - most)),
         None => String::new(),
