@@ -209,9 +209,8 @@ impl Stage {
         let world = World { policy: policy.to_owned(), executions: executions.into(), ..World::default() };
         let world = Arc::new(Mutex::new(world));
         let clients = Clients::new(&aws::config(&world).await);
-        // On a border of five minutes, and in no past: a run's deadline is about real time.
-        let now = Timestamp::now().as_second();
-        let begin = Timestamp::from_second(now / 300 * 300 + 300).expect("a time");
+        // The same in every story, so that what fails once fails again: no midnight falls into one now and then.
+        let begin = "2027-03-02T10:00:00Z".parse().expect("a time");
         Self {
             function: Function::new(clients.clone(), environment()),
             world,
@@ -367,6 +366,11 @@ async fn play(struck_run: usize, strike: Option<Strike>, retries: bool) -> Playe
     Played { count, struck, is_survived }
 }
 
+/// Why a run stepped back though nobody else is ever at work in a story. Whose process died at the very end has done its tick: then it is right.
+fn has_no_reason_to_skip(report: &RunReport) -> Option<&str> {
+    report.skipped.as_deref().filter(|why| !why.contains("has been judged already, at"))
+}
+
 /// Holds an invocation's end against what people have been told by then.
 fn judge(stage: &Stage, run: usize, end: &End, count: &mut Count) {
     let world = stage.world.lock().expect("a world");
@@ -399,8 +403,9 @@ fn judge(stage: &Stage, run: usize, end: &End, count: &mut Count) {
         }
     }
     let End::Done(report) = end else { return };
-    if report.skipped.is_some() {
-        return;
+    if let Some(why) = has_no_reason_to_skip(report) {
+        count.claimed += 1;
+        count.note(format!("run {run} did nothing: {why}"));
     }
     let said = said(&world);
     let unknown = |of: &str| match report.query_limits.iter().find(|limit| limit.class == Some(of)) {
@@ -477,7 +482,9 @@ async fn undisturbed_everybody_is_told_once() {
 }
 
 /// Whether more of it is tried, for a minute, as in the end-to-end tests; otherwise a part of it, for seconds. `make faults` tries all.
-const THOROUGH: bool = cfg!(feature = "local-aws");
+fn is_thorough() -> bool {
+    cfg!(feature = "local-aws") || for_the_page().is_some()
+}
 
 /// Whether `docs/faults.md` is to be made anew, and from every how many-th strike: `WATCHDOG_FAULTS_PAGE=1` tries all.
 fn for_the_page() -> Option<usize> {
@@ -497,7 +504,7 @@ fn strikes(tale: Tale, calls: &[usize]) -> Vec<(usize, Strike)> {
             }
         }
     }
-    let step = match (for_the_page(), THOROUGH) {
+    let step = match (for_the_page(), is_thorough()) {
         (Some(step), _) => step,
         // Primes, so that every fault and every operation has its turn.
         (_, true) => 7,

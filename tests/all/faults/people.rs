@@ -17,7 +17,7 @@ use watchdog_core::principal::Principal;
 use watchdog_core::silence::Silence;
 
 use super::aws::{Strike, World};
-use super::{Count, End, Played, STORY, Stage, rank, said, truth};
+use super::{Count, End, Played, STORY, Stage, has_no_reason_to_skip, rank, said, truth};
 
 pub const POLICY: &str = r#"
 [mail]
@@ -237,8 +237,9 @@ pub async fn play(struck_run: usize, strike: Option<Strike>, retries: bool) -> P
 /// Holds an invocation that says that it did its job against what people have been told, and what the cutoff is, by then.
 fn judge(stage: &Stage, run: usize, end: &End, count: &mut Count) {
     let End::Done(report) = end else { return };
-    if report.skipped.is_some() {
-        return;
+    if let Some(why) = has_no_reason_to_skip(report) {
+        count.claimed += 1;
+        count.note(format!("run {run} did nothing: {why}"));
     }
     let world = stage.world.lock().expect("a world");
     let said = said(&world);
