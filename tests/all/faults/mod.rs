@@ -10,7 +10,7 @@ mod permitted;
 mod silent;
 mod stories;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -343,14 +343,15 @@ async fn play(struck_run: usize, strike: Option<Strike>, retries: bool) -> Playe
             count.note(format!("{to} was last told {last:?} of {of}, and all is calm"));
         }
     }
-    let may_repeat = strike.as_ref().is_some_and(|strike| {
-        let cuts = ["SendRawEmail", "TransactWriteItems"].contains(&struck.as_str());
-        strike.fault.kills() || cuts
-    });
+    let bound = Bound::new(strike.as_ref(), &struck);
+    let mut repeated = BTreeSet::new();
     for (n, one) in said.iter().enumerate() {
         let same = |other: &&Said| (&other.to, &other.of, &other.level) == (&one.to, &one.of, &one.level);
         let times = said[..=n].iter().filter(same).count();
-        if times > if may_repeat { 2 } else { 1 } {
+        if times > 1 {
+            repeated.insert(one.to.as_str());
+        }
+        if times > bound.times {
             count.beyond += 1;
             count.note(format!("{one:?} for the {times}. time"));
         }
@@ -363,7 +364,35 @@ async fn play(struck_run: usize, strike: Option<Strike>, retries: bool) -> Playe
             count.note(format!("{one:?}, and it was {}", truth(one.run, &one.of)));
         }
     }
+    bound.judge(&repeated, &mut count);
     Played { count, struck, is_survived }
+}
+
+/// How much may come twice.
+struct Bound {
+    /// How often anything may be told: twice where a mail or its record was cut.
+    times: usize,
+    /// How many people may be told something twice: the one whose mail or record it was, as everybody's is written down before the next is sent.
+    people: usize,
+}
+
+impl Bound {
+    fn new(strike: Option<&Strike>, struck: &str) -> Self {
+        let Some(strike) = strike else { return Self { times: 1, people: 0 } };
+        let is_cut = strike.fault.kills() || ["SendRawEmail", "TransactWriteItems"].contains(&struck);
+        match struck {
+            "SendRawEmail" if strike.lasting => Self { times: 2, people: usize::MAX },
+            _ if is_cut => Self { times: 2, people: 1 },
+            _ => Self { times: 1, people: 0 },
+        }
+    }
+
+    fn judge(&self, repeated: &BTreeSet<&str>, count: &mut Count) {
+        if repeated.len() > self.people {
+            count.beyond += 1;
+            count.note(format!("all of {repeated:?} were told something twice"));
+        }
+    }
 }
 
 /// Why a run stepped back though nobody else is ever at work in a story. Whose process died at the very end has done its tick: then it is right.

@@ -46,13 +46,10 @@ async fn two_runs_at_once_tell_everybody_once() {
         let deadline = now + SignedDuration::from_secs(60);
         let (one, other) = (stage.settings(deadline), stage.settings(deadline));
         let (mut known, mut also) = (Catalogue::default(), Catalogue::default());
-        let (one, other) = tokio::join!(
-            pass::run(&stage.clients, &one, &mut known, &invocation, now),
-            async {
-                tokio::time::sleep(Duration::from_millis(10 * behind)).await;
-                pass::run(&stage.clients, &other, &mut also, &invocation, now).await
-            }
-        );
+        let (one, other) = tokio::join!(pass::run(&stage.clients, &one, &mut known, &invocation, now), async {
+            tokio::time::sleep(Duration::from_millis(10 * behind)).await;
+            pass::run(&stage.clients, &other, &mut also, &invocation, now).await
+        });
         let skipped = [one, other].map(|outcome| outcome.expect("no failure").0.skipped);
         assert_eq!(skipped.iter().flatten().count(), 1, "{behind}: {skipped:?}");
         let why = skipped.into_iter().flatten().next().unwrap_or_default();
@@ -302,7 +299,8 @@ async fn an_item_that_cannot_be_read_repeats_a_mail_and_loses_none() {
         let told = told(&stage);
         let times = |line: &str| told.iter().filter(|told| *told == line).count();
         let is_its = |of: &str| usize::from(key.1 == format!("alert#limit/{of}/1h"));
-        let found = ["ann etl critical", "ann etl resolved", "cem exploratory exhausted", "cem exploratory resolved"].map(times);
+        let found = ["ann etl critical", "ann etl resolved", "cem exploratory exhausted", "cem exploratory resolved"]
+            .map(times);
         assert_eq!(found, [1 + is_its("etl"), 1, 1, 1], "{key:?} {body}: {told:?}");
     }
 }
