@@ -1,14 +1,14 @@
 //! What stands around the news itself: several at a glance, commands to paste, and why somebody is told.
 
 use super::words::{Case, Step, StepKind, Words, is_a_name};
-use crate::alert::{Reason, Severity};
+use crate::alert::{Reason, Severity, Subject};
 use crate::bytes::Bytes;
 use crate::delivery::{LimitFacts, Message, Notice, Shown};
 use crate::percent::whole_percent;
 use crate::policy::MailRules;
 
 /// The stack's name where nobody has chosen one: the operator's tool takes it for granted.
-pub(super) const USUAL_STACK: &str = "athena-quota-watchdog";
+const USUAL_STACK: &str = "athena-quota-watchdog";
 
 /// One case in a line.
 pub(super) struct Brief {
@@ -32,16 +32,20 @@ pub(super) fn briefs(cases: &[Case], spelled_out: usize) -> Vec<Brief> {
 pub(super) fn why_you(message: &Message, mail: &MailRules) -> Vec<String> {
     let to = &message.to;
     let is_own = |notice: &Notice| matches!(notice.people, Some(Shown::Own(_)));
+    let is_filling = |notice: &Notice| matches!(notice.people, Some(Shown::Filling(_)));
     if message.notices.iter().all(|notice| notice.severity == Severity::Weekly) {
         return vec![
-            format!("You ({to}) get this because the policy's table `[report]` names you, or the admins."),
-            "To get it no more: `to` and `weekly` in that table say who gets it, and when.".to_owned(),
+            format!("You ({to}) get this because the policy names you, or the admins, for its weekly report."),
+            "To get it no more: `to` and `weekly` in the policy's table `[report]` say who gets it, and when."
+                .to_owned(),
         ];
     }
     let why = if mail.admins.contains(to) {
         "because you are one of the policy's admins"
     } else if message.notices.iter().any(is_own) {
         "because your queries are among those that use it up"
+    } else if message.notices.iter().any(is_filling) {
+        "because your queries are among those that are active"
     } else if message.notices.iter().all(|notice| matches!(notice.reason, Reason::Resolved(_))) {
         "because you were told when it began"
     } else {
@@ -50,6 +54,10 @@ pub(super) fn why_you(message: &Message, mail: &MailRules) -> Vec<String> {
     let is_open = message.notices.iter().any(|notice| !matches!(notice.reason, Reason::Resolved(_)));
     let less = if !is_open {
         "Nothing more comes of what is over."
+    } else if message.notices.iter().all(|notice| matches!(notice.subject, Subject::Grant { .. })) {
+        "Every grant is told to the admins, and to the workgroup's owner."
+    } else if message.notices.iter().all(|notice| notice.severity == Severity::CannotSee) {
+        "Admins are always told of this; `repeat_cannot_see_every` in the policy says how often again."
     } else if mail.admins.contains(to) {
         "To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."
     } else {
@@ -59,17 +67,22 @@ pub(super) fn why_you(message: &Message, mail: &MailRules) -> Vec<String> {
 }
 
 impl Words<'_> {
+    /// What the operator's tool is told of the stack; empty where it takes this one for granted.
+    pub(super) fn stack_option(&self) -> String {
+        if self.stack == USUAL_STACK || !is_a_name(self.stack) {
+            String::new()
+        } else {
+            format!(" --stack {}", self.stack)
+        }
+    }
+
     /// Commands that buy time, for whoever may give them: not for a submitter, who can ask.
     pub(super) fn advise(&self, case: &mut Case, notice: &Notice, facts: &LimitFacts) {
         let is_own = matches!(notice.people, Some(Shown::Own(_)));
         if is_own || matches!(notice.reason, Reason::Resolved(_)) || !is_a_name(&facts.workgroup) {
             return;
         }
-        let stack = if self.stack == USUAL_STACK || !is_a_name(self.stack) {
-            String::new()
-        } else {
-            format!(" --stack {}", self.stack)
-        };
+        let stack = self.stack_option();
         let (workgroup, window) = (&facts.workgroup, &facts.window);
         let command = |words, command| Step { words, command, kind: StepKind::Command };
         if notice.severity >= Severity::Critical {
@@ -82,7 +95,7 @@ impl Words<'_> {
             ));
         }
         case.steps.push(command(
-            "Be told nothing more of it for an hour",
+            "Silence this alert for an hour",
             format!("watchdog silence {workgroup}/{window} --for 1h --reason \"WHY\"{stack} --write"),
         ));
     }

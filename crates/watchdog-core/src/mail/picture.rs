@@ -35,7 +35,7 @@ pub(super) struct Plot {
     pub spark: String,
     pub left: String,
     pub right: String,
-    /// What each line is, after how it is drawn, as a border of HTML: its form and colour are those of the picture.
+    /// What each line is, after how it is drawn, as a border of HTML: its form and colour are those of the picture. Empty where words say it.
     pub key: Vec<(&'static str, String)>,
 }
 
@@ -65,6 +65,9 @@ impl Words<'_> {
             ("2px dashed #858b93", format!("critical {}", facts.critical)),
             (WARN, format!("warn {}", facts.warn)),
         ];
+        if until > now {
+            key.push(("", "upright line: now".to_owned()));
+        }
         if let Some(guess) = guess {
             key.push(("3px dotted #b0609a", format!("at this pace, gone at about {}", self.time(guess))));
             alt.push_str(&format!("; at this pace it is gone at about {}", self.time(guess)));
