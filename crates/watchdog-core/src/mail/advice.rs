@@ -1,8 +1,10 @@
 //! What stands around the news itself: several at a glance, commands to paste, and why somebody is told.
 
+use jiff::SignedDuration;
+
 use super::words::{Case, Step, StepKind, Words, is_a_name};
 use crate::alert::{Reason, Severity, Subject};
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, Size};
 use crate::delivery::{LimitFacts, Message, Notice, Shown};
 use crate::percent::whole_percent;
 use crate::policy::MailRules;
@@ -76,29 +78,71 @@ impl Words<'_> {
         }
     }
 
-    /// Commands that buy time, for whoever may give them: not for a submitter, who can ask.
+    /// Commands that buy time, as far as the policy lets anybody have it; not for a submitter, who can ask.
     pub(super) fn advise(&self, case: &mut Case, notice: &Notice, facts: &LimitFacts) {
         let is_own = matches!(notice.people, Some(Shown::Own(_)));
         if is_own || matches!(notice.reason, Reason::Resolved(_)) || !is_a_name(&facts.workgroup) {
             return;
         }
-        let stack = self.stack_option();
-        let (workgroup, window) = (&facts.workgroup, &facts.window);
-        let command = |words, command| Step { words, command, kind: StepKind::Command };
-        if notice.severity >= Severity::Critical {
-            // Half as much again, or as much as is used already.
-            let more = facts.limit.max(facts.used).get();
-            let more = Bytes::new(more.saturating_add(more / 2)).human(facts.units).replace(' ', "");
-            case.steps.push(command(
-                "Raise the limit for an hour",
-                format!("watchdog grant {workgroup} --limit {more} --window {window} --for 1h --reason \"WHY\"{stack} --write"),
-            ));
+        if notice.severity >= Severity::Critical && facts.grant.is_none() {
+            case.steps.push(self.raise(facts));
         }
-        case.steps.push(command(
-            "Silence this alert for an hour",
-            format!("watchdog silence {workgroup}/{window} --for 1h --reason \"WHY\"{stack} --write"),
-        ));
+        let silenced = |(never, longest): &(Vec<&'static str>, SignedDuration)| {
+            (!never.contains(&notice.severity.level().word())).then_some(*longest)
+        };
+        if let Some(longest) = facts.relief.silence.as_ref().and_then(silenced) {
+            let (words, length) = match longest < AN_HOUR {
+                true => ("Silence this alert for a while", whole_minutes(longest)),
+                false => ("Silence this alert for an hour", "1h".to_owned()),
+            };
+            let (workgroup, window, stack) = (&facts.workgroup, &facts.window, self.stack_option());
+            let command =
+                format!("watchdog silence {workgroup}/{window} --for {length} --reason \"WHY\"{stack} --write");
+            case.steps.push(Step { words, command, kind: StepKind::Command });
+        }
     }
+
+    /// To half as much again, or to the most that the policy grants; or why not.
+    fn raise(&self, facts: &LimitFacts) -> Step {
+        let words = |text: String| Step { words: "Raise the limit", command: text, kind: StepKind::Words };
+        let Some((highest, longest)) = facts.relief.raise else {
+            let (workgroup, window) = (&facts.workgroup, &facts.window);
+            return words(format!(
+                "nobody may for a while (`[grants]` in the policy); for good, change the limit of `{workgroup}` for `{window}` there"
+            ));
+        };
+        // A raise to less than is used by now would end nothing.
+        let least = facts.limit.max(facts.used);
+        if highest.bytes <= least {
+            return words(format!("the policy's `[grants]` goes no further than {highest}, which would not help"));
+        }
+        let half_more = Bytes::new(least.get().saturating_add(least.get() / 2)).human(facts.units).replace(' ', "");
+        // As it will be read: in a few figures it may be more than it is.
+        let is_granted = half_more.parse::<Size>().is_ok_and(|size| size.bytes <= highest.bytes);
+        let to = if is_granted { half_more } else { exactly(highest) };
+        let (words, length) = match longest < AN_HOUR {
+            true => ("Raise the limit for a while", whole_minutes(longest)),
+            false => ("Raise the limit for an hour", "1h".to_owned()),
+        };
+        let (workgroup, window, stack) = (&facts.workgroup, &facts.window, self.stack_option());
+        let command = format!(
+            "watchdog grant {workgroup} --limit {to} --window {window} --for {length} --reason \"WHY\"{stack} --write"
+        );
+        Step { words, command, kind: StepKind::Command }
+    }
+}
+
+const AN_HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// As the operator's tool reads it: a policy's times are five minutes and more.
+fn whole_minutes(length: SignedDuration) -> String {
+    format!("{}m", length.as_mins())
+}
+
+/// To the byte, where the figures that people read are not that.
+fn exactly(size: Size) -> String {
+    let short = size.to_string().replace(' ', "");
+    if short.parse() == Ok(size) { short } else { format!("{}B", size.bytes.get()) }
 }
 
 impl LimitFacts {

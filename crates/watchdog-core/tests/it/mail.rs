@@ -10,7 +10,7 @@ use mail_parser::{HeaderValue, MessageParser, MimeHeaders};
 use proptest::prelude::*;
 use watchdog_core::alert::{Ending, Reason, Severity, Subject};
 use watchdog_core::bytes::{Bytes, Size, Units};
-use watchdog_core::delivery::{Facts, LimitFacts, Message, Notice};
+use watchdog_core::delivery::{Facts, LimitFacts, Message, Notice, Relief};
 use watchdog_core::forecast::Outlook;
 use watchdog_core::history::{History, Share};
 use watchdog_core::mail::{Mail, Origins, compose};
@@ -103,6 +103,10 @@ fn limit(workgroup: &str, used: &str, limit: &str) -> LimitFacts {
         resolves_below: Percent::whole(75),
         hold: SignedDuration::ZERO,
         misfit: None,
+        relief: Relief {
+            raise: Some((size("100 TB"), SignedDuration::from_hours(8))),
+            silence: Some((Vec::new(), SignedDuration::from_hours(8))),
+        },
     }
 }
 

@@ -9,6 +9,7 @@ mod support;
 
 mod active;
 mod active_mail;
+mod advice;
 mod alert;
 mod backtest;
 mod checkup;

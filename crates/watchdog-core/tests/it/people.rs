@@ -362,8 +362,6 @@ fn the_admins_read_of_everybody() {
             aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
           Stop one of them, by its id:
             aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
-          Silence this alert for an hour:
-            watchdog silence exploratory/1h --for 1h --reason "WHY" --stack watchdog --write
 
         Whose queries
            57 %      51 GB  ann@example.com

@@ -167,13 +167,13 @@ fn mails_about_queries_grants_and_silences_are_what_is_asked_for() {
     expect![[r#"
         ActiveQueries Warn: ops@example.com: [warn] Athena in eu-central-1: 166 of 200 DML queries active
           Up to 166 of 200 DML queries that the account may have active in eu-central-1 were active at once in the last 10 minutes (as of 14:05 UTC).
-          With 34 more, the next queries will be refused, in every workgroup. exploratory has 166 of the 166 that are active now. alex@example.com has 117 of them.
+          With 34 more, the next queries will be refused, in every workgroup. All 166 that are active now are in exploratory. alex@example.com has 117 of them.
         ActiveQueries Critical: ops@example.com: [critical] Athena in eu-central-1: 185 of 200 DML queries active, the next may soon be refused
           Up to 185 of 200 DML queries that the account may have active in eu-central-1 were active at once in the last 10 minutes (as of 14:05 UTC).
-          With 15 more, the next queries will be refused, in every workgroup. exploratory has 185 of the 185 that are active now. alex@example.com has 130 of them.
+          With 15 more, the next queries will be refused, in every workgroup. All 185 that are active now are in exploratory. alex@example.com has 130 of them.
         ActiveQueries Exhausted: ops@example.com: [exhausted] Athena in eu-central-1: 200 of 200 DML queries active, the next will be refused
           All 200 DML queries that the account may have active in eu-central-1 were active at once (as of 14:05 UTC).
-          While it is so, the next queries will be refused, in every workgroup. exploratory has 200 of the 200 that are active now. alex@example.com has 140 of them.
+          While it is so, the next queries will be refused, in every workgroup. All 200 that are active now are in exploratory. alex@example.com has 140 of them.
         ActiveQueries Exhausted: alex@example.com: [exhausted] Athena in eu-central-1: 200 of 200 DML queries active, the next will be refused, 140 of them yours
           All 200 DML queries that the account may have active in eu-central-1 were active at once (as of 14:05 UTC).
           140 of the 200 active queries are yours (70 %). The next queries will be refused, yours and everybody's.

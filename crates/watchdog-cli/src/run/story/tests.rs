@@ -158,10 +158,8 @@ fn mails_can_be_read() {
               |     aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
               |   Stop one of them, by its id:
               |     aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
-              |   Raise the limit for an hour:
-              |     watchdog grant exploratory --limit 1.1TB --window 1h --for 1h --reason "WHY" --write
-              |   Silence this alert for an hour:
-              |     watchdog silence exploratory/1h --for 1h --reason "WHY" --write
+              |   Raise the limit:
+              |     nobody may for a while (`[grants]` in the policy); for good, change the limit of `exploratory` for `1h` there
               |
               | The numbers
               |   Used          728 GB (728,000,000,000 bytes)
