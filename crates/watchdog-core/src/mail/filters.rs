@@ -8,9 +8,9 @@ use askama::filters::{Html, Safe, escape};
 use askama::{Result, Values};
 
 /// Units that stay with their number. A zone's letters are told by their case.
-const UNITS: [&str; 12] = ["%", "B", "kB", "KB", "MB", "GB", "TB", "KiB", "MiB", "GiB", "TiB", "min"];
+const UNITS: [&str; 13] = ["%", "B", "kB", "KB", "MB", "GB", "TB", "KiB", "MiB", "GiB", "TiB", "min", "bytes"];
 
-/// A sentence: no line ends between a number and its unit.
+/// A sentence: no line ends between a number and its unit, or within a date.
 #[askama::filter_fn]
 pub fn prose(text: impl Display, _: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(held_together(&escape(text, Html)?.to_string())))
@@ -43,9 +43,17 @@ fn held_together(text: &str) -> String {
                 out.push('\u{a0}');
             }
         }
-        out.push_str(word);
+        match word.get(..10).filter(|start| is_a_date(start)) {
+            Some(date) => out.extend(["<span style=\"white-space:nowrap\">", date, "</span>", &word[10..]]),
+            None => out.push_str(word),
+        }
     }
     out
+}
+
+/// `2026-03-01`.
+fn is_a_date(text: &str) -> bool {
+    text.bytes().enumerate().all(|(n, b)| if matches!(n, 4 | 7) { b == b'-' } else { b.is_ascii_digit() })
 }
 
 #[cfg(test)]
@@ -72,6 +80,9 @@ mod tests {
         check("91 % of 700 GiB (as of 15:05 CET, 14:05 UTC).", "91~% of 700~GiB (as of 15:05~CET, 14:05~UTC).");
         check("in 5 min, 2 queries", "in 5~min, 2 queries");
         check("a % and DML", "a % and DML");
+        let date = "<span style=\"white-space:nowrap\">2026-03-01</span>";
+        check("on 2026-03-01: 5 bytes", &format!("on {date}: 5~bytes"));
+        check("2026-03-0x 2026-03-01", &format!("2026-03-0x {date}"));
         check("<b> of 5 TB` & 2`", "&#60;b&#62; of 5~TB` &#38; 2`");
     }
 

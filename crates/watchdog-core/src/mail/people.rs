@@ -151,7 +151,7 @@ fn most(shares: &Shares) -> Option<String> {
     let first = shares.parties.first().filter(|party| !matches!(party.whose, Whose::Unrecorded(_)))?;
     let percent = shares.percent(first);
     let stands_out = percent >= STANDS_OUT_PERCENT as u64;
-    stands_out.then(|| format!("{} scanned {percent} % of it.", clip(&first.whose.label(), LONGEST_LABEL)))
+    stands_out.then(|| format!("{} scanned {percent} % of what is used.", clip(&first.whose.label(), LONGEST_LABEL)))
 }
 
 /// Everybody's shares, and what does not add up.

@@ -55,7 +55,7 @@ impl Words<'_> {
                 _ => (
                     format!("{workgroup}: {raised} until {}", self.clock(grant.until)),
                     format!("{workgroup} has {raised} until {until}."),
-                    "It takes itself back then. A CloudWatch alarm on the usual limit does not know of it, and may go off \
+                    "It ends by itself then. A CloudWatch alarm on the usual limit does not know of it, and may go off \
                      meanwhile."
                         .to_owned(),
                 ),
@@ -65,7 +65,7 @@ impl Words<'_> {
         case.sentence = sentence;
         case.consequence = consequence;
         case.rows = self.grant_rows(facts, &by);
-        if !ended {
+        if !ended && facts.phase != Phase::Over {
             case.steps = steps(notice.severity, &grant.id, &self.stack_option());
         }
         if facts.is_left_otherwise() || notice.severity == Severity::Amiss {
@@ -267,7 +267,7 @@ fn steps(severity: Severity, id: &str, stack: &str) -> Vec<Step> {
         ],
         Severity::EndsSoon => {
             vec![command(
-                "Have it last longer, so long from now",
+                "Make it last this long from now",
                 format!("watchdog grant --extend {id} --for 1h{stack} --write"),
             )]
         }

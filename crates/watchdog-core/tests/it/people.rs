@@ -347,7 +347,7 @@ fn the_admins_read_of_everybody() {
         [warn] exploratory: 88 % of 100 GB used in the last hour
 
         exploratory has used 88 % of its 100 GB in the last hour (as of 14:05 UTC).
-        12 GB are left. ann@example.com scanned 57 % of it.
+        12 GB are left. ann@example.com scanned 57 % of what is used.
 
         [#################...] 88 %   88 GB used, 12 GB left
 
@@ -409,11 +409,17 @@ fn check_most(queries: &[(&str, &str, i64, u64)], expected: &str) {
 #[test]
 fn whoever_scanned_most_is_named_beside_the_use_where_one_stands_out() {
     let left = "12 GB are left.";
-    check_most(&[("bob", "b", 10, 66), ("ann", "a", 10, 22)], &format!("{left} bob@example.com scanned 75 % of it."));
-    check_most(&[("tagless", "t", 10, 66), ("ann", "a", 10, 22)], &format!("{left} user/tagless scanned 75 % of it."));
+    check_most(
+        &[("bob", "b", 10, 66), ("ann", "a", 10, 22)],
+        &format!("{left} bob@example.com scanned 75 % of what is used."),
+    );
+    check_most(
+        &[("tagless", "t", 10, 66), ("ann", "a", 10, 22)],
+        &format!("{left} user/tagless scanned 75 % of what is used."),
+    );
     // A quarter is the least, and what has no record is nobody.
     let four = |last: u64| [("ann", "a", 10, 22), ("bob", "b", 10, last), ("cid", "c", 10, last), ("dot", "d", 10, 22)];
-    check_most(&four(22), &format!("{left} ann@example.com scanned 25 % of it."));
+    check_most(&four(22), &format!("{left} ann@example.com scanned 25 % of what is used."));
     let five =
         [("ann", "a", 10, 21), ("bob", "b", 10, 21), ("cid", "c", 10, 21), ("dot", "d", 10, 21), ("eve", "e", 10, 4)];
     check_most(&five, left);

@@ -194,7 +194,7 @@ fn mails_about_queries_grants_and_silences_are_what_is_asked_for() {
           Somebody else has to approve it; nothing is raised before.
         Granted Critical: lab@example.com: [granted] exploratory: a 1h limit of 1.4 TB and a per-query cutoff of 250 GB until 17:05 UTC
           exploratory has a 1h limit of 1.4 TB and a per-query cutoff of 250 GB until 17:05 UTC.
-          It takes itself back then. A CloudWatch alarm on the usual limit does not know of it, and may go off meanwhile.
+          It ends by itself then. A CloudWatch alarm on the usual limit does not know of it, and may go off meanwhile.
         GrantEndsSoon Critical: lab@example.com: [ends soon] exploratory: the grant ends at 14:25 UTC
           The grant for exploratory ends at 14:25 UTC; 210 GB were scanned in it so far.
           Then the usual limit holds again. Queries that still run keep running, and what they scan counts once they end.
@@ -206,9 +206,30 @@ fn mails_about_queries_grants_and_silences_are_what_is_asked_for() {
           The grant is over, and queries may still scan as much as it allowed. It is tried again in every run.
         Silenced Critical: lab@example.com: [critical] exploratory: 96 % of 700 GB used, out at about 14:10 UTC
           exploratory has used 96 % of its 700 GB in the last hour (as of 14:05 UTC).
-          26.2 GB are left. At this pace it runs out at about 14:10 UTC. alex@example.com scanned 60 % of it. The silence of this alert ended at 14:03 UTC.
+          26.2 GB are left. At this pace it runs out at about 14:10 UTC. alex@example.com scanned 60 % of what is used. The silence of this alert ended at 14:03 UTC.
         Granted Critical: only admins are told what cannot be seen, of the policy, and with a workgroup's owner of grants
     "#]].assert_eq(&all.iter().map(line).collect::<String>());
+}
+
+#[test]
+fn commands_of_a_grant_are_for_its_stack_and_its_phase() {
+    let policy = crowded();
+    let text = |about| {
+        let asked = asked(about, Severity::Critical, Reader::Admin, "exploratory");
+        let origins = Origins { region: "eu-central-1".to_owned(), name: "prod".to_owned() };
+        compose(&preview(&policy, &asked, at(NOW)).unwrap(), &policy.mail, &origins, at(NOW)).text
+    };
+    for (about, command) in [
+        (About::GrantAsked, "watchdog grant --approve g-5e6f7a80 --stack prod --write"),
+        (About::GrantAsked, "watchdog revoke g-5e6f7a80 --stack prod --write"),
+        (About::Granted, "watchdog revoke g-5e6f7a80 --stack prod --write"),
+        (About::GrantEndsSoon, "watchdog grant --extend g-5e6f7a80 --for 1h --stack prod --write"),
+    ] {
+        assert!(text(about).contains(command), "{}", text(about));
+    }
+    // What is over cannot be ended.
+    let amiss = text(About::CutoffAmiss);
+    assert!(amiss.contains("BytesScannedCutoffPerQuery=50000000000") && !amiss.contains("watchdog "), "{amiss}");
 }
 
 #[test]

@@ -469,7 +469,7 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
         [granted] ad-hoc: a 1h limit of 2 TB and a per-query cutoff of 500 GB until 15:05 UTC
 
         ad-hoc has a 1h limit of 2 TB and a per-query cutoff of 500 GB until 15:05 UTC.
-        It takes itself back then. A CloudWatch alarm on the usual limit does not know of it, and may go off meanwhile.
+        It ends by itself then. A CloudWatch alarm on the usual limit does not know of it, and may go off meanwhile.
 
         What to do now
           End it now:
@@ -504,7 +504,7 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
         Then the usual limit holds again. Queries that still run keep running, and what they scan counts once they end.
 
         What to do now
-          Have it last longer, so long from now:
+          Make it last this long from now:
             watchdog grant --extend g-one --for 1h --stack watchdog --write
 
         The numbers
