@@ -31,6 +31,7 @@ fn a_submitters_mail() {
             Scanned since 14:05 CET, 13:05 UTC, added up; full height is the limit
                     ▁▁▁▁▁▁▁▁▁▁▂▂▂▂▂▂▂▂▂▂▄▄▄▄▄▄▄▄▄▄▇▇▇▇
               14:05 CET, 13:05 UTC - 15:10 CET, 14:10 UTC
+              steepest rise: 269.5 GiB until 15:00 CET, 14:00 UTC
 
             What to do now
               Stop one that still runs:
@@ -92,6 +93,7 @@ fn an_admins_mail_of_their_own_policy() {
             Scanned since 14:05 CET, 13:05 UTC, added up; full height is the limit
                     ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▂▂▂▂▂▂▂▂▂▂▄▄▄▄
               14:05 CET, 13:05 UTC - now, 15:05 CET, 14:05 UTC
+              steepest rise: 264 GB until 15:00 CET, 14:00 UTC
 
             The numbers
               Used          660 GB (660,000,000,000 bytes)
@@ -212,13 +214,16 @@ fn every_mail_as_files() {
     }
 }
 
-/// What a reader sees of a page: no styles, no tags, entities as what they stand for.
+/// What a reader has of a page: no styles, no tags, pictures as the words that stand for them, entities as what they stand for.
 fn visible(page: &str) -> String {
     let mut text = String::new();
     // Where a word may be broken it is one all the same.
     for (n, part) in page.replace("<wbr>", "").split('<').enumerate() {
         let is_style = part.starts_with("style") || part.starts_with("title");
-        let rest = if n == 0 { part } else { part.split_once('>').map_or("", |(_, rest)| rest) };
+        let (tag, rest) = if n == 0 { ("", part) } else { part.split_once('>').unwrap_or_default() };
+        if let Some((_, alt)) = tag.strip_prefix("img").and_then(|tag| tag.split_once("alt=\"")) {
+            text.push_str(alt.split('"').next().unwrap_or_default());
+        }
         if !is_style {
             text.push_str(rest);
             text.push(' ');
@@ -238,7 +243,14 @@ fn visible(page: &str) -> String {
     text
 }
 
-/// Every number in one form of every mail stands in the other form, too, with the word that follows it.
+/// A row of a mail's text form, `Used          728 GB (728,000,000,000 bytes)`, with one space between its words.
+fn row(line: &str) -> Option<String> {
+    let (label, value) = line.strip_prefix("  ")?.split_once("  ")?;
+    let is_row = label.starts_with(|c: char| c.is_ascii_alphabetic()) && value.contains(|c: char| c.is_ascii_digit());
+    is_row.then(|| format!("{label} {value}").split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// Every number in one form of every mail stands in the other form, too; those with a name have the same one.
 #[test]
 fn both_forms_of_every_mail_carry_the_same_numbers() {
     let output = output(preview(&["--sample", "--all", "--out", "preview/numbers"]), "");
@@ -250,7 +262,7 @@ fn both_forms_of_every_mail_carry_the_same_numbers() {
         let trim = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric() && c != '%').to_owned();
         words.iter().filter(|word| is_number(word)).map(|word| trim(word)).collect::<std::collections::BTreeSet<_>>()
     };
-    let (mut mails, mut all) = (0, 0);
+    let (mut mails, mut all, mut rows) = (0, 0, 0);
     for path in std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path()) {
         if path.extension().is_none_or(|extension| extension != "txt") {
             continue;
@@ -259,10 +271,15 @@ fn both_forms_of_every_mail_carry_the_same_numbers() {
         let text = std::fs::read_to_string(&path).unwrap();
         let (_, text) = text.split_once("\n\n").unwrap();
         let page = visible(&std::fs::read_to_string(path.with_extension("html")).unwrap());
+        let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        for row in text.lines().filter_map(row) {
+            assert!(page.contains(&row), "{}: not in the page: {row}", path.display());
+            rows += 1;
+        }
         let (text, page) = (numbers(text), numbers(&page));
         all += text.len();
         let missing: Vec<_> = text.symmetric_difference(&page).collect();
         assert!(missing.is_empty(), "{}: only in one form: {missing:?}", path.display());
     }
-    assert!(mails == 35 && all > 500, "{mails} mails with {all} numbers");
+    assert!(mails == 35 && all > 500 && rows > 100, "{mails} mails with {all} numbers, {rows} rows");
 }

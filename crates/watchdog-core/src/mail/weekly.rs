@@ -223,6 +223,7 @@ impl Words<'_> {
             spark: String::new(),
             left,
             right,
+            steepest: String::new(),
             key: vec![(LIMIT, format!("limit {whole}")), (WARN, format!("warn {}", limit.warn))],
         })
     }

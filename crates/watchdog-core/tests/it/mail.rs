@@ -153,6 +153,7 @@ fn opened_warn() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▂▂▂▂▂▂▂▂▂▂▄▄▄▄▄▄▄▄▄▄▆▆▆▆▆▆▆
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 191.5 GB until 13:55 UTC
 
             What to do now
               Open the workgroup:
@@ -197,6 +198,7 @@ fn opened_exhausted_to_the_byte() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▂▂▂▂▂▂▂▂▂▂▅▅▅▅▅▅▅▅▅▅███████
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 233.3 GB until 13:55 UTC
 
             What to do now
               Open the workgroup:
@@ -243,6 +245,7 @@ fn escalated_critical() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▂▂▂▂▂▂▂▂▂▂▅▅▅▅▅▅▅▅▅▅▇▇▇▇▇▇▇
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 230 GB until 13:55 UTC
 
             What to do now
               Open the workgroup:
@@ -290,6 +293,7 @@ fn escalated_exhausted_in_another_zone() {
             Scanned since 14:05 CET, 13:05 UTC, added up; full height is the limit
                            ▅▅▅▅▅▅▅▅▅▅█████████████████
               14:05 CET, 13:05 UTC - now, 15:05 CET, 14:05 UTC
+              steepest rise: 466.7 GB until 14:55 CET, 13:55 UTC
 
             What to do now
               Open the workgroup:
@@ -337,6 +341,7 @@ fn repeated_exhausted_though_below_the_limit_again() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▂▂▂▂▂▂▂▂▂▂▅▅▅▅▅▅▅▅▅▅▇▇▇▇▇▇▇
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 230 GB until 13:55 UTC
 
             What to do now
               Open the workgroup:
@@ -384,6 +389,7 @@ fn told_late() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▂▂▂▂▂▂▂▂▂▂▄▄▄▄▄▄▄▄▄▄▆▆▆▆▆▆▆
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 200 GB until 13:55 UTC
 
             What to do now
               Open the workgroup:
@@ -428,6 +434,7 @@ fn resolved() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▁▁▁▁▁▁▁▁▁▁▃▃▃▃▃▃▃▃▃▃▅▅▅▅▅▅▅
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 166.7 GB until 13:55 UTC
 
             The numbers
               Used          500 GB (500,000,000,000 bytes)
@@ -462,6 +469,7 @@ fn resolved_while_a_newer_alert_is_open_for_others() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▂▂▂▂▂▂▂▂▂▂▅▅▅▅▅▅▅▅▅▅▇▇▇▇▇▇▇
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 230 GB until 13:55 UTC
 
             The numbers
               Used          690 GB (690,000,000,000 bytes)
@@ -522,6 +530,7 @@ fn window_ended() {
             Scanned since 14:05 CET, 13:05 UTC, added up; full height is the limit
                            ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
               14:05 CET, 13:05 UTC - now, 15:05 CET, 14:05 UTC
+              steepest rise: 4 GiB until 14:55 CET, 13:55 UTC
 
             The numbers
               Used          12 GiB (12,884,901,888 bytes)
@@ -851,6 +860,7 @@ fn several() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▃▃▃▃▃▃▃▃▃▃▆▆▆▆▆▆▆▆▆▆███████
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 333.3 GB until 13:55 UTC
 
             What to do now
               Open the workgroup:
@@ -885,6 +895,7 @@ fn several() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▂▂▂▂▂▂▂▂▂▂▅▅▅▅▅▅▅▅▅▅▇▇▇▇▇▇▇
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 230 GB until 13:55 UTC
 
             What to do now
               Open the workgroup:
@@ -932,6 +943,7 @@ fn several() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 333.3 MB until 13:55 UTC
 
             The numbers
               Used          1 GB (1,000,000,000 bytes)

@@ -288,6 +288,7 @@ fn a_submitter_reads_of_their_own_queries() {
         Scanned since 13:05 UTC, added up; full height is the limit
                              ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇
           13:05 UTC - now, 14:05 UTC
+          steepest rise: 88 GB until 13:35 UTC
 
         What to do now
           Stop one that still runs:
@@ -354,6 +355,7 @@ fn the_admins_read_of_everybody() {
         Scanned since 13:05 UTC, added up; full height is the limit
                              ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇
           13:05 UTC - now, 14:05 UTC
+          steepest rise: 88 GB until 13:35 UTC
 
         What to do now
           Open the workgroup:

@@ -676,6 +676,7 @@ fn a_silence_holds_mails_back_until_it_ends() {
         Scanned since 13:40 UTC, added up; full height is the limit
                           ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇
           13:40 UTC - now, 14:40 UTC
+          steepest rise: 9.6 GB until 14:05 UTC
 
         What to do now
           Open the workgroup:

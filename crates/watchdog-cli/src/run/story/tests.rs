@@ -150,6 +150,7 @@ fn mails_can_be_read() {
               | Scanned since 13:05 CEST, 11:05 UTC, added up; full height is the limit
               |                                          █
               |   13:05 CEST, 11:05 UTC - now, 14:05 CEST, 12:05 UTC
+              |   steepest rise: 728 GB until 14:05 CEST, 12:05 UTC
               |
               | What to do now
               |   Open the workgroup:
