@@ -18,7 +18,7 @@ use watchdog_core::mail::{Mail, Origins, compose};
 use watchdog_core::meter::Meter;
 use watchdog_core::policy::{Document, Limit, Policy, Problem, Problems};
 use watchdog_core::report::{KnownReport, MailReport, OccupancyReport, PolicyReport, RunReport, SubmittersReport};
-use watchdog_core::usage::Usage;
+use watchdog_core::usage::{Seen, Usage};
 use watchdog_core::verdict::{judge, worth_asking};
 
 use crate::budget::Budget;
@@ -472,6 +472,8 @@ async fn see(
             notes.warnings.push("the run's time for asking those after all whose queries run was up".to_owned());
         }
     }
+    let broken = |(name, seen): (&String, &Seen)| gather::broken(name, seen.as_ref().ok()?);
+    notes.warnings.extend(usage.workgroups.iter().filter_map(broken));
     if let Some(workgroup) = usage.uncounted(tick.at, policy.active_queries.look_back) {
         notes.warnings.push(format!(
             "a query has been running in `{workgroup}` for a while, and AWS counts no active query: it is on a capacity reservation, or \
