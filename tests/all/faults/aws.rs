@@ -329,11 +329,7 @@ impl World {
                 let found = self.items.iter().filter(|((its, _), _)| its == pk).map(|(_, item)| item.clone());
                 json(json!({"Items": found.collect::<Vec<_>>()}))
             }
-            "PutItem" => {
-                let item = call.json()["Item"].as_object().cloned().unwrap_or_default();
-                self.put(item);
-                json(json!({}))
-            }
+            "PutItem" => Some(self.put_on_condition(call)),
             "UpdateItem" => Some(self.lease(call)),
             "TransactWriteItems" => Some(self.transact(call)),
             "SendRawEmail" => {

@@ -12,6 +12,29 @@ impl World {
         self.items.insert((of("pk"), of("sk")), item.clone());
     }
 
+    /// A write of one item, on the condition that the catalogue's first piece has, or on none.
+    pub(super) fn put_on_condition(&mut self, call: &Call) -> HttpResponse {
+        let body = call.json();
+        let item = body["Item"].as_object().cloned().unwrap_or_default();
+        let of = |name: &str| item[name]["S"].as_str().unwrap_or_default().to_owned();
+        let held = self.items.get(&(of("pk"), of("sk")));
+        let values = &body["ExpressionAttributeValues"];
+        let fits = match (body["ConditionExpression"].as_str(), held.and_then(|held| held.get("rev"))) {
+            (None, _) | (Some(_), None) => true,
+            (Some("attribute_not_exists(rev) OR rev = :known OR (rev = :next AND stamp = :stamp)"), Some(rev)) => {
+                let is_retry = *rev == values[":next"] && held.is_some_and(|held| held["stamp"] == values[":stamp"]);
+                *rev == values[":known"] || is_retry
+            }
+            (Some(other), _) => panic!("a condition that is not known here: {other}"),
+        };
+        if !fits {
+            let body = json!({ "__type": "ConditionalCheckFailedException", "message": "no" });
+            return response(400, "application/x-amz-json-1.0", body.to_string().into_bytes());
+        }
+        self.put(item);
+        response(200, "application/x-amz-json-1.0", b"{}".to_vec())
+    }
+
     /// What was written under these keys, as `BatchGetItem` answers.
     pub(super) fn several(&self, call: &Call) -> HttpResponse {
         let tables = call.json()["RequestItems"].as_object().cloned().unwrap_or_default();
@@ -60,8 +83,10 @@ impl World {
                 }
             }
         } else {
-            if !values[":tick"].is_null() {
-                next.insert("last_tick".to_owned(), values[":tick"].clone());
+            for (name, value) in [("last_tick", ":tick"), ("learnt", ":learnt")] {
+                if !values[value].is_null() {
+                    next.insert(name.to_owned(), values[value].clone());
+                }
             }
             next.remove("holder");
             next.remove("held_until");
