@@ -66,35 +66,51 @@ fn check(points: &[(i64, f64)], now: &str, expected: Expect) {
 #[test]
 fn a_limit_is_unknown_only_while_the_point_lies_in_its_own_window() {
     let minutes_ago = |minutes: i64| (minutes / 5, f64::NAN);
-    check(&[(1, 8.0), minutes_ago(90), (30, 100.0)], NOON, expect![[r#"
+    check(
+        &[(1, 8.0), minutes_ago(90), (30, 100.0)],
+        NOON,
+        expect![[r#"
         15m: ok 8, 0 % used in the last 15 minutes, below 80 %
         1h: ok 8, 0 % used in the last hour, below 80 %
         6h: unknown ?, CloudWatch gave the impossible value `NaN` at 2026-03-03T10:30:00Z
         24h: unknown ?, CloudWatch gave the impossible value `NaN` at 2026-03-03T10:30:00Z
         calendar-day@UTC: unknown ?, CloudWatch gave the impossible value `NaN` at 2026-03-03T10:30:00Z
-        unseen: implausible"#]]);
+        unseen: implausible"#]],
+    );
     // In the bucket that is not over yet, and out of everything a day later.
-    check(&[(1, 8.0), (0, -1.0)], "2026-03-03T12:02:00Z", expect![[r#"
+    check(
+        &[(1, 8.0), (0, -1.0)],
+        "2026-03-03T12:02:00Z",
+        expect![[r#"
         15m: unknown ?, CloudWatch gave the impossible value `-1` at 2026-03-03T12:00:00Z
         1h: unknown ?, CloudWatch gave the impossible value `-1` at 2026-03-03T12:00:00Z
         6h: unknown ?, CloudWatch gave the impossible value `-1` at 2026-03-03T12:00:00Z
         24h: unknown ?, CloudWatch gave the impossible value `-1` at 2026-03-03T12:00:00Z
         calendar-day@UTC: unknown ?, CloudWatch gave the impossible value `-1` at 2026-03-03T12:00:00Z
-        unseen: implausible"#]]);
-    check(&[(1, 8.0), (0, -1.0)], NOON, expect![[r#"
+        unseen: implausible"#]],
+    );
+    check(
+        &[(1, 8.0), (0, -1.0)],
+        NOON,
+        expect![[r#"
         15m: ok 8, 0 % used in the last 15 minutes, below 80 %
         1h: ok 8, 0 % used in the last hour, below 80 %
         6h: ok 8, 0 % used in the last 6 hours, below 80 %
         24h: ok 8, 0 % used in the last 24 hours, below 80 %
         calendar-day@UTC: ok 8, 0 % used today, UTC time, below 80 %
-        unseen: "#]]);
-    check(&[(1, 8.0), (289, 1e19)], NOON, expect![[r#"
+        unseen: "#]],
+    );
+    check(
+        &[(1, 8.0), (289, 1e19)],
+        NOON,
+        expect![[r#"
         15m: ok 8, 0 % used in the last 15 minutes, below 80 %
         1h: ok 8, 0 % used in the last hour, below 80 %
         6h: ok 8, 0 % used in the last 6 hours, below 80 %
         24h: ok 8, 0 % used in the last 24 hours, below 80 %
         calendar-day@UTC: ok 8, 0 % used today, UTC time, below 80 %
-        unseen: "#]]);
+        unseen: "#]],
+    );
 }
 
 #[test]
