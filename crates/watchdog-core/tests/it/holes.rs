@@ -216,7 +216,10 @@ proptest! {
             let expected = plain(&points, verdict.limit.window.span(now));
             match verdict.finding {
                 Finding::Seen { used, .. } => prop_assert_eq!(Ok(used.get()), expected),
-                Finding::Unknown(why) => prop_assert_eq!(as_plain(Err(why)), expected),
+                Finding::Unknown(why) => {
+                    prop_assert_eq!(as_plain(Err(why)), expected);
+                    prop_assert!(verdict.trail.is_empty(), "a picture of what is not known");
+                }
             }
         }
     }
