@@ -5,7 +5,7 @@
 
 DuckDB adds up the same rolling hours and days of every row, and no more; the back-test beside that forecasts, judges and tells a story. Both
 read the file anew in every round, in turn, as processes of their own; the figures are medians of time and of the most memory held.
-The file is made once, in the folder of OUT.json: some 460 MB.
+The file is made once, in the folder of OUT.json: some 360 MB.
 """
 
 import json

@@ -1,12 +1,15 @@
 //! `watchdog backtest`: what a policy would have sent over a stretch of the past, and how good that would have been.
 
 mod landings;
+mod mails;
 pub mod page;
 pub mod replays;
 pub mod rows;
 mod shards;
 mod table;
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
@@ -26,6 +29,9 @@ use crate::{documents, out};
 /// The place of the policy that asks everybody in every run, after the one that is tested and the static rule; it is there where the first
 /// one has an economy.
 const ALWAYS: usize = 2;
+
+/// Notifications that are written at once: of a bad policy there are hundreds of thousands.
+const LINES: usize = 4096;
 
 /// A policy, and what it is compared with.
 fn compared(policy: &Policy) -> Vec<Policy> {
@@ -146,18 +152,25 @@ fn from_cloudwatch(args: &BacktestArgs, length: SignedDuration, wanted: Wanted) 
     }
 }
 
-/// One JSON object a line.
+/// One JSON object a line, a piece at a time.
 fn write_lines(path: &Path, notifications: &[Notification]) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::usage(format!("`{}` cannot be written: {error}", path.display()));
+    let on_stdout = path.as_os_str() == "-";
+    let mut file = if on_stdout { None } else { Some(File::create(path).map_err(failed)?) };
     let mut text = Vec::new();
-    for notification in notifications {
-        serde_json::to_writer(&mut text, notification)
-            .map_err(|error| Failure::usage(format!("a notification cannot be written as JSON: {error}")))?;
-        text.push(b'\n');
+    for lines in notifications.chunks(LINES) {
+        text.clear();
+        for notification in lines {
+            serde_json::to_writer(&mut text, notification)
+                .map_err(|error| Failure::usage(format!("a notification cannot be written as JSON: {error}")))?;
+            text.push(b'\n');
+        }
+        match &mut file {
+            Some(file) => file.write_all(&text).map_err(failed)?,
+            None => out::data(&String::from_utf8_lossy(&text))?,
+        }
     }
-    if path.as_os_str() == "-" {
-        return out::data(&String::from_utf8_lossy(&text));
-    }
-    write_file(path, &text)
+    Ok(())
 }
 
 pub fn write_file(path: &Path, text: &[u8]) -> Result<(), Failure> {

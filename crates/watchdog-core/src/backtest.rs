@@ -6,8 +6,10 @@
 
 mod thrift;
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use self::thrift::Thrift;
 pub use self::thrift::{Asked, Delays, delays};
@@ -44,15 +46,18 @@ pub struct Pace {
     pub trace: bool,
 }
 
-/// One thing that people would have been told of. Field names are part of the interface contract.
+/// One thing that people would have been told of. Field names are part of the interface contract. There may be hundreds of thousands,
+/// of few workgroups, windows and people, whose names they share.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Notification {
     /// The instant that was judged.
     pub time: Timestamp,
     /// The workgroup.
-    pub workgroup: String,
+    #[serde(serialize_with = "text")]
+    pub workgroup: Arc<str>,
     /// The window's name, such as `1h`.
-    pub window: String,
+    #[serde(serialize_with = "text")]
+    pub window: Arc<str>,
     /// `opened`, `escalated`, `repeated` or `resolved`.
     pub event: &'static str,
     /// `warn`, `critical` or `exhausted`; of what is resolved, what it was last.
@@ -67,16 +72,20 @@ pub struct Notification {
     pub exhausts_at: Option<Timestamp>,
     /// Who would have had mail.
     #[serde(skip)]
-    pub told: Vec<Address>,
+    pub told: Arc<[Address]>,
     /// Which of the policies that are compared, by its place.
     #[serde(skip)]
     pub policy: usize,
 }
 
+fn text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
 /// One workgroup's past, looked at as it goes by, with the eyes of one policy or of several that are to be compared.
 #[derive(Debug)]
 pub struct Replay<'p> {
-    workgroup: String,
+    workgroup: Arc<str>,
     pace: Pace,
     meter: Meter,
     memo: Memo,
@@ -168,6 +177,9 @@ struct Watch<'p> {
     rule: &'p WorkgroupRule,
     limit: &'p Limit,
     subject: Subject,
+    window: Arc<str>,
+    /// Whom a notification told last: most tell the same people.
+    told: Arc<[Address]>,
     record: Record,
     scorer: Scorer,
     /// How use went: of the tested policy's limits, where it is wanted.
@@ -234,6 +246,8 @@ impl<'p> Replay<'p> {
                 rule,
                 limit,
                 subject: Subject::Limit { workgroup: workgroup.to_owned(), window: limit.window.id() },
+                window: limit.window.id().into(),
+                told: Arc::default(),
                 record: Record::default(),
                 scorer: Scorer::new(length(&limit.window), pace.every, pace.score_from),
                 trace: (pace.trace && n == 0).then(Trace::default),
@@ -252,7 +266,7 @@ impl<'p> Replay<'p> {
         let foreseen = || watches.iter().map(|watch| watch.limit).filter(|limit| limit.forecast);
         let (foresees, memo) = (foreseen().next().is_some(), Memo::for_windows(foreseen().map(|limit| &limit.window)));
         covered.then(|| Self {
-            workgroup: workgroup.to_owned(),
+            workgroup: workgroup.into(),
             pace,
             meter,
             memo,
@@ -328,7 +342,8 @@ impl<'p> Replay<'p> {
         let workgroup = self.workgroup;
         let scored = self.watches.into_iter().map(|watch| {
             let limit = watch.limit;
-            let traced = |trace| Traced { workgroup: workgroup.clone(), limit: limit.bytes, warn: limit.warn, trace };
+            let traced =
+                |trace| Traced { workgroup: workgroup.to_string(), limit: limit.bytes, warn: limit.warn, trace };
             Scored {
                 policy: watch.policy,
                 window: limit.window.id(),
@@ -390,9 +405,8 @@ impl<'p> Replay<'p> {
                     outlook: None,
                 };
                 let span = limit.window.span(as_of);
-                let workgroup = self.workgroup.clone();
                 let verdict = Verdict {
-                    workgroup,
+                    workgroup: self.workgroup.to_string(),
                     rule: watch.rule,
                     limit,
                     span,
@@ -410,6 +424,9 @@ impl<'p> Replay<'p> {
                     watch.record.tell(person, notice.reason, at);
                 }
                 if !notices.is_empty() {
+                    if !watch.told.iter().eq(notices.iter().map(|(person, _)| person)) {
+                        watch.told = notices.iter().map(|(person, _)| person.clone()).collect();
+                    }
                     let view =
                         View { meter: &self.meter, window: &limit.window, limit: limit.bytes, at, flights: &flights };
                     // What is compared is counted and not shown.
@@ -417,15 +434,15 @@ impl<'p> Replay<'p> {
                     let outlook = tell.then(|| view.outlook(inflow.as_ref())).flatten();
                     let line = |event, level, reason| Notification {
                         time: at,
-                        workgroup: self.workgroup.clone(),
-                        window: limit.window.id(),
+                        workgroup: Arc::clone(&self.workgroup),
+                        window: Arc::clone(&watch.window),
                         event,
                         level,
                         reason,
                         used_bytes: reading.used.get(),
                         limit_bytes: limit.bytes.get(),
                         exhausts_at: outlook.and_then(|outlook| outlook.about),
-                        told: notices.iter().map(|(person, _)| person.clone()).collect(),
+                        told: Arc::clone(&watch.told),
                         policy: watch.policy,
                     };
                     out.extend(events(&before, &watch.record, &notices, limit, reading, at, line));

@@ -69,7 +69,7 @@ pub fn week(policy: &Policy, at: Timestamp) -> Option<(Timestamp, WeekFacts)> {
 /// Takes a notification for the history of its alert.
 fn note(records: &mut Records, notification: &Notification) {
     let Notification { workgroup, window, time, level, used_bytes, limit_bytes, told, .. } = notification;
-    let subject = Subject::Limit { workgroup: workgroup.clone(), window: window.clone() };
+    let subject = Subject::Limit { workgroup: workgroup.to_string(), window: window.to_string() };
     let history = &mut records.entry(subject).or_default().history;
     let level = match *level {
         "exhausted" => Level::Exhausted,

@@ -66,6 +66,8 @@ const SERVICES: [&str; 4] = ["ATHENA", "CLOUDWATCH", "DYNAMODB", "SSM"];
 
 struct State {
     names: Vec<String>,
+    /// Whether nobody has queried anything lately.
+    idle: bool,
     latency_ms: AtomicU64,
     items: Mutex<BTreeMap<(String, String), Value>>,
     calls: Mutex<Vec<Call>>,
@@ -78,11 +80,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Fake {
-    /// An account of so many workgroups, beside `primary`, which is one of them.
-    pub fn start(workgroups: usize, trust: &Trust) -> std::io::Result<Self> {
+    /// An account of so many workgroups, `primary` among them; all of them used all the time, or none.
+    pub fn start(workgroups: usize, idle: bool, trust: &Trust) -> std::io::Result<Self> {
         let others = (1..workgroups).map(|n| format!("team-{n:04}"));
         let state = Arc::new(State {
             names: std::iter::once("primary".to_owned()).chain(others).collect(),
+            idle,
             latency_ms: AtomicU64::new(0),
             items: Mutex::default(),
             calls: Mutex::default(),
@@ -139,7 +142,7 @@ impl Fake {
     }
 
     /// Ages what is known of the workgroups: names and metrics are due, settings are as old as they are where a slice of them is read anew
-    /// in each run. Returns whether there was anything to age.
+    /// in each run, which of idle ones takes half a day. Returns whether there was anything to age.
     pub fn age(&self, now: Timestamp) -> bool {
         let ago = |seconds: i64| json!(Timestamp::from_second(now.as_second() - seconds).unwrap_or(now));
         let mut items = lock(&self.state.items);
@@ -150,10 +153,11 @@ impl Fake {
             body["names_read"] = ago(20 * 60);
             body["listed_read"] = ago(20 * 60);
             let all = i64::try_from(self.state.names.len()).unwrap_or(1);
+            let oldest = if self.state.idle { 12 } else { 4 } * 3600;
             let settings = body["settings"].as_object_mut();
             for (n, one) in (0..).zip(settings.into_iter().flatten()) {
-                // From just due to four hours, evenly.
-                one.1["read"] = ago(16 * 60 + n * (4 * 3600 - 16 * 60) / all);
+                // From just due to the oldest, evenly.
+                one.1["read"] = ago(16 * 60 + n * (oldest - 16 * 60) / all);
             }
             item["body"]["S"] = json!(body.to_string());
             aged = true;
@@ -268,7 +272,7 @@ impl State {
         })
     }
 
-    /// A datapoint in every five minutes of every workgroup: the most there can be. The account's own metrics are idle.
+    /// A datapoint in every five minutes of every workgroup, the most there can be; or none. The account's own metrics are idle.
     fn metric_data(&self, asked: &Cbor) -> Vec<u8> {
         let seconds = |name: &str| match field(asked, name) {
             Some(Cbor::Tag(_, inner)) => number(inner),
@@ -294,7 +298,7 @@ impl State {
         for query in queries {
             let metric = field(query, "MetricStat").and_then(|stat| field(stat, "Metric"));
             let name = metric.and_then(|metric| field(metric, "MetricName")).and_then(Cbor::as_text);
-            let full = name == Some("ProcessedBytes");
+            let full = name == Some("ProcessedBytes") && !self.idle;
             head(&mut body, 5, if full { 4 } else { 2 });
             text(&mut body, "Id");
             text(&mut body, field(query, "Id").and_then(Cbor::as_text).unwrap_or_default());

@@ -38,13 +38,13 @@ const SIDE_BY_SIDE: [(&str, &str); 6] = [
 pub fn print(measured: &Value) {
     let accounts = measured["accounts"].as_array().map_or(&[][..], Vec::as_slice);
     println!("artefact: {} bytes; medians of {} rounds\n", measured["artefact_bytes"], measured["rounds"]);
-    head("workgroups, a 1-hour and a 24-hour limit each", accounts.iter().map(|one| one["workgroups"].to_string()));
+    head("workgroups, a 1-hour and a 24-hour limit each", accounts.iter().map(name));
     for (name, words) in OURS {
         row(words, accounts.iter().map(|account| &account["medians"][name]));
     }
     println!("\nof the warm run, by operation:");
     for account in accounts {
-        println!("  {:>5}: {}", account["workgroups"], account["calls"]);
+        println!("  {:>9}: {}", name(account), account["calls"]);
     }
     for account in accounts {
         let Some(peers) = account["peers"].as_object().filter(|peers| !peers.is_empty()) else { continue };
@@ -56,6 +56,10 @@ pub fn print(measured: &Value) {
             row(words, std::iter::once(&account["medians"][name]).chain(of_peers));
         }
     }
+}
+
+fn name(account: &Value) -> String {
+    format!("{}{}", account["workgroups"], if account["idle"] == true { " idle" } else { "" })
 }
 
 const WIDTH: usize = 16;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use watchdog_core::catalogue::{Catalogue, PAGES, Reading, Settings};
+use watchdog_core::catalogue::{Catalogue, LOOKUPS, PAGES, Reading, Settings};
 use watchdog_core::usage::{Listed, Unknown};
 use watchdog_core::window::BUCKET;
 
@@ -15,9 +15,9 @@ use crate::clients::Clients;
 use crate::failure::AwsFailure;
 use crate::{athena, cloudwatch};
 
-/// `GetWorkGroup` calls under way at once. Its rate is not published; Athena's published ones start at five a second with
-/// bursts of ten.
-const EXAMINE_AT_ONCE: usize = 5;
+/// `GetWorkGroup` calls under way at once: as many as a run makes as a rule, so that none waits for another. The operation's rate is not
+/// published; Athena's published ones start at five a second with bursts of ten.
+const EXAMINE_AT_ONCE: usize = LOOKUPS;
 /// Time for examining workgroups in one run. What is not done by then is done in the next: a thousand new ones
 /// may take a few runs, and no run is late because of them.
 const EXAMINE_FOR: Duration = Duration::from_secs(15);

@@ -8,6 +8,7 @@ use watchdog_core::backtest::{Pace, Query, Replay};
 use watchdog_core::policy::Policy;
 use watchdog_core::window::BUCKET;
 
+use super::mails::Mails;
 use super::replays::{LONGEST, Outcome, Wanted};
 use super::rows::Queries;
 use super::shards::Found;
@@ -42,7 +43,7 @@ pub fn run(path: &Path, policies: &[&Policy], wanted: Wanted, grows: bool) -> Re
     }
     let end = Timestamp::from_second(last + every).unwrap_or(Timestamp::MAX);
     let pace = Pace { step: 1, every, score_from: wanted.score_from, trace: wanted.trace };
-    let mut found = Vec::new();
+    let (mut found, mut mails) = (Vec::new(), Mails::of(policies.len()));
     for (workgroup, queries) in by_workgroup {
         let mut notifications = Vec::new();
         let out = &mut notifications;
@@ -50,12 +51,13 @@ pub fn run(path: &Path, policies: &[&Policy], wanted: Wanted, grows: bool) -> Re
             None => _ = outcome.uncovered.insert(workgroup),
             Some(mut replay) => {
                 replay.finish(end, &mut notifications);
+                mails.take(&mut notifications, 0);
                 let asked = replay.asked();
                 found.push(Found { place: 0, notifications, scored: replay.scored(), asked });
             }
         }
     }
-    outcome.collect(found, policies.len());
+    outcome.collect(found, &mails);
     outcome.span = Timestamp::from_second(first).ok().map(|first| (first, end));
     Ok(outcome)
 }

@@ -12,6 +12,7 @@ use watchdog_core::score::Tally;
 use watchdog_core::usage::Series;
 use watchdog_core::window::BUCKET;
 
+use super::mails::Mails;
 use super::rows::Rows;
 use super::shards::{Found, Home, Shards};
 use crate::exit::Failure;
@@ -346,7 +347,8 @@ impl<'s> Crowd<'s> {
     fn finish(self) -> Outcome {
         let end = Timestamp::from_second(self.last + self.pace.step).unwrap_or(Timestamp::MAX);
         let mut outcome = self.outcome;
-        outcome.collect(self.shards.finish(end), self.policies.len());
+        let (found, mails) = self.shards.finish(end);
+        outcome.collect(found, &mails);
         outcome.span = Timestamp::from_second(self.first).ok().map(|first| (first, end));
         outcome
     }
@@ -354,7 +356,7 @@ impl<'s> Crowd<'s> {
 
 impl Outcome {
     /// Takes what the workgroups have come to.
-    pub(super) fn collect(&mut self, found: Vec<Found>, policies: usize) {
+    pub(super) fn collect(&mut self, found: Vec<Found>, mails: &Mails) {
         let mut asked: Option<Asked> = None;
         for found in found {
             if let Some(more) = found.asked {
@@ -375,19 +377,10 @@ impl Outcome {
                 }
             }
         }
-        let mut mails: Vec<BTreeSet<(Timestamp, &str)>> = vec![BTreeSet::new(); policies];
-        for notification in &self.notifications {
-            if let Some(mails) = mails.get_mut(notification.policy) {
-                mails.extend(notification.told.iter().map(|person| (notification.time, person.as_str())));
-            }
-        }
-        self.mails = mails.iter().map(BTreeSet::len).collect();
+        self.mails = mails.counts();
         self.notifications.sort_by(|a, b| (a.time, &a.workgroup, &a.window).cmp(&(b.time, &b.workgroup, &b.window)));
-        let all = std::mem::take(&mut self.notifications);
-        let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|notification| notification.policy == 0);
-        let always: Vec<_> = others.into_iter().filter(|notification| notification.policy == super::ALWAYS).collect();
-        self.saved = asked.map(|asked| Saved { asked, delays: delays(&own, &always) });
-        self.notifications = own;
+        let always: Vec<_> = self.notifications.extract_if(.., |notification| notification.policy != 0).collect();
+        self.saved = asked.map(|asked| Saved { asked, delays: delays(&self.notifications, &always) });
     }
 }
 

@@ -12,6 +12,8 @@ use watchdog_core::backtest::{Asked, Notification, Pace, Replay, Scored};
 use watchdog_core::bytes::Bytes;
 use watchdog_core::policy::Policy;
 
+use super::mails::Mails;
+
 /// Rows that are handed over at once: three quarters of a megabyte. Of a file in the order of time that is dozens of rows of each workgroup,
 /// which are gone through one after the other: from row to row, a thousand workgroups' pasts do not fit the processor's cache.
 const BATCH: usize = 32_768;
@@ -60,7 +62,7 @@ struct Shard<'s> {
     inbox: SyncSender<Message>,
     rows: Vec<Row>,
     workgroups: u32,
-    thread: ScopedJoinHandle<'s, Vec<Found>>,
+    thread: ScopedJoinHandle<'s, (Vec<Found>, Mails)>,
 }
 
 impl<'s> Shards<'s> {
@@ -98,23 +100,26 @@ impl<'s> Shards<'s> {
         }
     }
 
-    /// Does the runs that are left, but none after `until`, and waits for what was found: by the workgroups' places.
-    pub fn finish(mut self, until: Timestamp) -> Vec<Found> {
+    /// Does the runs that are left, but none after `until`, and waits for what was found, by the workgroups' places, and for the mails of all.
+    pub fn finish(mut self, until: Timestamp) -> (Vec<Found>, Mails) {
         for shard in &mut self.shards {
             shard.hand_over();
             shard.send(Message::Ends(until));
         }
-        let mut found = Vec::new();
+        let (mut found, mut mails) = (Vec::new(), Mails::default());
         for shard in self.shards {
             drop(shard.inbox);
             match shard.thread.join() {
-                Ok(of_one) => found.extend(of_one),
+                Ok((of_one, sent)) => {
+                    found.extend(of_one);
+                    mails.add(sent);
+                }
                 // A bug of ours: it is not made smaller by half a result.
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
         found.sort_by_key(|found: &Found| found.place);
-        found
+        (found, mails)
     }
 }
 
@@ -140,7 +145,8 @@ impl Shard<'_> {
 }
 
 /// One thread. Where the file turns out to be unreadable no end comes, and nothing was found.
-fn work(policies: &[&Policy], pace: Pace, messages: Receiver<Message>) -> Vec<Found> {
+fn work(policies: &[&Policy], pace: Pace, messages: Receiver<Message>) -> (Vec<Found>, Mails) {
+    let mut mails = Mails::of(policies.len());
     let mut replays: Vec<(u32, Option<Replay<'_>>, Vec<Notification>)> = Vec::new();
     for message in messages {
         match message {
@@ -153,20 +159,24 @@ fn work(policies: &[&Policy], pace: Pace, messages: Receiver<Message>) -> Vec<Fo
                 for row in rows {
                     let replay = usize::try_from(row.number).ok().and_then(|number| replays.get_mut(number));
                     if let (Some((_, Some(replay), out)), Ok(at)) = (replay, Timestamp::from_second(row.at)) {
+                        let before = out.len();
                         replay.push(at, Bytes::new(row.bytes), out);
+                        mails.take(out, before);
                     }
                 }
             }
             Message::Ends(until) => {
                 let found = replays.into_iter().filter_map(|(place, replay, mut notifications)| {
                     let mut replay = replay?;
+                    let before = notifications.len();
                     replay.finish(until, &mut notifications);
+                    mails.take(&mut notifications, before);
                     let asked = replay.asked();
                     Some(Found { place, notifications, scored: replay.scored(), asked })
                 });
-                return found.collect();
+                return (found.collect(), mails);
             }
         }
     }
-    Vec::new()
+    (Vec::new(), mails)
 }
