@@ -256,7 +256,7 @@ async fn one_run_at_a_time_and_ticks_never_go_back() {
     let table = Table { client: account.clients.dynamodb.clone(), name: TABLE.to_owned() };
     // Somebody else is at work: nothing is judged, and that is no failure.
     let lease = table.acquire("other", t, t, t + minutes(1)).await.unwrap();
-    assert_eq!(lease, Lease::Taken { last_tick: None });
+    assert_eq!(lease, Lease::Taken { last_tick: None, learnt: None });
     let (report, _) = account.run_at(t).await.unwrap();
     assert!(report.skipped.unwrap().starts_with("another run is at work"));
     // Its lease has run out: it is dead, and this run goes on.

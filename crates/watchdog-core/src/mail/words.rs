@@ -484,10 +484,17 @@ impl Words<'_> {
         let why_text = plain(&why.to_string());
         let mut case = self.frame(notice, format!("{} cannot be seen: {why_text}", short_list(names)));
         case.sentence = format!("The watchdog cannot see {}: {why_text}.", list(names));
-        case.consequence = format!(
-            "{} use is unknown, which is not the same as fine: a limit may be passed without a warning.",
-            if names.len() > 1 { "Their" } else { "Its" }
-        );
+        let whose = if names.len() > 1 { "Their" } else { "Its" };
+        case.consequence = match why {
+            // What does not hold that one point is judged as ever.
+            Unknown::Implausible { .. } => format!(
+                "{whose} use is unknown in every window that holds this time, which is not the same as fine: such a limit may be passed \
+                 without a warning."
+            ),
+            _ => format!(
+                "{whose} use is unknown, which is not the same as fine: a limit may be passed without a warning."
+            ),
+        };
         self.remedy(&mut case, why, names.first().copied().unwrap_or(""));
         if names.len() > 1 {
             case.steps.iter_mut().for_each(|step| step.words = "Mend it, for each of them");

@@ -17,6 +17,7 @@ mod economy;
 mod event;
 mod fit;
 mod forecast;
+mod holes;
 mod hostile;
 mod ledger;
 mod mail;
