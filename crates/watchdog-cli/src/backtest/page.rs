@@ -11,7 +11,7 @@ use watchdog_core::bytes::{Bytes, Units};
 use super::replays::Outcome;
 use super::table;
 use crate::out::{count, moment};
-use crate::plot::{Bar, Frame, Tick};
+use crate::plot::{Bar, Frame};
 
 /// The most plots on a page. With a thousand points each it stays below a megabyte, and nobody looks at more.
 const MOST_PLOTS: usize = 24;
@@ -36,8 +36,7 @@ struct Page<'a> {
 struct Plot {
     title: String,
     summary: String,
-    ticks: Vec<Tick>,
-    area: String,
+    frame: Frame,
     limit_y: String,
     warn_y: String,
     warn: String,
@@ -142,8 +141,7 @@ fn plot(scored: &Scored, traced: &Traced, alerts: &[Alert], span: (Timestamp, Ti
         summary: format!("limit {}, {reached}; the most was {}{cut}", human(traced.limit), human(peak)),
         limit_y: format!("{:.1}", frame.height_of(traced.limit)),
         warn_y: format!("{:.1}", frame.height_of(warn_at)),
-        ticks: frame.ticks,
-        area: frame.area,
+        frame,
         warn: traced.warn.to_string(),
         alerts: alert_bars,
         told: format!("{}{more}", count(alerts.len(), "alert")),

@@ -8,7 +8,10 @@ use askama::filters::{Html, Safe, escape};
 use askama::{Result, Values};
 
 /// Units that stay with their number. A zone's letters are told by their case.
-const UNITS: [&str; 13] = ["%", "B", "kB", "KB", "MB", "GB", "TB", "KiB", "MiB", "GiB", "TiB", "min", "bytes"];
+const UNITS: [&str; 19] = [
+    "%", "B", "kB", "KB", "MB", "GB", "TB", "KiB", "MiB", "GiB", "TiB", "min", "bytes", "mail", "mails", "alert",
+    "alerts", "query", "queries",
+];
 
 /// A sentence: no line ends between a number and its unit, or within a date.
 #[askama::filter_fn]
@@ -78,7 +81,7 @@ mod tests {
     #[test]
     fn numbers_and_their_units_stay_together() {
         check("91 % of 700 GiB (as of 15:05 CET, 14:05 UTC).", "91~% of 700~GiB (as of 15:05~CET, 14:05~UTC).");
-        check("in 5 min, 2 queries", "in 5~min, 2 queries");
+        check("in 5 min, 2 queries of 3 people", "in 5~min, 2~queries of 3 people");
         check("a % and DML", "a % and DML");
         let date = "<span style=\"white-space:nowrap\">2026-03-01</span>";
         check("on 2026-03-01: 5 bytes", &format!("on {date}: 5~bytes"));

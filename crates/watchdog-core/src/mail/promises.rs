@@ -194,7 +194,7 @@ impl Words<'_> {
     /// What a mail says of the silence that it comes after, or in spite of.
     pub(super) fn quiet(&self, quiet: &Quiet) -> (String, String) {
         let silence = &quiet.silence;
-        let by = plain(&silence.by.to_string());
+        let by = short(&silence.by);
         let sentence = match (quiet.in_force, quiet.with_alert, &silence.taken_back) {
             (true, ..) => format!(
                 "This alert is silenced until {}, and this level is told all the same.",
@@ -248,7 +248,10 @@ fn cutoff(bytes: Option<Bytes>, facts: &GrantFacts) -> String {
 
 fn used_words(facts: &GrantFacts) -> String {
     match facts.used {
-        Some(used) => format!("{} were scanned in it", used.human(units(facts))),
+        Some(used) => {
+            let used = used.human(units(facts));
+            format!("{used} {} scanned in it", if used.starts_with("1 ") { "was" } else { "were" })
+        }
         None => "it is not known what was scanned in it".to_owned(),
     }
 }

@@ -355,9 +355,9 @@ impl Words<'_> {
                 format!("The limit is {by}. Athena stops nothing at this limit by itself: queries go on.")
             }
             (_, Severity::Exhausted) => {
-                format!("The limit was reached, and use is still close to it: {left} are left.")
+                format!("The limit was reached, and use is still close to it: {left} {} left.", are(&left))
             }
-            _ => format!("{left} are left."),
+            _ => format!("{left} {} left.", are(&left)),
         };
         if let Some(coming) = outlook.and_then(|outlook| self.coming(outlook)) {
             case.consequence = format!("{} {coming}", case.consequence);
@@ -569,6 +569,11 @@ impl Words<'_> {
             why,
         }
     }
+}
+
+/// `is` after `1 GB`, and `are` after any other size.
+fn are(size: &str) -> &'static str {
+    if size.starts_with("1 ") { "is" } else { "are" }
 }
 
 /// Whose query it is, as far as the reader may know and somebody has looked.
