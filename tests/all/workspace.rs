@@ -57,7 +57,10 @@ fn the_page_of_faults_is_of_every_strike_and_the_readme_says_the_same() {
     let (_, stories) = page.split_once("what came of every strike: ").expect("`make faults` makes the page from all");
     let (stories, _) = stories.split_once(" stories").unwrap();
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    assert!(readme.contains(&format!(" {stories} stories of six runs")), "{stories} stories, and the README has another number");
+    assert!(
+        readme.contains(&format!(" {stories} stories of six runs")),
+        "{stories} stories, and the README has another number"
+    );
     let sums = page.lines().filter_map(|line| line.strip_prefix("| **all** | ")?.split_once(" | "));
     let sums: Vec<&str> = sums.map(|(_, found)| found).collect();
     assert_eq!(sums, ["0 | 0 | 0 | 0 | 0 | 0 |"; 2]);

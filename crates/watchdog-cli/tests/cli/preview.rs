@@ -210,7 +210,71 @@ fn every_mail_as_files() {
         if path.extension().is_some_and(|e| e == "html") {
             let page = String::from_utf8(bytes).unwrap();
             assert!(!page.contains("cid:") && !page.contains("http:"), "{}", path.display());
+            can_be_read(&path.display().to_string(), &page);
         }
+    }
+}
+
+/// The relative luminance of a colour such as `#1c2128`: WCAG 2.2, "relative luminance".
+fn luminance(colour: &str) -> f64 {
+    let part = |at: usize| {
+        let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).expect("a colour")) / 255.0;
+        if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+}
+
+/// Contrast of two colours, from 1 to 21: WCAG 2.2, "contrast ratio".
+fn contrast(one: &str, other: &str) -> f64 {
+    let (one, other) = (luminance(one), luminance(other));
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+/// The colour that a style gives, such as `#1c2128`, by the name of the property.
+fn colour<'a>(style: &'a str, property: &str) -> Option<&'a str> {
+    let parts = style.split(';').filter_map(|part| part.trim().split_once(':'));
+    let found =
+        parts.filter(|(name, _)| *name == property).map(|(_, value)| value.trim().trim_end_matches(" !important"));
+    found.last().filter(|value| value.starts_with('#') && value.len() == 7)
+}
+
+/// Text has the contrast that WCAG's level AA asks for, 4.5, by day and by night, and the bar's fill stands out from a dark screen, 3.
+fn can_be_read(mail: &str, page: &str) {
+    let (head, body) = page.split_once("</style>").expect("a style");
+    let mut seen = 0;
+    for style in body.split("style=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+        let Some(ink) = colour(style, "color") else { continue };
+        // Where nothing is said, paper: the darker of the two that there are by day.
+        let ground = colour(style, "background").unwrap_or("#f2f3f5");
+        assert!(contrast(ink, ground) >= 4.5, "{mail}: {ink} on {ground}, {}", contrast(ink, ground));
+        seen += 1;
+    }
+    assert!(seen >= 5, "{mail}: {seen} styles with a colour");
+    let (_, night) = head.split_once("prefers-color-scheme: dark) {").expect("a dark scheme");
+    let rules: Vec<(&str, &str)> =
+        night.lines().filter_map(|line| line.trim_end_matches(" }").split_once(" { ")).collect();
+    let of = |selector: &str, property: &str| {
+        let rule = rules.iter().find(|(selectors, _)| selectors.split(", ").any(|one| one == selector));
+        rule.and_then(|(_, style)| colour(style, property))
+            .unwrap_or_else(|| panic!("{selector} has no {property} by night"))
+    };
+    for (text, ground) in [
+        (".card p", ".card"),
+        (".card td", ".card"),
+        (".card .soft", ".card"),
+        (".card a", ".card"),
+        (".foot", ".paper"),
+        (".foot a", ".paper"),
+        (".card code", ".command"),
+    ] {
+        let ground = if ground == ".command" { ".card .command" } else { ground };
+        let ratio = contrast(of(text, "color"), of(ground, "background"));
+        assert!(ratio >= 4.5, "{mail}: {text} on {ground} by night, {ratio}");
+    }
+    for fill in body.split("<td width=\"").skip(1).filter(|rest| rest.contains("height=\"14\"")) {
+        let Some(fill) = fill.split("background:").nth(1).and_then(|rest| rest.get(..7)) else { continue };
+        let ratio = contrast(fill, of(".track", "background"));
+        assert!(ratio >= 3.0, "{mail}: a bar of {fill} by night, {ratio}");
     }
 }
 

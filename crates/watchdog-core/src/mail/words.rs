@@ -140,9 +140,12 @@ impl Words<'_> {
         }
     }
 
-    /// `Tue 14:05 UTC`, or `Tue 15:05 CET`; for what is of the last days.
+    /// `Tue 14:05 UTC`, or `Tue 15:05 CET (14:05 UTC)`; for what is of the last days.
     pub(super) fn day_of_week(&self, at: Timestamp) -> String {
-        self.local(at, "%a %H:%M").unwrap_or_else(|| at.strftime("%a %H:%M UTC").to_string())
+        match self.local(at, "%a %H:%M") {
+            Some(local) => format!("{local} ({})", at.strftime("%H:%M UTC")),
+            None => at.strftime("%a %H:%M UTC").to_string(),
+        }
     }
 
     /// `Feb 23`, by the policy's zone.
@@ -519,8 +522,7 @@ impl Words<'_> {
 
     pub(super) fn frame(&self, notice: &Notice, title: String) -> Case {
         let over = matches!(notice.reason, Reason::Resolved(_));
-        // Near Okabe and Ito's palette, which colour-blind people can tell apart, and seen on white and on black; the badge's word
-        // says the same.
+        // Near Okabe and Ito's palette, which colour-blind people can tell apart; the badge's word says the same.
         let (badge, colour, ink) = match (over, notice.severity) {
             (true, _) => ("resolved", "#00795a", "#ffffff"),
             (_, Severity::Warn) => ("warn", "#e69f00", "#1c1c1c"),

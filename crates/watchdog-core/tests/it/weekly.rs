@@ -307,14 +307,14 @@ fn a_weekly_mail() {
             Limits, the fullest first
               exploratory, 1h: exhausted, 104 %
                 ▂▃▃▃▁▁▁▁▂▃▃▃▁▁▁▁▂▃█▃▁▁▁▁▂▃▃▃▁▁▁▁▂▃▃▃▁▁▁▁▁▁▆▁▁▁▁▁▁▁▁▁▁▁▁▁
-                at most 104.4 GB of 100 GB, Wed 15:20 CET, 2 alerts, reached once; warn 90 %
+                at most 104.4 GB of 100 GB, Wed 15:20 CET (14:20 UTC), 2 alerts, reached once; warn 90 %
               exploratory, 24h: ok, 43 %
                 ▁▁▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▃▃▃▃▃▃▃▃▃▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▁▁▁▁▁▁▁▁▁▁▁▁▁▁
-                at most 437 GB of 1 TB, Wed 15:50 CET, no alert
+                at most 437 GB of 1 TB, Wed 15:50 CET (14:50 UTC), no alert
 
             Alerts and how early they were told, the newest first
-              - Sat 15:05 CET exploratory, 1h: warn, at most 79 % of 100 GB; not reached; 2 mails
-              - Wed 14:50 CET exploratory, 1h: exhausted, at most 100 % of 100 GB; told 20 min before; 4 mails
+              - Sat 15:05 CET (14:05 UTC) exploratory, 1h: warn, at most 79 % of 100 GB; not reached; 2 mails
+              - Wed 14:50 CET (13:50 UTC) exploratory, 1h: exhausted, at most 100 % of 100 GB; told 20 min before; 4 mails
 
             Workgroup, scanned, cost
               exploratory, 2.1 TB, $10.46
