@@ -183,7 +183,11 @@ mod tests {
     /// The names of the metrics that a summary announces, and what it has for them.
     fn announced(summary: &Value) -> Vec<(&str, Option<u64>)> {
         let metrics = summary["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
-        metrics.iter().map(|metric| metric["Name"].as_str().unwrap()).map(|name| (name, summary[name].as_u64())).collect()
+        metrics
+            .iter()
+            .map(|metric| metric["Name"].as_str().unwrap())
+            .map(|name| (name, summary[name].as_u64()))
+            .collect()
     }
 
     #[test]
@@ -223,7 +227,11 @@ mod tests {
         for why in ["another run is at work", "the tick has been judged already"] {
             assert_eq!(unknown(&RunReport { skipped: Some(why.to_owned()), ..before.clone() }, None), None, "{why}");
         }
-        assert_eq!(unknown(&RunReport { dry_run: true, ..report() }, None), None, "somebody wanted to see, and it counts for nothing");
+        assert_eq!(
+            unknown(&RunReport { dry_run: true, ..report() }, None),
+            None,
+            "somebody wanted to see, and it counts for nothing"
+        );
     }
 
     #[test]

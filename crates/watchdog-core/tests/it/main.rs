@@ -11,6 +11,7 @@ mod active;
 mod active_mail;
 mod alert;
 mod backtest;
+mod bounds;
 mod checkup;
 mod economy;
 mod event;
