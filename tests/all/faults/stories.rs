@@ -247,7 +247,7 @@ async fn an_item_that_cannot_be_read_repeats_a_mail_and_loses_none() {
 /// A thousand workgroups with ten limits each, all gone at once.
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_alerts_at_once() {
-    let (workgroups, limits) = if THOROUGH { (1000, 10) } else { (30, 10) };
+    let (workgroups, limits) = if THOROUGH { (1000, 10) } else { (120, 10) };
     let mut stage = Stage::new().await;
     let mut policy = super::POLICY.split("[[workgroup]]").next().expect("a head").to_owned();
     policy.push_str("[[workgroup]]\nname = \"team-*\"\n");
