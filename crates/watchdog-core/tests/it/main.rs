@@ -12,6 +12,7 @@ mod active_mail;
 mod advice;
 mod alert;
 mod backtest;
+mod bounds;
 mod checkup;
 mod economy;
 mod event;
