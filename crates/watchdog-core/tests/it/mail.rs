@@ -182,6 +182,14 @@ fn opened_warn() {
 }
 
 #[test]
+fn one_is_left_and_more_are() {
+    for (used, words) in [("699 GB", "1 GB is left."), ("698 GB", "2 GB are left."), ("689 GB", "11 GB are left.")] {
+        let mail = mail(vec![of_limit(Reason::Opened, Severity::Critical, used)]);
+        assert!(mail.text.contains(words), "{}", mail.text);
+    }
+}
+
+#[test]
 fn opened_exhausted_to_the_byte() {
     check(
         &mail(vec![of_limit(Reason::Opened, Severity::Exhausted, "700 GB")]),
