@@ -35,16 +35,13 @@ pub fn word(text: impl Display, _: &dyn Values) -> Result<Safe<String>> {
 }
 
 fn held_together(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+    let mut out = String::with_capacity(text.len() + 64);
     for word in text.split_inclusive(' ') {
-        let bare = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && c != '%');
-        let is_zone = (2..=5).contains(&bare.len()) && bare.bytes().all(|b| b.is_ascii_uppercase());
-        if out.ends_with(' ') && (is_zone || UNITS.contains(&bare)) {
-            let before = out.trim_end();
-            if before.ends_with(|c: char| c.is_ascii_digit()) {
-                out.truncate(before.len());
-                out.push('\u{a0}');
-            }
+        let follows_a_number =
+            out.strip_suffix(' ').is_some_and(|before| before.ends_with(|c: char| c.is_ascii_digit()));
+        if follows_a_number && is_a_unit(word) {
+            out.pop();
+            out.push('\u{a0}');
         }
         match word.get(..10).filter(|start| is_a_date(start)) {
             Some(date) => out.extend(["<span style=\"white-space:nowrap\">", date, "</span>", &word[10..]]),
@@ -52,6 +49,13 @@ fn held_together(text: &str) -> String {
         }
     }
     out
+}
+
+/// A unit, or a zone's letters, whatever stands behind.
+fn is_a_unit(word: &str) -> bool {
+    let bare = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && c != '%');
+    let is_zone = (2..=5).contains(&bare.len()) && bare.bytes().all(|b| b.is_ascii_uppercase());
+    is_zone || UNITS.contains(&bare)
 }
 
 /// `2026-03-01`.
