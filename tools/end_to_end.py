@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 RUST = ["cargo", "test", "--workspace", "--features", "watchdog-tests/local-aws", "--test", "all", "--locked"]
 # What is about the stack rather than the program.
 DEPLOYED = [sys.executable, "-m", "unittest", "discover", "--start-directory", "tests/deployed"]
-PARTS = [[*RUST, "--no-fail-fast"], DEPLOYED]
+# What all of these have made the deployed functions call, against what their role may.
+AFTER_ALL = [*DEPLOYED, "--pattern", "after_*.py"]
+PARTS = [[*RUST, "--no-fail-fast"], DEPLOYED, AFTER_ALL]
 
 
 def main():

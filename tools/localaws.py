@@ -59,7 +59,8 @@ nothing of the local AWS, so the events that make it look need a real account's 
 def local():
     """`local`: until Ctrl-C."""
     with stack.LocalAws() as aws:
-        variables = aws.variables()
+        # The functions' endpoint, so that they can be asked for grants.
+        variables = {**aws.variables(), "AWS_ENDPOINT_URL": aws.recorder.endpoint}
         lines = [f"export {name}='{value}'" for name, value in sorted(variables.items())]
         lines.append(f"export PATH='{install.environment('sam') / 'bin'}':\"$PATH\"")
         lines.append("unset AWS_PROFILE AWS_SESSION_TOKEN")

@@ -14,11 +14,13 @@ from pathlib import Path
 import install
 import mailbox
 import progress
+import recorder
 
 ROOT = install.ROOT
 LOCAL = ROOT / ".local"
 LOGS = LOCAL / "logs"
 MAILS = LOCAL / "mails"
+CALLS = LOCAL / "calls.jsonl"
 
 # The port that tools expect a local AWS on; another one is taken where it is busy.
 USUAL_PORT = 4566
@@ -59,7 +61,7 @@ def clean_environment():
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         environment[name] = os.devnull
     for name in ("NO_PROXY", "no_proxy"):
-        environment[name] = "127.0.0.1,localhost"
+        environment[name] = f"127.0.0.1,{recorder.HOST},localhost"
     environment["AWS_EC2_METADATA_DISABLED"] = "true"
     environment["SAM_CLI_TELEMETRY"] = "0"
     # The SAM CLI finds cargo-lambda, and cargo-lambda its zig, on the PATH.
@@ -146,6 +148,7 @@ class LocalAws:
         self.settings = settings()
         self.process = None
         self.mailbox = None
+        self.recorder = None
         self.outputs = {}
 
     def __enter__(self):
@@ -168,14 +171,17 @@ class LocalAws:
         self.mailbox = mailbox.Mailbox(MAILS)
         port = free_port()
         self.endpoint = f"http://127.0.0.1:{port}"
+        self.recorder = recorder.Recorder(port, CALLS)
 
         environment = clean_environment()
         environment.update(
             GATEWAY_PORT=str(port),
             BIND_HOST="127.0.0.1",
             CLOUDTRAIL_RECORDING="1",
-            # It hands this on to the functions it runs, which is how they find it.
-            AWS_ENDPOINT_URL=self.endpoint,
+            # It hands this on to the functions it runs, which is how they find it: by way of what writes down their calls.
+            AWS_ENDPOINT_URL=self.recorder.endpoint,
+            # Where it tells functions to put their answers to CloudFormation: at the host of their endpoint, or they put none.
+            MINISTACK_HOST=recorder.HOST,
             # The role's permissions hold here as they do on AWS; see `execution_credentials` of MiniStack.
             AUTH="true",
             SMTP_HOST=self.mailbox.address,
@@ -233,6 +239,9 @@ class LocalAws:
             self._keep_log()
             progress.stop(self.process)
             self.process = None
+        if self.recorder is not None:
+            self.recorder.close()
+            self.recorder = None
         if self.mailbox is not None:
             self.mailbox.close()
             self.mailbox = None
@@ -268,6 +277,10 @@ class LocalAws:
 
         found = {
             "AWS_ENDPOINT_URL": self.endpoint,
+            # What the functions have as their endpoint. Whoever asks them for a grant signs a question that leads there.
+            "WATCHDOG_ENDPOINT": self.recorder.endpoint,
+            # So that what is no function is not taken for one, where it calls by way of that.
+            "AWS_SDK_UA_APP_ID": recorder.NO_FUNCTION,
             "AWS_ACCESS_KEY_ID": ACCOUNT,
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_REGION": self.settings["region"],
@@ -275,6 +288,7 @@ class LocalAws:
             "WATCHDOG_BOOTSTRAP": str(ROOT / ".aws-sam" / "build" / "Function" / "bootstrap"),
             "WATCHDOG_RIE": str(Path(samcli.__file__).parent / "local" / "rapid" / "aws-lambda-rie-x86_64"),
             "WATCHDOG_MAILS": str(MAILS),
+            "WATCHDOG_CALLS": str(CALLS),
             "WATCHDOG_STACK": self.settings["stack"],
         }
         for name, output in (

@@ -1,6 +1,7 @@
 """Grants and silences as people ask for them: the operator's tool, the deployed function, and AWS's word for who asks."""
 
 import json
+import os
 import subprocess
 import unittest
 from datetime import datetime, timedelta, timezone
@@ -13,7 +14,19 @@ GB = 1_000_000_000
 PARAMETERS = {
     "AdminEmails": "ann@example.com", "SenderEmail": "watchdog@example.com", "AllowedRecipientDomains": "example.com",
     "QueryResultsLocation": "s3://granting-results/athena/", "Granters": "root,role/lead", "Schedule": "rate(365 days)",
+    "SubmitterFeed": "true",
 }
+# A limit of so few bytes that queries of the local Athena pass it, told to whose queries they are.
+LAB = """
+[submitters]
+bytes_floor = "1 B"
+[[workgroup]]
+name = "lab"
+audience = ["submitters"]
+[[workgroup.limit]]
+window = "1h"
+limit = "{} B"
+"""
 
 
 class GrantsTest(unittest.TestCase):
@@ -38,7 +51,8 @@ class GrantsTest(unittest.TestCase):
         """The operator's tool as it is built: its exit code and what it says."""
         program = deployed.ROOT / "target/debug/watchdog"
         self.assertTrue(program.is_file(), f"there is no {program}: run `cargo test --workspace` first")
-        environment = {**self.account.environment(), "AWS_SECRET_ACCESS_KEY": "test", **(credentials or {})}
+        environment = {**self.account.environment(), "AWS_ENDPOINT_URL": os.environ["WATCHDOG_ENDPOINT"], "AWS_SECRET_ACCESS_KEY": "test",
+                       **(credentials or {})}
         done = subprocess.run(
             [str(program), *words, "--stack", STACK], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         return done.returncode, done.stdout, done.stderr
@@ -53,6 +67,22 @@ class GrantsTest(unittest.TestCase):
         report = json.loads(answer["Payload"].read())
         self.assertNotIn("FunctionError", answer, report)
         return report
+
+    def query(self, sql):
+        """Runs a query in `lab` to its end: its id, and what it scanned."""
+        athena = self.account.client("athena")
+        query = athena.start_query_execution(QueryString=sql, WorkGroup="lab")["QueryExecutionId"]
+
+        def ended():
+            execution = athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]
+            return execution if "CompletionDateTime" in execution["Status"] else None
+
+        return query, deployed.wait_for(ended)["Statistics"]["DataScannedInBytes"]
+
+    def publish(self, namespace, name, value, **dimensions):
+        self.account.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=[{
+            "MetricName": name, "Value": value, "Dimensions": [{"Name": key, "Value": word} for key, word in dimensions.items()],
+        }])
 
     def session(self, role):
         iam, sts = self.account.client("iam"), self.account.client("sts")
@@ -108,3 +138,28 @@ class GrantsTest(unittest.TestCase):
         code, said, noted = self.watchdog("unsilence", "exploratory/1h", "--write")
         self.assertEqual(code, 0, said + noted)
         self.assertEqual(json.loads(self.watchdog("silences", "--json")[1])["silences"], [])
+
+    def test_what_is_asked_only_where_somebody_is_to_be_told(self):
+        """Whose queries they were, by the feed and by CloudTrail; the quotas of active queries, and what is reserved. After the others: it leaves alerts."""
+        account = self.account
+        account.client("iam").create_user(UserName="dora", Tags=[{"Key": "email", "Value": "dora@example.com"}])
+        place = {"ResultConfiguration": {"OutputLocation": "s3://granting-results/lab/"}, "PublishCloudWatchMetricsEnabled": True}
+        account.client("athena").create_work_group(Name="lab", Configuration=place)
+        known, bytes_of_known = self.query("SELECT range FROM range(4000)")
+        _, bytes_of_other = self.query("SELECT range + 1 FROM range(2000)")
+        scanned = bytes_of_known + bytes_of_other
+        path = account.outputs(STACK)["PolicyPath"]
+        account.client("ssm").put_parameter(Name=f"{path}/10-lab", Value=LAB.format(scanned), Type="String")
+        # The record of one query, as the rule brings it; of the other there is none.
+        fed = json.loads((deployed.ROOT / "events/start-query-execution.json").read_text())
+        fed["detail"]["userIdentity"] = {"type": "IAMUser", "userName": "dora", "arn": f"arn:aws:iam::{ACCOUNT}:user/dora"}
+        fed["detail"]["responseElements"]["queryExecutionId"] = known
+        reply = account.client("lambda").invoke(FunctionName=account.resource(STACK, "Function"), Payload=json.dumps(fed))
+        self.assertEqual(json.loads(reply["Payload"].read()), {"remembered": known})
+        self.publish("AWS/Athena", "ProcessedBytes", float(scanned), WorkGroup="lab")
+        self.publish("AWS/Athena", "QueryQueueTime", 300_000.0, QueryState="SUCCEEDED", QueryType="DML", WorkGroup="predictable")
+        self.publish("AWS/Usage", "ResourceCount", 150.0, Service="Athena", Resource="ActiveQueryCount", Type="Resource", Class="DML")
+        report = self.run_function()
+        self.assertEqual(report["failed"], [])
+        told = {(mail["to"], why["alert"]) for mail in report["sent"] for why in mail["why"]}
+        self.assertIn(("dora@example.com", "limit/lab/1h"), told)

@@ -1,6 +1,8 @@
 """Tests of what the tools decide themselves; what they start is tested by being used."""
 
 import contextlib
+import http.client
+import http.server
 import io
 import json
 import os
@@ -9,6 +11,7 @@ import smtplib
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -22,6 +25,7 @@ import end_to_end
 import install
 import mailbox
 import progress
+import recorder
 import run_tests as runner
 import stack
 
@@ -247,6 +251,76 @@ class MailboxTest(unittest.TestCase):
             ])
             self.assertEqual(mail.paths[0].read_bytes(), message.encode())
             self.assertEqual(mail.paths[1].read_text().strip(), "<p>hello</p>")
+
+
+class RecorderTest(unittest.TestCase):
+    def read(self, path="/", body=b"", service="dynamodb", **headers):
+        signed = {"Authorization": f"AWS4-HMAC-SHA256 Credential=ASIAX/20260301/eu-central-1/{service}/aws4_request, SignedHeaders=host"}
+        return recorder.actions(path, {**signed, **{name.replace("_", "-"): value for name, value in headers.items()}}, body)
+
+    def test_a_call_is_named_as_iam_names_it(self):
+        self.assertEqual(self.read(X_Amz_Target="DynamoDB_20120810.Query"), ("ASIAX", ["dynamodb:Query"]))
+        cbor = "/service/GraniteServiceVersion20100801/operation/GetMetricData"
+        self.assertEqual(self.read(cbor, service="monitoring"), ("ASIAX", ["cloudwatch:GetMetricData"]))
+        form = b"Action=SendRawEmail&Version=2010-12-01&Source=a%40example.com"
+        self.assertEqual(self.read(body=form, service="ses"), ("ASIAX", ["ses:SendRawEmail"]))
+        target = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents"
+        self.assertEqual(self.read(service="cloudtrail", X_Amz_Target=target)[1], ["cloudtrail:LookupEvents"])
+        parts = json.dumps({"TransactItems": [{"Put": {}}, {"Delete": {}}, {"Put": {}}]}).encode()
+        self.assertEqual(self.read(body=parts, X_Amz_Target="DynamoDB_20120810.TransactWriteItems")[1],
+                         ["dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:PutItem"])
+        # What it cannot read is no action that any role has.
+        self.assertEqual(self.read("/2015-03-31/functions", service="lambda")[1], ["lambda:an operation at /2015-03-31/functions"])
+        self.assertEqual(recorder.actions("/_ministack/cfn-response/x", {}, b"{}"), (None, []))
+        # A question that somebody else has signed, as an address.
+        asked = "/?Action=GetCallerIdentity&X-Amz-Credential=AKIAX%2F20260301%2Feu-central-1%2Fsts%2Faws4_request&X-Amz-Signature=0"
+        self.assertEqual(recorder.actions(asked, {}, b""), ("AKIAX", ["sts:GetCallerIdentity"]))
+
+    def test_what_is_asked_and_what_is_answered_pass_unchanged(self):
+        heard = []
+
+        class Aws(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                heard.append((self.path, dict(self.headers.items()), self.rfile.read(int(self.headers["Content-Length"]))))
+                status, said = (400, b'{"__type":"AccessDeniedException"}') if len(heard) == 2 else (200, b"\x00\xff")
+                self.send_response(status)
+                self.send_header("X-Own", "kept")
+                self.send_header("Content-Length", str(len(said)))
+                self.end_headers()
+                self.wfile.write(said)
+
+            def log_message(self, *_):
+                pass
+
+        aws = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Aws)
+        self.addCleanup(aws.server_close)
+        self.addCleanup(aws.shutdown)
+        threading.Thread(target=aws.serve_forever, daemon=True).start()
+        with tempfile.TemporaryDirectory() as directory:
+            box = recorder.Recorder(aws.server_address[1], Path(directory) / "calls")
+            client = http.client.HTTPConnection(recorder.HOST, aws.server_address[1], timeout=10)
+            self.addCleanup(client.close)
+            signed = "AWS4-HMAC-SHA256 Credential=ASIAX/20260301/eu-central-1/ssm/aws4_request"
+            headers = {"Authorization": signed, "X-Amz-Target": "AmazonSSM.GetParametersByPath", "Host": "signed.example"}
+            answers = []
+            # Who bears a name is no function.
+            client.request("POST", "/unseen", b"", {**headers, "User-Agent": f"aws-sdk-rust/1 app/{recorder.NO_FUNCTION}"})
+            client.getresponse().read()
+            heard.clear()
+            # On one connection, as the SDK does it.
+            for body in (b"one", b"", b"three"):
+                client.request("POST", "/a%2Fb?c=d", body, headers)
+                reply = client.getresponse()
+                answers.append((reply.status, reply.headers["X-Own"], reply.read()))
+            self.assertEqual(answers[0], (200, "kept", b"\x00\xff"))
+            self.assertEqual([(path, body) for path, _, body in heard], [("/a%2Fb?c=d", b"one"), ("/a%2Fb?c=d", b""), ("/a%2Fb?c=d", b"three")])
+            # The host is a part of the signature.
+            self.assertEqual([each["Host"] for _, each, _ in heard], ["signed.example"] * 3)
+            lines = [json.loads(line) for line in (Path(directory) / "calls").read_text().splitlines()]
+            self.assertEqual([(line["action"], line["key"], line["status"], line["refused"]) for line in lines], [
+                ("ssm:GetParametersByPath", "ASIAX", status, refused) for status, refused in ((200, False), (400, True), (200, False))
+            ])
+            box.close()
 
 
 class StackTest(unittest.TestCase):

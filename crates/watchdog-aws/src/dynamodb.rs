@@ -2,7 +2,7 @@
 //!
 //! | `pk` | `sk` | what |
 //! |---|---|---|
-//! | `run` | `lease` | who is running until when, and the last tick that was completed |
+//! | `run` | `lease` | who is running until when, the last tick that was completed, and the catalogue's revision after it |
 //! | `ledger` | `alert#KEY` | one alert's record |
 //! | `ledger` | `policy` | the last valid policy |
 //! | `ledger` | `grant#WORKGROUP` | a workgroup's grants |
@@ -12,7 +12,8 @@
 //! | `cache` | `catalogue#N` | what is known of the account's workgroups, in pieces |
 //!
 //! Every write of a record is conditional on the revision that was read; the SDK's own retries are idempotent through the
-//! transaction's token, so a lost reply does not look like somebody else's write.
+//! transaction's token, so a lost reply does not look like somebody else's write. The catalogue has a revision, too: of several warm processes
+//! one that has slept through what the others learnt writes nothing over it, and hears with the lease that there is something to read.
 
 mod promises;
 mod submissions;
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
@@ -71,6 +73,8 @@ pub enum Lease {
     Taken {
         /// `None` before the first.
         last_tick: Option<Timestamp>,
+        /// The revision of the catalogue after the last run that knew it.
+        learnt: Option<u64>,
     },
     /// Another run is at work.
     Held {
@@ -141,8 +145,10 @@ impl Table {
             .await;
         match sent {
             Ok(answer) => {
-                let last_tick = answer.attributes.as_ref().and_then(|item| get_instant(item, "last_tick"));
-                Ok(Lease::Taken { last_tick })
+                let item = answer.attributes.as_ref();
+                let last_tick = item.and_then(|item| get_instant(item, "last_tick"));
+                let learnt = item.and_then(|item| get_revision(item, "learnt"));
+                Ok(Lease::Taken { last_tick, learnt })
             }
             Err(error) => match held(&error) {
                 Some(item) => match get_instant(item, "held_until").filter(|until| *until >= now) {
@@ -154,11 +160,17 @@ impl Table {
         }
     }
 
-    /// Gives the lease back; `completed` is the tick that this run has done in full, if it has.
+    /// Gives the lease back; `completed` is the tick that this run has done in full, if it has, and `learnt` the revision of the catalogue, where
+    /// it knows that.
     ///
     /// # Errors
     /// [`AwsFailure`]. A lease that somebody else has taken meanwhile is an error too: this run took longer than it said.
-    pub async fn release(&self, holder: &str, completed: Option<Timestamp>) -> Result<(), AwsFailure> {
+    pub async fn release(
+        &self,
+        holder: &str,
+        completed: Option<Timestamp>,
+        learnt: Option<u64>,
+    ) -> Result<(), AwsFailure> {
         let update = self
             .client
             .update_item()
@@ -167,12 +179,15 @@ impl Table {
             .condition_expression("holder = :me")
             .expression_attribute_values(":me", text(holder))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let update = match completed {
-            Some(tick) => update
-                .update_expression("SET last_tick = :tick, last_run = :me REMOVE holder, held_until")
-                .expression_attribute_values(":tick", number(tick.as_millisecond())),
-            None => update.update_expression("REMOVE holder, held_until"),
-        };
+        let values = [(":tick", completed.map(|tick| number(tick.as_millisecond()))), (":learnt", learnt.map(number))];
+        let values = values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let update = values.fold(update, |update, (name, value)| update.expression_attribute_values(name, value));
+        let update = update.update_expression(match (completed, learnt) {
+            (Some(_), Some(_)) => "SET last_tick = :tick, last_run = :me, learnt = :learnt REMOVE holder, held_until",
+            (Some(_), None) => "SET last_tick = :tick, last_run = :me REMOVE holder, held_until",
+            (None, Some(_)) => "SET learnt = :learnt REMOVE holder, held_until",
+            (None, None) => "REMOVE holder, held_until",
+        });
         let Err(error) = update.send().await else { return Ok(()) };
         match held(&error) {
             // Our own first try, whose reply was lost, has released it already.
@@ -205,7 +220,7 @@ impl Table {
             let Some(sk) = get_text(&item, "sk") else { continue };
             // An item without a body is as broken as one with a wrong body.
             let body = get_text(&item, "body").unwrap_or_default();
-            let revision = get_number(&item, "rev").and_then(|n| u64::try_from(n).ok());
+            let revision = get_revision(&item, "rev");
             if sk == "policy" {
                 match ledger::decode_policy(body) {
                     Ok(policy) => ledger.policy = Some(policy),
@@ -318,12 +333,14 @@ impl Table {
         self.put(item).await
     }
 
-    /// Reads the catalogue; an empty one where there is none, or none that can be read.
+    /// Reads the catalogue; an empty one where there is none, or none that can be read. Its revision is in it in either case.
     ///
     /// # Errors
     /// [`AwsFailure`].
     pub async fn catalogue(&self) -> Result<Catalogue, AwsFailure> {
         let items = self.partition("cache").await?;
+        // The first piece is written first, and on condition; an older version of this program wrote none.
+        let revision = Some(items.first().and_then(|item| get_revision(item, "rev")).unwrap_or(0));
         let mut stamp = None;
         let mut body = String::new();
         for (i, item) in items.iter().enumerate() {
@@ -336,17 +353,22 @@ impl Table {
             }
             body.push_str(piece);
             if i64::try_from(i + 1) == Ok(of) {
-                return Ok(serde_json::from_str(&body).unwrap_or_default());
+                let known: Catalogue = serde_json::from_str(&body).unwrap_or_default();
+                return Ok(Catalogue { revision, ..known });
             }
         }
-        Ok(Catalogue::default())
+        Ok(Catalogue { revision, ..Catalogue::default() })
     }
 
-    /// Writes the catalogue.
+    /// Writes the catalogue, where it comes from what is stored and nobody has written since; `false` where that is not so, or not known, and nothing
+    /// is written. What a process learnt that slept through what others did is not worth more than what they have: it learns it again. Afterwards the
+    /// catalogue knows its revision, or that it has to be read anew.
     ///
     /// # Errors
     /// [`AwsFailure`].
-    pub async fn write_catalogue(&self, catalogue: &Catalogue, now: Timestamp) -> Result<(), AwsFailure> {
+    pub async fn write_catalogue(&self, catalogue: &mut Catalogue, now: Timestamp) -> Result<bool, AwsFailure> {
+        // Until all of it is written nothing is known of what is stored.
+        let Some(known) = catalogue.revision.take() else { return Ok(false) };
         let body =
             serde_json::to_string(catalogue).map_err(|error| AwsFailure::own(PUT, "BadRequest", error.to_string()))?;
         let bytes = body.as_bytes();
@@ -354,13 +376,32 @@ impl Table {
         let pieces: Vec<&[u8]> = bytes.chunks(PIECE).collect();
         for (i, piece) in pieces.iter().enumerate() {
             let mut item = key("cache", &format!("catalogue#{i:03}"));
+            item.insert("rev".into(), number(known + 1));
             item.insert("stamp".into(), text(now.to_string()));
             item.insert("of".into(), number(pieces.len()));
             item.insert("body".into(), text(String::from_utf8_lossy(piece)));
             item.insert("expires_at".into(), number((now + KEEP).as_second()));
-            self.put(item).await?;
+            let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
+            // Under the lease whoever writes the first piece writes the others. `stamp` lets the SDK's retry succeed where the first reply was lost.
+            let put = if i > 0 {
+                put
+            } else {
+                put.condition_expression(
+                    "attribute_not_exists(rev) OR rev = :known OR (rev = :next AND stamp = :stamp)",
+                )
+                .expression_attribute_values(":known", number(known))
+                .expression_attribute_values(":next", number(known + 1))
+                .expression_attribute_values(":stamp", text(now.to_string()))
+            };
+            let Err(error) = put.send().await else { continue };
+            let is_newer = |error: &PutItemError| error.is_conditional_check_failed_exception();
+            if error.as_service_error().is_some_and(is_newer) {
+                return Ok(false);
+            }
+            return Err(AwsFailure::of(PUT, &error));
         }
-        Ok(())
+        catalogue.revision = Some(known + 1);
+        Ok(true)
     }
 
     async fn put(&self, item: Item) -> Result<(), AwsFailure> {
@@ -415,6 +456,10 @@ fn get_text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
 
 fn get_number(item: &Item, name: &str) -> Option<i64> {
     item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+fn get_revision(item: &Item, name: &str) -> Option<u64> {
+    u64::try_from(get_number(item, name)?).ok()
 }
 
 fn get_instant(item: &Item, name: &str) -> Option<Timestamp> {

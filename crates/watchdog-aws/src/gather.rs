@@ -140,6 +140,18 @@ pub async fn usage(
     usage
 }
 
+/// What goes without, where a datapoint of `workgroup` cannot be true.
+pub fn broken(workgroup: &str, series: &Series) -> Option<String> {
+    let (_, newest) = series.holes().last()?;
+    let more = match series.holes().len() {
+        1 => String::new(),
+        many => format!(", the newest of {many} such"),
+    };
+    Some(format!(
+        "`{workgroup}`: {newest}{more}; limits with this in their window are not judged, and the forecast knows nothing from before it"
+    ))
+}
+
 /// What the metrics say of `names`, of the bytes without those that are `left_out`, and of the account's queries. Those of a workgroup that
 /// turns out to publish none are to be dropped.
 async fn measured(
@@ -285,13 +297,26 @@ pub(crate) async fn covered(
     names.into_iter().zip(readable).collect()
 }
 
-/// What the metrics say of these workgroups in `span`, in the order of `names`. The catalogue must know them.
+/// What the metrics say of these workgroups in `span`, in the order of `names`. The catalogue must know them. A bucket of which CloudWatch says
+/// what cannot be true is a hole.
 pub(crate) async fn read(clients: &Clients, catalogue: &Catalogue, span: Span, names: &[&str]) -> Vec<(String, Seen)> {
     read_with(clients, catalogue, span, names, &[]).await.0
 }
 
-/// The same by hours, of what is older than CloudWatch keeps by five minutes, and of a whole week at a fraction of the answer: what an hour has stands in its first bucket. `span` has whole
-/// hours of the clock.
+/// The same, for somebody who looks at every bucket: one with a hole is not known.
+#[cfg(feature = "operator")]
+pub(crate) async fn read_whole(
+    clients: &Clients,
+    catalogue: &Catalogue,
+    span: Span,
+    names: &[&str],
+) -> Vec<(String, Seen)> {
+    let read = read(clients, catalogue, span, names).await;
+    read.into_iter().map(|(name, seen)| (name, seen.and_then(Series::whole))).collect()
+}
+
+/// The same by hours, of what is older than CloudWatch keeps by five minutes, and of a whole week at a fraction of the answer: what an hour has
+/// stands in its first bucket, so that a workgroup with a hole is not known. `span` has whole hours of the clock.
 pub(crate) async fn read_hours(
     clients: &Clients,
     catalogue: &Catalogue,
@@ -299,7 +324,8 @@ pub(crate) async fn read_hours(
     names: &[&str],
 ) -> Vec<(String, Seen)> {
     let stretch = cloudwatch::Stretch { start: span.start, end: span.end, period: 3600 };
-    read_by(clients, catalogue, stretch, names, &[]).await.0
+    let read = read_by(clients, catalogue, stretch, names, &[]).await.0;
+    read.into_iter().map(|(name, seen)| (name, seen.and_then(Series::whole))).collect()
 }
 
 /// The same, and the answers for what is asked `beside` it, in its order.

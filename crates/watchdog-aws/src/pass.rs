@@ -18,7 +18,7 @@ use watchdog_core::mail::{Mail, Origins, compose};
 use watchdog_core::meter::Meter;
 use watchdog_core::policy::{Document, Limit, Policy, Problem, Problems};
 use watchdog_core::report::{KnownReport, MailReport, OccupancyReport, PolicyReport, RunReport, SubmittersReport};
-use watchdog_core::usage::Usage;
+use watchdog_core::usage::{Seen, Usage};
 use watchdog_core::verdict::{judge, worth_asking};
 
 use crate::budget::Budget;
@@ -184,7 +184,8 @@ async fn locked(
     report: &mut RunReport,
 ) -> Result<Vec<Mail>, RunError> {
     let now = clock.now;
-    let cold = catalogue.names_read.is_none();
+    // A process that is new, or one that could not read what is stored or has not heard whether it wrote.
+    let is_unread = catalogue.revision.is_none();
     let remembered = async {
         let Some(table) = table else { return (Ok(None), Ok(Ledger::default())) };
         let lease = match held {
@@ -199,22 +200,20 @@ async fn locked(
         (lease, ledger)
     };
     let world = async {
-        let Some(table) = table.filter(|_| cold) else {
+        let Some(table) = table.filter(|_| is_unread) else {
             return gather::refresh(clients, catalogue, None, now).await;
         };
         let (known, first) = futures_util::join!(table.catalogue(), gather::first_pages(clients));
-        let warning = match known {
-            Ok(known) => {
-                *catalogue = known;
-                None
-            }
-            Err(failure) => Some(failure.to_string()),
+        let (knows_more, warning) = match known {
+            Ok(known) => (catalogue.catch_up(known), None),
+            Err(failure) => (false, Some(failure.to_string())),
         };
         let mut notes = gather::refresh(clients, catalogue, Some(first), now).await;
+        notes.catalogue_changed |= knows_more;
         notes.warnings.extend(warning);
         notes
     };
-    let ((lease, ledger), documents, notes) =
+    let ((lease, ledger), documents, mut notes) =
         futures_util::join!(remembered, gather::documents(clients, &settings.policy), world);
     let unavailable = |failure: AwsFailure| RunError {
         word: "LedgerUnavailable",
@@ -225,7 +224,15 @@ async fn locked(
         report: None,
     };
     let lease = lease.map_err(unavailable)?;
-    if let Some(Lease::Taken { last_tick }) = &lease {
+    if let Some(Lease::Taken { last_tick, learnt }) = &lease {
+        // Another process has written since: one that slept through that would know its workgroups by what is hours old.
+        let is_behind = catalogue.revision.is_some_and(|known| learnt.is_some_and(|learnt| learnt > known));
+        if let Some(table) = held.filter(|_| is_behind) {
+            match table.catalogue().await {
+                Ok(stored) => notes.catalogue_changed |= catalogue.catch_up(stored),
+                Err(failure) => notes.warnings.push(failure.to_string()),
+            }
+        }
         catalogue.economy.resume(*last_tick);
     }
     let done = match lease.as_ref().and_then(|lease| skipped(lease, tick, now)) {
@@ -243,7 +250,7 @@ async fn locked(
     // Whatever came of it, a lease that was taken is given back.
     if matches!(lease, Some(Lease::Taken { .. })) {
         let completed = (done.is_ok() && report.failed.is_empty() && report.skipped.is_none()).then_some(tick.at);
-        release(held, settings, clock.budget, completed, report).await;
+        release(held, settings, clock.budget, completed, catalogue.revision, report).await;
     }
     done
 }
@@ -255,7 +262,7 @@ fn skipped(lease: &Lease, tick: Tick, now: Timestamp) -> Option<String> {
         Lease::Superseded { by } => {
             Some(format!("the tick {} is in the past: a later one, {by}, has been judged already", tick.at))
         }
-        Lease::Taken { last_tick: Some(last) } if *last == tick.at => {
+        Lease::Taken { last_tick: Some(last), .. } if *last == tick.at => {
             Some(format!("the tick {} has been judged already, at {now} once more", tick.at))
         }
         Lease::Taken { .. } => None,
@@ -320,7 +327,9 @@ async fn judged(
         remember_policy(table, &look, ledger.policy.as_ref(), tick.at, budget, report).await;
         if look.notes.catalogue_changed || has_noted || catalogue.economy.is_due(tick.at) {
             match budget.within(AFTER_LEARNING, PUT, table.write_catalogue(catalogue, now)).await {
-                Ok(()) => catalogue.economy.written(),
+                Ok(true) => catalogue.economy.written(),
+                // Somebody has written meanwhile: the next run of this process reads that first.
+                Ok(false) => {}
                 Err(failure) => report.warnings.push(failure.to_string()),
             }
         }
@@ -472,6 +481,8 @@ async fn see(
             notes.warnings.push("the run's time for asking those after all whose queries run was up".to_owned());
         }
     }
+    let broken = |(name, seen): (&String, &Seen)| gather::broken(name, seen.as_ref().ok()?);
+    notes.warnings.extend(usage.workgroups.iter().filter_map(broken));
     if let Some(workgroup) = usage.uncounted(tick.at, policy.active_queries.look_back) {
         notes.warnings.push(format!(
             "a query has been running in `{workgroup}` for a while, and AWS counts no active query: it is on a capacity reservation, or \
@@ -527,10 +538,11 @@ async fn release(
     settings: &Settings,
     budget: Budget,
     completed: Option<Timestamp>,
+    learnt: Option<u64>,
     report: &mut RunReport,
 ) {
     let Some(table) = held else { return };
-    let releasing = table.release(&settings.run_id, completed);
+    let releasing = table.release(&settings.run_id, completed, learnt);
     if let Err(failure) = budget.within(AFTER_RELEASE, UPDATE, releasing).await {
         // It ends by itself at the deadline; the tick counts as not completed, and is judged again when it comes again.
         report.warnings.push(format!("the lease could not be given back: {failure}"));

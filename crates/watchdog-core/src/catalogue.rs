@@ -83,6 +83,10 @@ pub struct Catalogue {
     /// Who submitted what, as long as the process lives: the next one asks again.
     #[serde(skip)]
     pub submitters: KnownSubmitters,
+    /// Which writing this comes from: what was stored when it was last read or written, 0 for nothing. `None` where that is not known: then it is to
+    /// be read before anything is written. Several processes are warm at once, and one of them may have slept for hours.
+    #[serde(skip)]
+    pub revision: Option<u64>,
 }
 
 /// A list of several pages, as far as it has been read.
@@ -196,13 +200,60 @@ impl Catalogue {
 
     /// Notes a complete list of names, and forgets what is known of those that are gone.
     pub fn replace_names(&mut self, names: BTreeMap<String, bool>, now: Timestamp) {
-        self.settings.retain(|name, _| names.contains_key(name));
-        self.used.retain(|name, _| names.contains_key(name));
-        self.fits.retain(|name| names.contains_key(name));
-        self.economy.retain(|name| names.contains_key(name));
         self.names = names;
         self.names_read = Some(now);
         self.names_begun = None;
+        self.forget_what_is_gone();
+    }
+
+    /// Takes what other processes have written down since this one last read it or wrote, and keeps what it knows that is newer: the lists by
+    /// when they were read in full, settings and quotas each by when it was read. Returns whether there is any of it that is worth a write.
+    pub fn catch_up(&mut self, stored: Self) -> bool {
+        let mut knows_more = false;
+        if stored.names_read >= self.names_read {
+            self.names_read = stored.names_read;
+            self.names = stored.names;
+            self.names_begun = stored.names_begun;
+        } else {
+            knows_more |= self.names != stored.names;
+        }
+        if stored.listed_read >= self.listed_read {
+            self.listed_read = stored.listed_read;
+            self.listed = stored.listed;
+            self.listed_begun = stored.listed_begun;
+        } else {
+            knows_more |= self.listed != stored.listed;
+        }
+        let own = std::mem::replace(&mut self.settings, stored.settings);
+        for (name, settings) in own {
+            let is_there = self.names_read.is_none() || self.names.contains_key(&name);
+            if is_there && self.settings.get(&name).is_none_or(|known| known.read < settings.read) {
+                self.settings.insert(name, settings);
+                knows_more = true;
+            }
+        }
+        for (class, quota) in stored.quotas {
+            let own = self.quotas.entry(class).or_insert(quota);
+            *own = if own.read > quota.read { *own } else { quota };
+        }
+        // A day that only this process has noted is noted anew: it is still due there. Where nothing can be read, there is nothing to take.
+        if stored.names_read.is_some() {
+            self.fits = stored.fits;
+        }
+        self.economy.learn(stored.economy);
+        self.revision = stored.revision;
+        if self.names_read.is_some() {
+            self.forget_what_is_gone();
+        }
+        knows_more
+    }
+
+    fn forget_what_is_gone(&mut self) {
+        let Self { names, settings, used, fits, economy, .. } = self;
+        settings.retain(|name, _| names.contains_key(name));
+        used.retain(|name, _| names.contains_key(name));
+        fits.retain(|name| names.contains_key(name));
+        economy.retain(|name| names.contains_key(name));
     }
 
     /// What is known of a workgroup, where it is not too old to be used.
@@ -351,6 +402,47 @@ mod tests {
         assert!(!catalogue.names_due(now));
         catalogue.listed_begun = Some(Reading::default());
         assert!(catalogue.metrics_due(now));
+    }
+
+    /// Of two processes' knowledge the newer of each part; what only the process knows stays with it.
+    #[test]
+    fn what_others_have_written_is_taken_and_what_is_newer_is_kept() {
+        let (old, new) = (at("2026-03-01T12:00:00Z"), at("2026-03-01T20:00:00Z"));
+        let names = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), true)).collect::<BTreeMap<_, _>>();
+        let quota = |most, read| Quota { most, is_default: false, read };
+        let of = |names_of: &[&str], read: Timestamp, revision| {
+            let mut catalogue = Catalogue { revision, ..Catalogue::default() };
+            catalogue.replace_names(names(names_of), read);
+            catalogue.settings = names_of.iter().map(|name| ((*name).to_owned(), read_at(read))).collect();
+            names_of.iter().for_each(|name| catalogue.listed.insert(&[("WorkGroup", name)]));
+            catalogue.listed_read = Some(read);
+            catalogue.quotas = [(Class::Dml, quota(read.as_second().unsigned_abs(), read))].into();
+            catalogue
+        };
+        // It slept, and is as good as a new process; but for what no other process can tell it.
+        let mut sleeper = of(&["a", "gone"], old, Some(1));
+        sleeper.used = [("a".to_owned(), old), ("gone".to_owned(), old)].into();
+        sleeper.submitters.absent.insert("q".to_owned());
+        let stored = of(&["a", "made"], new, Some(9));
+        assert!(!sleeper.catch_up(stored.clone()));
+        let mut expected = stored.clone();
+        expected.used = [("a".to_owned(), old)].into();
+        expected.submitters.absent.insert("q".to_owned());
+        assert_eq!(sleeper, expected);
+        // It has looked meanwhile, and nobody took it down.
+        let mut busy = of(&["a"], new, None);
+        busy.settings.insert("a".to_owned(), read_at(new));
+        let stored = of(&["a", "gone"], old, Some(9));
+        assert!(busy.catch_up(stored));
+        assert_eq!(busy, Catalogue { revision: Some(9), ..of(&["a"], new, None) });
+        // What is stored cannot be read: there is nothing to take, and something to write.
+        let mut alone = of(&["a"], new, Some(1));
+        assert!(alone.catch_up(Catalogue { revision: Some(2), ..Catalogue::default() }));
+        assert_eq!(alone, Catalogue { revision: Some(2), ..of(&["a"], new, None) });
+        // A new process takes all of it.
+        let mut first = Catalogue::default();
+        assert!(!first.catch_up(alone.clone()));
+        assert_eq!(first, alone);
     }
 
     #[test]

@@ -137,6 +137,15 @@ impl Memory {
         self.last.retain(|workgroup, _| is_there(workgroup));
     }
 
+    /// Takes the records that another process has written down: what either has seen was scanned. It is known since the later of their days.
+    pub fn learn(&mut self, stored: Self) {
+        for (workgroup, theirs) in stored.most {
+            let own = self.most.entry(workgroup).or_insert(theirs);
+            own.0 = own.0.max(theirs.0);
+            own.1.iter_mut().zip(theirs.1).for_each(|(own, theirs)| *own = theirs.max(*own));
+        }
+    }
+
     /// Goes on after `last`, the last run that any process has done in full. Where that was another process, which has asked and told whom it
     /// liked, the askings of this one are forgotten: it asks everybody, and makes up for nothing.
     pub fn resume(&mut self, last: Option<Timestamp>) {

@@ -11,7 +11,7 @@
 //!
 //! Everything is a function of the last day's buckets and of nothing else: no training, no state to keep or to lose. The function
 //! that reads a day from CloudWatch and a back-test that has seen a year come to the same result to the bit. Use with too short
-//! a history is not guessed at all. Floating point is used for the guess, and for nothing that is counted.
+//! a history is not guessed at all, and a bucket that is not known is where history begins. Floating point is used for the guess, and for nothing that is counted.
 
 use std::collections::BTreeMap;
 
@@ -196,7 +196,8 @@ const WHOLE: f64 = (PACES.len() * PACES[2]) as f64;
 impl Past {
     /// The day before the border `until`, with what the looks and the pace need beside it; `None` where too little is known.
     fn until(meter: &Meter, until: i64) -> Option<Self> {
-        let oldest = (until - seconds(MEMORY + LOOKS[2] + PACES[2])).max(meter.since());
+        // Not beyond a bucket that is not known: what was before it says no more of what came after it.
+        let oldest = (until - seconds(MEMORY + LOOKS[2] + PACES[2])).max(meter.known_since(until));
         // What is before the first use is no history: a workgroup that was idle or not there has shown nothing.
         let mut totals: Vec<f64> = Vec::with_capacity(HISTORY);
         totals.extend(meter.since_border(oldest, until)?.map(float));

@@ -12,7 +12,7 @@ use crate::bytes::Bytes;
 use crate::usage::{Series, Unknown};
 use crate::window::{BUCKET, Span, ceil, floor};
 
-/// Bytes scanned by one workgroup in the recent past, by five-minute bucket; every bucket known.
+/// Bytes scanned by one workgroup in the recent past, by five-minute bucket; every bucket known, or known not to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meter {
     /// Start of the oldest bucket that is kept, in seconds; a multiple of [`BUCKET`].
@@ -20,6 +20,9 @@ pub struct Meter {
     /// What was scanned before each bucket border, counted from some time in the past; one more than there are buckets.
     /// In 128 bits, which 2^64 buckets of 2^64 bytes cannot pass.
     totals: VecDeque<u128>,
+    /// Starts of the buckets that are not known, in seconds, the oldest first, and why; hardly ever there are any. One that is no longer kept
+    /// may stay among them.
+    holes: Vec<(i64, Unknown)>,
     /// The most buckets that are kept.
     keep: usize,
 }
@@ -27,7 +30,7 @@ pub struct Meter {
 impl Meter {
     /// A meter that knows nothing yet, of a past that begins with the bucket of `at`; it keeps the newest `keep` buckets, at least one.
     pub fn new(at: Timestamp, keep: usize) -> Self {
-        Self { first: floor(at).as_second(), totals: VecDeque::from([0]), keep: keep.max(1) }
+        Self { first: floor(at).as_second(), totals: VecDeque::from([0]), holes: Vec::new(), keep: keep.max(1) }
     }
 
     /// Adds bytes to the bucket of `at`. What lies between the newest bucket so far and that one is thereby known to be zero.
@@ -76,15 +79,35 @@ impl Meter {
     /// The bytes in the buckets that start inside `span`.
     ///
     /// # Errors
-    /// [`Unknown::Partial`] where the meter does not reach back to the span's start or on to its end.
+    /// [`Unknown::Partial`] where the meter does not reach back to the span's start or on to its end; [`Unknown::Implausible`] where a bucket
+    /// among them is not known, of several the newest.
     pub fn sum(&self, span: Span) -> Result<Bytes, Unknown> {
         let (from, to) = (ceil(span.start).as_second(), ceil(span.end.max(span.start)).as_second());
-        let sum = self.between(from, to).filter(|_| span.start.as_second() >= self.first).ok_or(Unknown::Partial)?;
+        let sum = self.difference(from, to).filter(|_| span.start.as_second() >= self.first).ok_or(Unknown::Partial)?;
+        if let Some((_, why)) = self.hole(from, to) {
+            return Err(why.clone());
+        }
         u64::try_from(sum).map(Bytes::new).map_err(|_| Unknown::Implausible { value: sum.to_string(), at: span.start })
     }
 
     /// The bytes between two bucket borders, in seconds; `None` where they are not all known.
     pub(crate) fn between(&self, from: i64, to: i64) -> Option<u128> {
+        self.difference(from, to).filter(|_| self.hole(from, to).is_none())
+    }
+
+    /// The newest bucket between two borders that is not known.
+    fn hole(&self, from: i64, to: i64) -> Option<&(i64, Unknown)> {
+        let before = self.holes.partition_point(|(start, _)| *start < to);
+        self.holes.get(before.checked_sub(1)?).filter(|(start, _)| *start >= from)
+    }
+
+    /// As far back from the border `to` as every bucket is known, in seconds.
+    pub(crate) fn known_since(&self, to: i64) -> i64 {
+        self.hole(i64::MIN, to).map_or(self.first, |(start, _)| self.first.max(start + BUCKET))
+    }
+
+    /// What is between two borders, whether or not there is a hole in it.
+    fn difference(&self, from: i64, to: i64) -> Option<u128> {
         let index = |border: i64| usize::try_from((border - self.first).div_euclid(BUCKET)).ok();
         let (before, after) = (self.totals.get(index(from)?)?, self.totals.get(index(to)?)?);
         after.checked_sub(*before)
@@ -92,6 +115,9 @@ impl Meter {
 
     /// The bytes between the border `from` and each border from there to `to`, in seconds; `None` where they are not all known.
     pub(crate) fn since_border(&self, from: i64, to: i64) -> Option<impl Iterator<Item = u128>> {
+        if self.hole(from, to).is_some() {
+            return None;
+        }
         let index = |border: i64| usize::try_from((border - self.first).div_euclid(BUCKET)).ok();
         let (from, to) = (index(from)?, index(to)?);
         let before = *self.totals.get(from)?;
@@ -112,6 +138,7 @@ impl From<&Series> for Meter {
             let newest = meter.totals.back().copied().unwrap_or(0);
             meter.totals.push_back(newest + u128::from(bytes.get()));
         }
+        meter.holes = series.holes().iter().map(|(start, why)| (start.as_second(), why.clone())).collect();
         meter
     }
 }

@@ -176,13 +176,16 @@ impl fmt::Display for Unknown {
     }
 }
 
-/// Bytes per bucket over a stretch of time, every bucket proven.
+/// Bytes per bucket over a stretch of time, every bucket proven, or a hole: what cannot be true of one is no reason to know nothing of the others,
+/// and is never a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
     /// Start of the first bucket.
     first: Timestamp,
-    /// One value per bucket, none missing.
+    /// One value per bucket, none missing; zero in a hole.
     buckets: Vec<Bytes>,
+    /// Starts of the buckets of which CloudWatch said what cannot be true, the oldest first, and why nothing that holds one is known.
+    holes: Vec<(Timestamp, Unknown)>,
 }
 
 /// One of the metrics that hold a workgroup's bytes, by its dimensions beside the workgroup.
@@ -279,6 +282,8 @@ impl Listed {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answer {
     points: BTreeMap<Timestamp, f64>,
+    /// Values that cannot be true, as text.
+    implausible: BTreeMap<Timestamp, String>,
     state: AnswerState,
 }
 
@@ -304,11 +309,13 @@ pub enum PageStatus {
 
 impl Answer {
     /// Adds one page's part of the answer. Pages may come in any order and more than once: a point that is given
-    /// twice counts once, with its larger value, since bytes that land late only ever add.
+    /// twice counts once, with its larger value, since bytes that land late only ever add. One that cannot be true stays so, whatever else is
+    /// said of the same time.
     pub fn absorb(&mut self, points: impl IntoIterator<Item = (Timestamp, f64)>, status: PageStatus) {
         for (at, value) in points {
             if !(0.0..=MOST_PER_BUCKET).contains(&value) {
-                self.state = AnswerState::Bad(Unknown::Implausible { value: value.to_string(), at });
+                self.implausible.entry(at).or_insert_with(|| value.to_string());
+                continue;
             }
             let known = self.points.entry(at).or_insert(value);
             *known = known.max(value);
@@ -321,6 +328,7 @@ impl Answer {
         };
     }
 
+    /// Whether all was said that there is to say; some of it may be impossible.
     fn outcome(&self) -> Result<(), Unknown> {
         match &self.state {
             AnswerState::Complete => Ok(()),
@@ -329,10 +337,17 @@ impl Answer {
             AnswerState::Bad(why) => Err(why.clone()),
         }
     }
+
+    /// The values that cannot be true, the oldest first.
+    fn impossible(&self) -> impl DoubleEndedIterator<Item = Unknown> + '_ {
+        self.implausible.iter().map(|(at, value)| Unknown::Implausible { value: value.clone(), at: *at })
+    }
 }
 
 impl Series {
     /// The use in `span` from the answers for [`Listed::metrics_of`], in the same shape.
+    ///
+    /// A bucket of which any of them says what cannot be true is a hole: no sum that holds it is known.
     ///
     /// # Errors
     /// [`Unknown`] where any of the metrics is not known in full: a sum that lacks a part is not a sum.
@@ -341,6 +356,7 @@ impl Series {
         let length = (ceil(span.end).as_second() - first.as_second()).max(0) / BUCKET;
         let length = usize::try_from(length).unwrap_or(0);
         let mut buckets = vec![Bytes::ZERO; length];
+        let mut holes = BTreeMap::new();
         // Where nothing was asked, nothing is proven to be zero.
         if alternatives.is_empty() || alternatives.iter().any(Vec::is_empty) {
             return Err(Unknown::NotAnswered);
@@ -356,28 +372,64 @@ impl Series {
                         *sum += value.ceil() as u128;
                     }
                 }
+                for (at, why) in answer.implausible.keys().zip(answer.impossible()) {
+                    holes.entry(floor(*at)).or_insert(why);
+                }
             }
-            for (bucket, sum) in buckets.iter_mut().zip(sums) {
-                *bucket = (*bucket).max(to_bytes(sum, first)?);
+            for (n, (bucket, sum)) in (0..).zip(buckets.iter_mut().zip(sums)) {
+                match u64::try_from(sum) {
+                    Ok(bytes) => *bucket = Bytes::new(bytes).max(*bucket),
+                    Err(_) => {
+                        let at = Timestamp::from_second(first.as_second() + n * BUCKET).unwrap_or(first);
+                        holes.entry(at).or_insert(Unknown::Implausible { value: sum.to_string(), at });
+                    }
+                }
             }
         }
-        Ok(Self { first, buckets })
+        // What lies outside of the span was not asked for.
+        holes.retain(|start, _| {
+            let index = (start.as_second() - first.as_second()).div_euclid(BUCKET);
+            let bucket = usize::try_from(index).ok().and_then(|i| buckets.get_mut(i));
+            bucket.is_some_and(|bucket| {
+                *bucket = Bytes::ZERO;
+                true
+            })
+        });
+        Ok(Self { first, buckets, holes: holes.into_iter().collect() })
     }
 
     /// A series from its buckets, the first of which starts at `first`.
     pub fn from_buckets(first: Timestamp, buckets: Vec<Bytes>) -> Self {
-        Self { first: floor(first), buckets }
+        Self { first: floor(first), buckets, holes: Vec::new() }
     }
 
-    /// The start of the first bucket, and the buckets.
+    /// The start of the first bucket, and the buckets. Of a hole they say zero, which it is not: whoever looks at them one by one asks for
+    /// [`whole`](Self::whole) first, or looks at [`holes`](Self::holes).
     pub fn buckets(&self) -> (Timestamp, &[Bytes]) {
         (self.first, &self.buckets)
+    }
+
+    /// The starts of the buckets of which nothing is known, the oldest first, and why.
+    pub fn holes(&self) -> &[(Timestamp, Unknown)] {
+        &self.holes
+    }
+
+    /// The same, for somebody who needs every bucket.
+    ///
+    /// # Errors
+    /// [`Unknown`]: why the newest of those that are not known is not.
+    pub fn whole(self) -> Result<Self, Unknown> {
+        match self.holes.last() {
+            Some((_, why)) => Err(why.clone()),
+            None => Ok(self),
+        }
     }
 
     /// The bytes in the buckets that start inside `span`.
     ///
     /// # Errors
-    /// [`Unknown::Partial`] where the series does not reach back to the span's start or on to its end.
+    /// [`Unknown::Partial`] where the series does not reach back to the span's start or on to its end; [`Unknown::Implausible`] where it has
+    /// a hole there, of several the newest.
     pub fn sum(&self, span: Span) -> Result<Bytes, Unknown> {
         let index = |at: Timestamp| {
             usize::try_from((ceil(at).as_second() - self.first.as_second()) / BUCKET).unwrap_or(usize::MAX)
@@ -387,6 +439,9 @@ impl Series {
         }
         let (from, to) = (index(span.start), index(span.end.max(span.start)));
         let buckets = self.buckets.get(from..to).ok_or(Unknown::Partial)?;
+        if let Some((_, why)) = self.holes.iter().rfind(|(start, _)| (span.start..span.end).contains(start)) {
+            return Err(why.clone());
+        }
         to_bytes(buckets.iter().map(|b| u128::from(b.get())).sum(), span.start)
     }
 

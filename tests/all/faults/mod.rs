@@ -9,6 +9,7 @@ mod people;
 mod permitted;
 mod silent;
 mod stories;
+mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};

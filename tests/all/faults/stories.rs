@@ -66,7 +66,8 @@ async fn the_same_tick_twice_tells_nobody_anything_twice() {
         stage.invoke(run, 2, None).await;
         let before = told(&stage);
         let End::Done(again) = stage.invoke(run, 40, None).await else { panic!("run {run}") };
-        assert!(again.skipped.is_some_and(|why| why.contains("judged already")), "run {run}");
+        assert!(again.skipped.as_ref().is_some_and(|why| why.contains("judged already")), "run {run}");
+        assert!(!again.has_judged(), "run {run}");
         assert_eq!(told(&stage), before);
     }
 }
@@ -104,7 +105,7 @@ async fn a_lease_that_a_dead_run_left_holds_nobody_up_for_longer_than_that_run_h
     let key = ("run".to_owned(), "lease".to_owned());
     stage.world.lock().expect("a world").items.insert(key, lease.as_object().cloned().expect("an item"));
     let End::Done(held) = stage.invoke(1, 30, None).await else { panic!("not done") };
-    assert!(held.skipped.is_some_and(|why| why.contains("another run is at work")));
+    assert!(held.skipped.as_ref().is_some_and(|why| why.contains("another run is at work")) && !held.has_judged());
     assert_eq!(told(&stage), Vec::<String>::new());
     assert_eq!(failure(&stage.invoke(1, 63, None).await), "done, 3 sent");
     assert_eq!(told(&stage), ["ann etl critical", "bob etl critical", "cem exploratory warn"]);
@@ -308,7 +309,7 @@ async fn an_item_that_cannot_be_read_repeats_a_mail_and_loses_none() {
 /// A thousand workgroups with ten limits each, all gone at once.
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_alerts_at_once() {
-    let (workgroups, limits) = if is_thorough() { (1000, 10) } else { (30, 10) };
+    let (workgroups, limits) = if is_thorough() { (1000, 10) } else { (120, 10) };
     let mut stage = Stage::new().await;
     let mut policy = super::POLICY.split("[[workgroup]]").next().expect("a head").to_owned();
     policy.push_str("[[workgroup]]\nname = \"team-*\"\n");
@@ -336,7 +337,8 @@ async fn ten_thousand_alerts_at_once() {
     let all = workgroups * limits;
     assert_eq!(mailed.last(), Some(&(all, 0, 0)), "seen, and nobody is told again: {mailed:?}");
     let world = stage.world.lock().expect("a world");
-    assert!(world.mailed.iter().all(|mail| mail.raw.len() < 200_000), "bounded");
+    let longest = world.mailed.iter().map(|mail| mail.raw.len()).max();
+    assert!(longest.is_some_and(|bytes| bytes < 100_000), "{longest:?} bytes in one mail");
     for to in ["ann@example.com", "bob@example.com"] {
         let mine = world.mailed.iter().filter(|mail| mail.to == to).count();
         assert!((1..=2).contains(&mine), "{mine} mails to {to}: {mailed:?}");

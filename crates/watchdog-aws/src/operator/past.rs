@@ -118,13 +118,13 @@ impl<'c> Past<'c> {
             return Vec::new();
         }
         let Some(middle) = self.hours_until else {
-            return gather::read(self.clients, &self.catalogue, self.span, &names).await;
+            return gather::read_whole(self.clients, &self.catalogue, self.span, &names).await;
         };
         let older = Span { start: self.span.start, end: middle };
         let newer = Span { start: middle, end: self.span.end };
         let (older, newer) = futures_util::join!(
             gather::read_hours(self.clients, &self.catalogue, older, &names),
-            gather::read(self.clients, &self.catalogue, newer, &names)
+            gather::read_whole(self.clients, &self.catalogue, newer, &names)
         );
         let both = older.into_iter().zip(newer);
         both.map(|((name, older), (_, newer))| (name, joined(older, newer))).collect()

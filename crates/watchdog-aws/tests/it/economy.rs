@@ -262,6 +262,7 @@ impl Account {
             at("2026-03-01T00:00:00Z"),
         );
         catalogue.economy = known();
+        catalogue.revision = Some(0);
         Self { world, clients, catalogue, policy: format!("{MAIL}{economy}{WORKGROUPS}") }
     }
 
@@ -505,4 +506,28 @@ fn an_alert_or_a_grant_that_is_open_is_a_reason_to_ask() {
     // Of a cutoff only, too: more can land than was ever seen.
     assert!(!left_out(&Records::new(), &granted(None)));
     assert!(left_out(&Records::new(), &granted(Some(now))));
+}
+
+/// What holds the datapoint is unknown and asked for in every run; what does not is judged, and the report says what goes without.
+#[tokio::test(start_paused = true)]
+async fn a_datapoint_that_cannot_be_true_hides_what_holds_it_and_no_more() {
+    let bytes = BTreeMap::from([("busy", vec![(5, 10e9), (120, f64::NAN)])]);
+    let mut account = Account::new(ECONOMY, World { bytes, ..World::default() }).await;
+    for minutes in [0, 5] {
+        let report = account.run_as(minutes, false).await;
+        let limits = report.limits.iter().map(|limit| (limit.window.as_str(), limit.level, limit.used_bytes));
+        let busy: Vec<_> = limits.take(3).collect();
+        let unknown = |window| (window, "unknown", None);
+        assert_eq!(busy, [("1h", "ok", Some(10_000_000_000)), unknown("24h"), unknown("calendar-day@UTC")]);
+        assert_eq!((report.unseen.len(), report.unseen[0].workgroup.as_str()), (1, "busy"));
+        let warning = "`busy`: CloudWatch gave the impossible value `NaN` at 2026-03-09T12:00:00Z; limits with this in their window are not \
+                       judged, and the forecast knows nothing from before it";
+        assert_eq!(report.warnings, [warning]);
+        assert_eq!(account.requests(), if minutes == 0 { "busy quiet" } else { "busy" });
+    }
+    // A day later it is in no window any more: all is known, and nobody need be asked.
+    let report = account.run_as(24 * 60, false).await;
+    assert_eq!((report.unknown_limits(), report.unseen.len(), report.warnings.len()), (0, 0, 0));
+    account.requests();
+    assert_eq!(account.asked(24 * 60 + 5).await, "");
 }

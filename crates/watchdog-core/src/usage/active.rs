@@ -68,7 +68,8 @@ impl Peaks {
     /// do no harm.
     ///
     /// # Errors
-    /// [`Unknown`] where there is no answer or any of them is not complete: only what was answered in full proves that there was nothing.
+    /// [`Unknown`] where there is no answer, or any of them is not complete or says what cannot be true: only what was answered in full proves
+    /// that there was nothing.
     pub fn from_answers(answers: &[Answer]) -> Result<Self, Unknown> {
         if answers.is_empty() {
             return Err(Unknown::NotAnswered);
@@ -76,6 +77,10 @@ impl Peaks {
         let mut peaks = BTreeMap::new();
         for answer in answers {
             answer.outcome()?;
+            // A look at these goes minutes back: what cannot be true is in all of it.
+            if let Some(why) = answer.impossible().next_back() {
+                return Err(why);
+            }
             for (at, value) in &answer.points {
                 // Up: half a query is one. In range, as `absorb` has seen to it.
                 let value = value.ceil() as u64;

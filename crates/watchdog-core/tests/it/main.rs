@@ -9,13 +9,16 @@ mod support;
 
 mod active;
 mod active_mail;
+mod advice;
 mod alert;
 mod backtest;
+mod bounds;
 mod checkup;
 mod economy;
 mod event;
 mod fit;
 mod forecast;
+mod holes;
 mod hostile;
 mod ledger;
 mod mail;

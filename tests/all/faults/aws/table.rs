@@ -7,7 +7,18 @@ use super::wire::{Call, response};
 use super::{World, expression};
 
 impl World {
-    pub(super) fn put(&mut self, item: &Value) {
+    /// A write of one item, on its condition where it has one.
+    pub(super) fn put_one(&mut self, call: &Call) -> HttpResponse {
+        let body = call.json();
+        if !fits(body, self.items.get(&key(&body["Item"])).unwrap_or(&Map::new())) {
+            let refused = json!({ "__type": "ConditionalCheckFailedException", "message": "no" });
+            return response(400, "application/x-amz-json-1.0", refused.to_string().into_bytes());
+        }
+        self.put(&body["Item"]);
+        response(200, "application/x-amz-json-1.0", b"{}".to_vec())
+    }
+
+    fn put(&mut self, item: &Value) {
         self.items.insert(key(item), item.as_object().cloned().unwrap_or_default());
     }
 
