@@ -91,12 +91,22 @@ impl Meter {
     }
 
     /// The bytes between two bucket borders, in seconds; `None` where they are not all known.
+    #[inline]
     pub(crate) fn between(&self, from: i64, to: i64) -> Option<u128> {
-        self.difference(from, to).filter(|_| self.hole(from, to).is_none())
+        if self.hole(from, to).is_some() {
+            return None;
+        }
+        self.difference(from, to)
     }
 
-    /// The newest bucket between two borders that is not known.
+    /// The newest bucket between two borders that is not known. There is hardly ever any: asking costs a look at their number.
+    #[inline]
     fn hole(&self, from: i64, to: i64) -> Option<&(i64, Unknown)> {
+        if self.holes.is_empty() { None } else { self.newest_hole(from, to) }
+    }
+
+    #[cold]
+    fn newest_hole(&self, from: i64, to: i64) -> Option<&(i64, Unknown)> {
         let before = self.holes.partition_point(|(start, _)| *start < to);
         self.holes.get(before.checked_sub(1)?).filter(|(start, _)| *start >= from)
     }
@@ -107,6 +117,7 @@ impl Meter {
     }
 
     /// What is between two borders, whether or not there is a hole in it.
+    #[inline]
     fn difference(&self, from: i64, to: i64) -> Option<u128> {
         let index = |border: i64| usize::try_from((border - self.first).div_euclid(BUCKET)).ok();
         let (before, after) = (self.totals.get(index(from)?)?, self.totals.get(index(to)?)?);
