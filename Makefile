@@ -6,7 +6,7 @@ CHECKS := .tools/checks/bin
 DENY := .tools/cargo-deny/bin/cargo-deny --locked check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test permissions faults bench rolling bench-core counts economy gallery check tools fmt clean
+.PHONY: help demo local test permissions faults fuzz bench rolling bench-core counts economy gallery check tools fmt clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
@@ -27,8 +27,14 @@ gallery: ## make docs/gallery anew: every mail as a browser shows it, light and 
 	cargo build --locked --workspace --bins
 	@$(PYTHON) tools/gallery.py
 
-faults: ## every call of a run times every fault; writes docs/faults.md anew (some minutes)
-	@WATCHDOG_FAULTS_PAGE=1 cargo test --workspace --locked --test all faults::no_fault -- --nocapture
+faults: ## every call of a run times every fault, on all cores; writes docs/faults.md anew (some minutes)
+	@WATCHDOG_FAULTS_PAGE=1 cargo test --profile sweep --workspace --locked --test all faults:: -- --nocapture
+
+# The topics of the core and of the tool that read what others wrote; `tests/it/parsers.rs` of the core says which text is read where.
+PARSERS := parsers:: hostile:: policy:: event:: submitter:: ledger:: usage:: queries:: schema:: bytes:: percent:: rows::
+
+fuzz: ## whatever reads other people's text, with CASES=20000 random texts a property (some minutes)
+	@PROPTEST_CASES=$(or $(CASES),20000) cargo test --profile sweep --workspace --locked --lib --bin watchdog --test it -- $(PARSERS)
 
 bench: ## what the function that ships costs to start and run, beside one in Python (some minutes); writes target/bench.json
 	@$(PYTHON) tools/localaws.py build

@@ -3,7 +3,7 @@
     python3 tools/gallery.py [--watchdog PROGRAM] [--out DIRECTORY]
 
 The mails are those of `watchdog preview --sample --all` at a fixed instant, so that the same program makes the same pictures; and the report is
-that of `watchdog report --sample`.
+that of `watchdog report --sample`. The README's picture is one of them.
 """
 
 import argparse
@@ -24,6 +24,9 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # A phone, and the width that mails are made for with what stands around them.
 WIDTHS = (320, 600)
 SCHEMES = (("light", 1), ("dark", 0))
+ALL = tuple((width, word, scheme) for width in reversed(WIDTHS) for word, scheme in SCHEMES)
+# On a phone at night, and in a mail program by day.
+TWO = ((600, "light", 1), (320, "dark", 0))
 # Kept in the repository, in this order: one of each kind, so that the gallery stays small. All others are made with `--every`.
 KEPT = (
     "opened-warn-admins",
@@ -37,9 +40,23 @@ KEPT = (
     "several",
     "weekly",
 )
-# The report, which is a page and no mail: on a screen, and on a phone at night.
-REPORT = ((1200, "light", 1), (320, "dark", 0))
-MOST_BYTES = 2_300_000
+# The same, of which two pictures say enough: they are made of the parts of those above.
+KEPT_TWICE = (
+    "silenced-critical-admins",
+    "active-queries-exhausted-admins",
+    "active-queries-exhausted-submitter",
+    "waiting-critical-admins",
+    "grant-asked",
+    "granted",
+    "grant-ends-soon",
+    "grant-ended",
+    "cutoff-amiss",
+)
+# The report, which is a page and no mail: on a screen and on a phone.
+REPORT = tuple((width, word, scheme) for width in (1200, 320) for word, scheme in SCHEMES)
+# The picture in the README.
+FACE = "opened-critical-admins-600-light.png"
+MOST_BYTES = 3_000_000
 
 
 def browser():
@@ -48,7 +65,8 @@ def browser():
 
 def run_browser(program, profile, scheme, *arguments):
     command = [
-        program, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=1",
+        program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--force-device-scale-factor=1",
         f"--user-data-dir={profile}", f"--blink-settings=preferredColorScheme={scheme}", *arguments,
     ]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
@@ -83,7 +101,7 @@ def shoot(program, directory, page, width, scheme, out):
 
 
 def crop(path, width):
-    """Cuts a picture to `width` and to its 64 most frequent colours, which makes a fifth of it."""
+    """Cuts a picture to `width` and to 64 of its colours, which makes a fifth of it."""
     raw, at, data = path.read_bytes(), 8, b""
     while at < len(raw):
         length, kind = struct.unpack(">I4s", raw[at : at + 8])
@@ -96,10 +114,7 @@ def crop(path, width):
         raise SystemExit(f"{path.name} is not the kind of PNG that a browser writes")
     rows = [[tuple(row[x : x + 3]) for x in range(0, len(row), size)] for row, size in unfiltered(data, wide, high, colours)]
     rows = [row[:width] for row in rows]
-    palette = [colour for colour, _ in Counter(chain.from_iterable(rows)).most_common(64)]
-    nearest = {colour: n for n, colour in enumerate(palette)}
-    for colour in set(chain.from_iterable(rows)) - nearest.keys():
-        nearest[colour] = min(range(len(palette)), key=lambda n: sum((a - b) ** 2 for a, b in zip(palette[n], colour)))
+    palette, nearest = fewer(Counter(chain.from_iterable(rows)))
     packed = b"".join(b"\0" + bytes(nearest[colour] for colour in row) for row in rows)
     chunks = (
         (b"IHDR", struct.pack(">IIBBBBB", width, high, 8, 3, 0, 0, 0)),
@@ -111,6 +126,24 @@ def crop(path, width):
     for kind, body in chunks:
         out += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
     path.write_bytes(out)
+
+
+def fewer(counts, most=64):
+    """The colours of which the fewest dots are far away, and for each colour the place of the nearest of them. The most frequent ones alone would
+    be the greys at the borders of letters, and a thin line in a colour of its own would get another one."""
+    palette, nearest = [], {}
+    # How far each colour is from the nearest that was chosen, and which that is.
+    far = {colour: (1 << 20, 0) for colour in counts}
+    while len(palette) < most and far:
+        chosen = max(far, key=lambda colour: (counts[colour] * far[colour][0], colour))
+        for colour, (distance, _) in far.items():
+            to = sum((a - b) ** 2 for a, b in zip(chosen, colour))
+            if to < distance:
+                far[colour] = (to, len(palette))
+        nearest[chosen] = len(palette)
+        palette.append(chosen)
+        del far[chosen]
+    return palette, nearest | {colour: place for colour, (_, place) in far.items()}
 
 
 def unfiltered(data, wide, high, colours):
@@ -135,19 +168,23 @@ def unfiltered(data, wide, high, colours):
         before = row
 
 
-def index(out, names):
+def row(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def index(out, shots):
     lines = [
         "# Every mail, as it is read",
         "",
         "Made by `make gallery` from `watchdog preview --sample`; the use is made up, the words and pictures are those of the real thing.",
         "",
     ]
-    for name in names:
-        lines += [f"## {name.replace('-', ' ')}", "", "| 600 light | 600 dark | 320 light | 320 dark |", "|---|---|---|---|"]
-        cells = [f"![{name}, {w} wide, {s}]({name}-{w}-{s}.png)" for w in reversed(WIDTHS) for s, _ in SCHEMES]
-        lines += ["| " + " | ".join(cells) + " |", ""]
-    lines += ["## report", "", "The page of `watchdog report --sample --html report.html`.", "", "| 1200 light | 320 dark |", "|---|---|"]
-    lines += ["| " + " | ".join(f"![report, {w} wide, {s}](report-{w}-{s}.png)" for w, s, _ in REPORT) + " |", ""]
+    for name, pictures in shots.items():
+        lines += [f"## {name.replace('-', ' ')}", ""]
+        if name == "report":
+            lines += ["The page of `watchdog report --sample --html report.html`.", ""]
+        lines += [row(f"{width} {word}" for width, word, _ in pictures), "|" + "---|" * len(pictures)]
+        lines += [row(f"![{name}, {width} wide, {word}]({name}-{width}-{word}.png)" for width, word, _ in pictures), ""]
     (out / "README.md").write_text("\n".join(lines))
 
 
@@ -168,22 +205,21 @@ def main():
             [arguments.watchdog, "preview", "--sample", "--all", "--at", AT, "--out", mails], check=True, capture_output=True
         )
         pages = sorted(mails.glob("*.html"))
-        names = [page.stem for page in pages] if arguments.every else list(KEPT)
+        shots = {page.stem: ALL for page in pages} if arguments.every else dict.fromkeys(KEPT, ALL) | dict.fromkeys(KEPT_TWICE, TWO)
+        shots["report"] = REPORT
         arguments.out.mkdir(parents=True, exist_ok=True)
         for old in arguments.out.glob("*.png"):
             old.unlink()
-        for name in names:
-            for width in WIDTHS:
-                for word, scheme in SCHEMES:
-                    out = arguments.out / f"{name}-{width}-{word}.png"
-                    shoot(program, scratch, mails / f"{name}.html", width, scheme, out)
-        report = scratch / "report.html"
-        subprocess.run([arguments.watchdog, "report", "--sample", "--html", report], check=True, capture_output=True)
-        for width, word, scheme in REPORT:
-            shoot(program, scratch, report, width, scheme, arguments.out / f"report-{width}-{word}.png")
-        index(arguments.out, names)
+        subprocess.run([arguments.watchdog, "report", "--sample", "--html", mails / "report.html"], check=True, capture_output=True)
+        for name, pictures in shots.items():
+            for width, word, scheme in pictures:
+                out = arguments.out / f"{name}-{width}-{word}.png"
+                shoot(program, scratch, mails / f"{name}.html", width, scheme, out)
+        index(arguments.out, shots)
+    if arguments.out == ROOT / "docs/gallery":
+        shutil.copyfile(arguments.out / FACE, ROOT / "docs/mail.png")
     size = sum(path.stat().st_size for path in arguments.out.glob("*.png"))
-    print(f"{len(names)} mails and the report, {len(names) * 4 + len(REPORT)} pictures, {size:,} bytes in {arguments.out}")
+    print(f"{len(shots) - 1} mails and the report, {sum(map(len, shots.values()))} pictures, {size:,} bytes in {arguments.out}")
     if size > MOST_BYTES and not arguments.every:
         raise SystemExit(f"that is more than {MOST_BYTES:,} bytes: keep fewer")
 

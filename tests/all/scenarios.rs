@@ -441,7 +441,7 @@ async fn a_limit_that_ordinary_work_passes_is_told_of_as_wrong() {
     account.use_bytes("exploratory", midnight(7) + minutes(6), 85.0 * GB).await;
     let (report, mails) = account.run_at(midnight(7) + minutes(10)).await.unwrap();
     assert_eq!((report.misfits[0].misfit, report.misfits[0].workgroup.as_str()), ("too_low", "exploratory"));
-    let words = "It was passed on 4 of the last 7 days, by ordinary work: the limit looks too low. By these days about 144.1 GB would hold";
+    let words = "It was passed on 4 of the last 7 days, by ordinary work: the limit looks too low. About 144.1 GB would have held";
     assert!(mails[0].text.split_whitespace().collect::<Vec<_>>().join(" ").contains(words), "{}", mails[0].text);
     assert!(mails[0].html.contains("the limit looks too low"), "{}", mails[0].html);
 }

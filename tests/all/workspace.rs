@@ -50,6 +50,22 @@ fn no_test_is_ignored_and_nothing_is_left_to_do() {
     }
 }
 
+/// The page is made from all of them, and what the README says of it stands there.
+#[test]
+fn the_page_of_faults_is_of_every_strike_and_the_readme_says_the_same() {
+    let page = fs::read_to_string(root().join("docs/faults.md")).unwrap();
+    let (_, stories) = page.split_once("what came of every strike: ").expect("`make faults` makes the page from all");
+    let (stories, _) = stories.split_once(" stories").unwrap();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(
+        readme.contains(&format!(" {stories} stories of six runs")),
+        "{stories} stories, and the README has another number"
+    );
+    let sums = page.lines().filter_map(|line| line.strip_prefix("| **all** | ")?.split_once(" | "));
+    let sums: Vec<&str> = sums.map(|(_, found)| found).collect();
+    assert_eq!(sums, ["0 | 0 | 0 | 0 | 0 | 0 |"; 2]);
+}
+
 #[test]
 fn crates_depend_in_one_direction_only() {
     let allowed: [(&str, &[&str]); 4] = [
@@ -461,4 +477,64 @@ fn the_dashboards_limits_stand_beside_their_own_workgroups() {
         found += 1;
     }
     assert_eq!(found, 4);
+}
+
+/// The code map's rows: the core's modules, all of them, in the order in which `lib.rs` has them.
+#[test]
+fn the_code_map_names_the_cores_modules_in_their_order() {
+    let library = fs::read_to_string(root().join("crates/watchdog-core/src/lib.rs")).unwrap();
+    let modules: Vec<&str> =
+        library.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    assert_eq!(modules.len(), library.matches("mod ").count(), "a module that this does not read");
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let (_, table) = page.split_once("\n| module | what it knows |\n|---|---|\n").unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    let named: Vec<&str> = rows
+        .flat_map(|row| row.split('|').nth(1).unwrap().split(", ").map(|name| name.trim().trim_matches('`')))
+        .collect();
+    assert_eq!(named, modules);
+}
+
+/// What the README says that a month costs is what `watchdog cost` says.
+#[test]
+fn the_readme_has_the_costs_that_are_computed() {
+    use watchdog_core::cost::{Prices, Setup, month};
+    let page = fs::read_to_string(root().join("README.md")).unwrap();
+    let head =
+        "| workgroups | every minute | every 5 minutes | every 15 minutes | alarms instead |\n|---|---|---|---|---|\n";
+    let (_, table) = page.split_once(head).unwrap();
+    let rows: Vec<&str> = table.lines().take_while(|line| line.starts_with('|')).collect();
+    let computed = [(5, "5"), (100, "100"), (1000, "1,000")].map(|(workgroups, name)| {
+        // The tool's own defaults: two limits a workgroup, a hundred mails.
+        let months = [1, 5, 15].map(|every_minutes| {
+            month(Setup { workgroups, limits: 2, every_minutes, mails: 100, asked_percent: 100 }, &Prices::default())
+        });
+        let [one, five, fifteen] = months.map(|month| month.usd);
+        format!("| {name} | {one:.2} | {five:.2} | {fifteen:.2} | {:.2} |", months[0].alarms_usd)
+    });
+    assert_eq!(rows, computed);
+}
+
+/// Nobody comes to read what the watchdog keeps, or to hear its alarms, by the policies that the stack has for people.
+#[test]
+fn the_policies_for_people_allow_nothing_of_what_the_watchdog_keeps() {
+    let template = template();
+    let (_, policies) = template.split_once("\n  # -- The right to use a workgroup").unwrap();
+    let (policies, _) = policies.split_once("\nOutputs:\n").unwrap();
+    let (mut allows, mut denies) = (BTreeSet::new(), BTreeSet::new());
+    let mut is_allowed = true;
+    for line in policies.lines().map(str::trim) {
+        if let Some((_, effect)) = line.split_once("Effect: ") {
+            is_allowed = effect == "Allow";
+        }
+        let word = line.trim_start_matches("Action: ").trim_start_matches("- ");
+        let Some((service, action)) = word.split_once(':') else { continue };
+        let is_action = service.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            && action.starts_with(|c: char| c.is_ascii_uppercase() || c == '*');
+        if is_action {
+            if is_allowed { &mut allows } else { &mut denies }.insert(service.to_owned());
+        }
+    }
+    assert!(denies.contains("dynamodb") && denies.contains("ssm"), "{denies:?}");
+    assert_eq!(allows, ["athena", "glue", "lakeformation", "lambda", "s3"].map(str::to_owned).into());
 }

@@ -624,6 +624,22 @@ pub enum PreviewReason {
     Policy,
     /// Several alerts in one mail
     Several,
+    /// It has opened while it was silenced
+    Silenced,
+    /// The account has nearly as many queries active as it may
+    ActiveQueries,
+    /// A workgroup's queries wait for too long
+    Waiting,
+    /// A grant is to be approved
+    GrantAsked,
+    /// A grant stands
+    Granted,
+    /// A grant is about to end
+    GrantEndsSoon,
+    /// A grant is over
+    GrantEnded,
+    /// A grant's cutoff cannot be taken back
+    CutoffAmiss,
     /// The weekly report
     Weekly,
 }

@@ -10,6 +10,7 @@ mod out;
 
 mod documents;
 mod place;
+mod plot;
 mod state;
 
 mod backtest;

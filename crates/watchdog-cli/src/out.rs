@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use watchdog_core::untrusted::is_unseen;
-use watchdog_core::window::zone_name;
+use watchdog_core::window::{zone_name, zone_word};
 
 use crate::exit::Failure;
 
@@ -130,7 +130,7 @@ pub fn moment(at: Timestamp, zone: &TimeZone) -> String {
     let local = at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
     match zone_name(zone) {
         "UTC" | "Etc/UTC" => format!("{local} UTC"),
-        name => format!("{local} {name} ({} UTC)", at.strftime("%H:%M")),
+        _ => format!("{local} {} ({} UTC)", zone_word(zone, at), at.strftime("%H:%M")),
     }
 }
 

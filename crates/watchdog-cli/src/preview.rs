@@ -132,7 +132,9 @@ fn parsed(documents: &[Document]) -> Result<Policy, Failure> {
 fn all(args: &PreviewArgs) -> Vec<(String, Asked)> {
     use PreviewAudience::{Admins, Submitter};
     use PreviewLevel::{Critical, Exhausted, Warn};
+    use PreviewReason::{ActiveQueries, Silenced, Waiting};
     use PreviewReason::{CannotSee, Escalated, Opened, Policy, Repeated, Resolved, Several};
+    use PreviewReason::{CutoffAmiss, GrantAsked, GrantEnded, GrantEndsSoon, Granted};
     let mut kinds = Vec::new();
     for audience in [Admins, Submitter] {
         for level in [Warn, Critical, Exhausted] {
@@ -141,7 +143,11 @@ fn all(args: &PreviewArgs) -> Vec<(String, Asked)> {
     }
     // A submitter hears of queries that are new, whatever the level.
     kinds.extend([Critical, Exhausted].map(|level| (Escalated, level, Admins)));
-    kinds.extend([CannotSee, Policy, Several].map(|reason| (reason, Critical, Admins)));
+    kinds.extend([CannotSee, Policy, Several, Silenced, Waiting].map(|reason| (reason, Critical, Admins)));
+    kinds.extend([Warn, Critical, Exhausted].map(|level| (ActiveQueries, level, Admins)));
+    kinds.push((ActiveQueries, Exhausted, Submitter));
+    let grants = [GrantAsked, Granted, GrantEndsSoon, GrantEnded, CutoffAmiss];
+    kinds.extend(grants.map(|reason| (reason, Critical, Admins)));
     let asked = |(reason, level, audience): (PreviewReason, PreviewLevel, PreviewAudience)| {
         let asked = Asked {
             about: about(reason)?,
@@ -161,10 +167,12 @@ fn name(reason: PreviewReason, level: PreviewLevel, audience: PreviewAudience) -
         let dash = |(n, c): (usize, char)| if n > 0 && c.is_uppercase() { format!("-{c}") } else { c.to_string() };
         text.chars().enumerate().map(dash).collect::<String>().to_lowercase()
     };
+    use PreviewReason::{
+        CannotSee, CutoffAmiss, GrantAsked, GrantEnded, GrantEndsSoon, Granted, Policy, Several, Weekly,
+    };
     match reason {
-        PreviewReason::CannotSee | PreviewReason::Policy | PreviewReason::Several | PreviewReason::Weekly => {
-            word(&reason)
-        }
+        CannotSee | Policy | Several | Weekly => word(&reason),
+        GrantAsked | Granted | GrantEndsSoon | GrantEnded | CutoffAmiss => word(&reason),
         _ => format!("{}-{}-{}", word(&reason), word(&level), word(&audience)),
     }
 }
@@ -197,6 +205,14 @@ fn about(reason: PreviewReason) -> Option<About> {
         PreviewReason::CannotSee => About::CannotSee,
         PreviewReason::Policy => About::Policy,
         PreviewReason::Several => About::Several,
+        PreviewReason::Silenced => About::Silenced,
+        PreviewReason::ActiveQueries => About::ActiveQueries,
+        PreviewReason::Waiting => About::Waiting,
+        PreviewReason::GrantAsked => About::GrantAsked,
+        PreviewReason::Granted => About::Granted,
+        PreviewReason::GrantEndsSoon => About::GrantEndsSoon,
+        PreviewReason::GrantEnded => About::GrantEnded,
+        PreviewReason::CutoffAmiss => About::CutoffAmiss,
         PreviewReason::Weekly => return None,
     })
 }

@@ -17,7 +17,7 @@ use self::queueing::{Crowd, wants_occupancy};
 use self::submitting::Submitting;
 pub use self::weekly::{Week, WeekFacts, message, weekly};
 use crate::alert::{Ending, Reason, Record, Severity, Sighting, Story, Subject, sighting};
-use crate::bytes::{Bytes, Units};
+use crate::bytes::{Bytes, Size, Units};
 use crate::event::Tick;
 use crate::fit::Misfit;
 use crate::forecast::Outlook;
@@ -210,6 +210,29 @@ pub struct LimitFacts {
     pub grant: Option<UnderGrant>,
     /// How the limit itself does not fit, where that is known.
     pub misfit: Option<Misfit>,
+    /// What may be done about it for a while.
+    pub relief: Relief,
+}
+
+/// What the policy lets be done about a limit for a while. By whom it says, too, but as AWS knows them, and of a mail's reader only the address
+/// is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Relief {
+    /// The most that it may be raised to, and for how long at most; `None` where nobody may raise it.
+    pub raise: Option<(Size, SignedDuration)>,
+    /// Levels that are told in spite of a silence, and how long one may last; `None` where nobody may silence anything.
+    pub silence: Option<(Vec<&'static str>, SignedDuration)>,
+}
+
+impl Relief {
+    /// For the limits of this workgroup.
+    fn of(policy: &Policy, workgroup: &str) -> Self {
+        let grants = policy.grants.as_ref().filter(|rules| rules.workgroups.iter().any(|name| name == workgroup));
+        Self {
+            raise: grants.and_then(|rules| Some((rules.highest_limit?, rules.longest))),
+            silence: policy.silences.as_ref().map(|rules| (rules.never.clone(), rules.longest)),
+        }
+    }
 }
 
 /// Whether the policy that is in force is the current one.
@@ -265,7 +288,7 @@ pub fn plan<'p>(
     for verdict in &findings.verdicts {
         let subject = Subject::Limit { workgroup: verdict.workgroup.clone(), window: verdict.limit.window.id() };
         let story = records.get(&subject).and_then(|record| record.story);
-        cases.insert(subject, limit_case(verdict, story, mail));
+        cases.insert(subject, limit_case(verdict, story, policy));
     }
     cases.extend(queueing::cases(policy, findings, records, people.occupancy.as_ref(), tick.at));
     let admins = || mail.admins.iter().collect::<BTreeSet<_>>();
@@ -433,12 +456,12 @@ pub fn plan_limit(
     at: Timestamp,
 ) -> (Record, Vec<(Address, Notice)>) {
     // Of a past that is gone through no history is kept: nobody reads it.
-    let case = Case { share: None, ..limit_case(verdict, before.story, &policy.mail) };
+    let case = Case { share: None, ..limit_case(verdict, before.story, policy) };
     let (record, notices, _) = told_of(subject, &case, before, at, policy, None);
     (record, notices)
 }
 
-fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRules) -> Case<'p> {
+fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, policy: &'p Policy) -> Case<'p> {
     let limit = verdict.limit;
     let Finding::Seen { used, foresight, outlook, .. } = verdict.finding else {
         return Case::new(Sighting::Unseen, Facts::Over, BTreeSet::new(), limit.repeat_every);
@@ -473,11 +496,12 @@ fn limit_case<'p>(verdict: &Verdict<'p>, story: Option<Story>, mail: &'p MailRul
         hold: limit.hold,
         grant: limit.grant.clone(),
         misfit: verdict.misfit,
+        relief: Relief::of(policy, &verdict.workgroup),
     };
     Case {
         sighting,
         facts: Facts::Limit(facts),
-        audience: who.iter().flat_map(|who| addresses(who, Some(verdict.rule), mail)).collect(),
+        audience: who.iter().flat_map(|who| addresses(who, Some(verdict.rule), &policy.mail)).collect(),
         repeat_every: if is_held { SignedDuration::MAX } else { limit.repeat_every },
         submitters: !is_held && who.contains(&Who::Submitters),
         limit: Some((verdict.rule, verdict.span, used)),

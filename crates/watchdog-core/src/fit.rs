@@ -151,13 +151,13 @@ impl Misfit {
     pub fn words(&self, units: Units) -> String {
         match self {
             Self::TooLow { passed, of, about } => format!(
-                "It was passed on {passed} of the last {of} days, by ordinary work: the limit looks too low. By these days about {} would \
-                 hold; `watchdog plan` computes it from weeks.",
+                "It was passed on {passed} of the last {of} days, by ordinary work: the limit looks too low. About {} would have held; \
+                 `watchdog plan` computes it from more weeks.",
                 about.human(units)
             ),
             Self::TooHigh { of, most, about } => format!(
-                "On none of the last {of} days was half of it used, at most {most} %: the limit looks too high. By these days about {} would \
-                 hold; `watchdog plan` computes it from weeks.",
+                "At most {most} % of it was used on any of the last {of} days: the limit looks too high. About {} would have held; \
+                 `watchdog plan` computes it from more weeks.",
                 about.human(units)
             ),
         }

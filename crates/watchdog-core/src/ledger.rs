@@ -11,6 +11,7 @@ use crate::grant::Book;
 use crate::policy::Document;
 use crate::principal::Principal;
 use crate::silence::Silence;
+use crate::untrusted::plain;
 
 /// The version that this code writes, and the newest that it reads.
 const VERSION: u32 = 1;
@@ -122,11 +123,16 @@ fn decode<T: for<'de> Deserialize<'de>>(body: &str) -> Result<T, Unreadable> {
     struct VersionOnly {
         v: u32,
     }
-    let broken = |error: serde_json::Error| Unreadable::Broken(error.to_string());
+    let broken = |error: serde_json::Error| Unreadable::Broken(clip(&error.to_string()));
     let VersionOnly { v } = serde_json::from_str(body).map_err(broken)?;
     if v > VERSION {
         return Err(Unreadable::Newer(v));
     }
     let Versioned { body, .. } = serde_json::from_str::<Versioned<T>>(body).map_err(broken)?;
     Ok(body)
+}
+
+/// What is wrong with an item may quote it, which has up to 400 KB; a line of the log has 256 at most.
+fn clip(text: &str) -> String {
+    plain(text).chars().take(200).collect()
 }

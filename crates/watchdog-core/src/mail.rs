@@ -4,6 +4,7 @@
 //! of workgroups, error codes and policy texts are other people's input.
 
 mod advice;
+pub mod filters;
 mod history;
 mod people;
 mod picture;
@@ -111,7 +112,7 @@ struct View {
     /// How many are not even that.
     more: usize,
     as_of: String,
-    /// Why this person gets it, and how to get less.
+    /// Why this person gets it, and how to get less; the last with no word of anybody else.
     why_you: Vec<String>,
     origins: Origins,
 }

@@ -3,22 +3,26 @@
 //! Nothing is made to look like a message. The use is made up, look by look, and goes through the same judging and planning as a run's;
 //! so a preview tells nobody whom the policy would not tell, and has no forecast that the rule would not give.
 
+mod promises;
+mod queries;
+
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::alert::{Reason, Record, Severity, Subject};
 use crate::bytes::Bytes;
-use crate::delivery::{Message, Notice, People, Records, Shown, Standing, plan};
+use crate::delivery::{Message, Notice, People, Promises, Records, Shown, Standing, plan, promised};
 use crate::event::{Tick, Timing};
 use crate::forecast::HISTORY;
 use crate::history::Share;
 use crate::people::{Gathered, Shares};
-use crate::policy::{Document, Limit, Policy};
+use crate::percent::Percent;
+use crate::policy::{Class, Document, Limit, Policy};
 use crate::principal::Principal;
 use crate::queries::{Execution, Kind, State};
 use crate::usage::{Flights, InFlight, Series, Unknown, Usage};
-use crate::verdict::{Level, judge};
+use crate::verdict::{Level, Pressure, judge};
 use crate::window::{BUCKET, floor};
 
 /// What the mail is to be about.
@@ -38,6 +42,22 @@ pub enum About {
     Policy,
     /// An alert of every workgroup at once, one of them unseen.
     Several,
+    /// An alert that opened while it was silenced.
+    Silenced,
+    /// So many queries are active in the account that the next ones may be refused.
+    ActiveQueries,
+    /// A workgroup's queries wait for longer than they should.
+    Waiting,
+    /// A grant that somebody has to approve.
+    GrantAsked,
+    /// A grant that stands.
+    Granted,
+    /// A grant that is about to end.
+    GrantEndsSoon,
+    /// A grant that is over.
+    GrantEnded,
+    /// A grant's cutoff that cannot be taken back.
+    CutoffAmiss,
 }
 
 /// Who reads it.
@@ -89,8 +109,11 @@ pub enum NoMessage {
         window: String,
     },
     /// Only admins hear of it.
-    #[error("only admins are told what cannot be seen, and of the policy")]
+    #[error("only admins are told what cannot be seen, of the policy, and with a workgroup's owner of grants")]
     AdminsOnly,
+    /// No rule watches it.
+    #[error("the policy watches no {0}")]
+    NotWatched(&'static str),
 }
 
 /// One look of the made-up past: when, and how much of the limit is used, in hundredths of a percent.
@@ -101,18 +124,38 @@ type Look = (Timestamp, u64);
 /// # Errors
 /// [`NoMessage`] where the policy sends nobody such a message.
 pub fn preview(policy: &Policy, asked: &Asked, at: Timestamp) -> Result<Message, NoMessage> {
-    if asked.reader == Reader::Submitter && matches!(asked.about, About::CannotSee | About::Policy) {
+    let is_for_admins = matches!(asked.about, About::CannotSee | About::Policy) || asked.about.is_of_a_grant();
+    if asked.reader == Reader::Submitter && is_for_admins {
         return Err(NoMessage::AdminsOnly);
     }
     let chosen = choose(policy, asked)?;
     let (workgroup, limit) = (chosen.0.as_str(), chosen.1);
-    let looks = looks(limit, asked, at)?;
-    let subject = Subject::Limit { workgroup: workgroup.to_owned(), window: limit.window.id() };
-    let mut records = Records::from([(subject.clone(), remembered(limit, at))]);
+    let rules = match asked.about {
+        About::ActiveQueries => Some(&policy.active_queries.rules),
+        About::Waiting => policy.rule_for(workgroup).and_then(|rule| Some(&rule.waiting.as_ref()?.rules)),
+        _ => None,
+    };
+    let thresholds = rules.map_or((limit.warn, limit.critical), |rules| (rules.warn, rules.critical));
+    let looks = looks(limit, thresholds, asked, at)?;
+    let named = workgroup.to_owned();
+    let subject = match asked.about {
+        About::ActiveQueries if !policy.active_queries.classes.contains(&Class::Dml) => {
+            return Err(NoMessage::NotWatched("active DML queries: see `dml` in `[active_queries]`"));
+        }
+        About::ActiveQueries => Subject::Queries(Pressure::Active(Class::Dml)),
+        About::Waiting => Subject::Queries(Pressure::Waiting { workgroup: named }),
+        about if about.is_of_a_grant() => Subject::Grant { workgroup: named, id: promises::ID.to_owned() },
+        _ => Subject::Limit { workgroup: named, window: limit.window.id() },
+    };
+    let mut records = Records::new();
+    if matches!(subject, Subject::Limit { .. }) {
+        records.insert(subject.clone(), remembered(limit, at));
+    }
     let mut last = Vec::new();
+    let now = at;
     for (n, (at, share)) in looks.iter().enumerate() {
         let is_last = n + 1 == looks.len();
-        let world = World { policy, workgroup, limit, share: *share, at: *at, about: asked.about };
+        let world = World { policy, workgroup, limit, share: *share, at: *at, now, about: asked.about };
         let messages = world.messages(&mut records, &subject, is_last);
         // A hold may be over a look sooner.
         if !messages.is_empty() || !is_last || asked.about != About::Resolved {
@@ -125,7 +168,7 @@ pub fn preview(policy: &Policy, asked: &Asked, at: Timestamp) -> Result<Message,
         About::Policy => notice.subject == Subject::Policy,
         _ => notice.subject == subject && has(notice.reason, asked.about),
     };
-    let is_own = |notice: &Notice| matches!(notice.people, Some(Shown::Own(_)));
+    let is_own = |notice: &Notice| matches!(notice.people, Some(Shown::Own(_) | Shown::Filling(_)));
     let for_reader = |message: &Message| match asked.reader {
         Reader::Submitter => message.notices.iter().any(is_own),
         Reader::Admin => !message.notices.iter().any(is_own),
@@ -161,9 +204,9 @@ fn remembered(limit: &Limit, at: Timestamp) -> Record {
 
 fn has(reason: Reason, about: About) -> bool {
     match about {
-        About::Escalated => matches!(reason, Reason::Escalated { .. }),
+        About::Escalated | About::GrantEndsSoon => matches!(reason, Reason::Escalated { .. }),
         About::Repeated => matches!(reason, Reason::Repeated { .. }),
-        About::Resolved => matches!(reason, Reason::Resolved(_)),
+        About::Resolved | About::GrantEnded => matches!(reason, Reason::Resolved(_)),
         _ => reason == Reason::Opened,
     }
 }
@@ -185,6 +228,14 @@ fn choose<'p>(policy: &'p Policy, asked: &Asked) -> Result<(String, &'p Limit), 
         let limit = limit_of(name).ok_or_else(|| NoMessage::NoLimit(format!(" of `{name}`{}", of_window())))?;
         return Ok((name.clone(), limit));
     }
+    if asked.about == About::Waiting {
+        let waits = |name: &String| policy.rule_for(name).is_some_and(|rule| rule.waiting.is_some());
+        let name = names(policy).into_iter().find(waits);
+        let name = name.ok_or(NoMessage::NotWatched("waiting: give a workgroup `waiting`"))?;
+        // How it is filled does not matter there; a limit of any workgroup will do.
+        let limit = limit_of(&name).or_else(|| names(policy).iter().find_map(|name| limit_of(name)));
+        return Ok((name, limit.ok_or_else(|| NoMessage::NoLimit(of_window()))?));
+    }
     // Where submitters are told, a limit that tells them; otherwise the first.
     let with_limit = || names(policy).into_iter().filter_map(|name| limit_of(&name).map(|limit| (name, limit)));
     let tells_them = |limit: &Limit| limit.audience.critical.contains(&crate::policy::Who::Submitters);
@@ -192,15 +243,22 @@ fn choose<'p>(policy: &'p Policy, asked: &Asked) -> Result<(String, &'p Limit), 
     theirs.or_else(|| with_limit().next()).ok_or_else(|| NoMessage::NoLimit(of_window()))
 }
 
-fn looks(limit: &Limit, asked: &Asked, at: Timestamp) -> Result<Vec<Look>, NoMessage> {
+fn looks(
+    limit: &Limit,
+    (warn, critical): (Percent, Percent),
+    asked: &Asked,
+    at: Timestamp,
+) -> Result<Vec<Look>, NoMessage> {
     let whole = |percent: f64| (percent * 100.0) as u64;
-    let (warn, critical) = (whole(limit.warn.as_f64()), whole(limit.critical.as_f64()));
+    let (warn, critical) = (whole(warn.as_f64()), whole(critical.as_f64()));
     let share = |level: Severity| match level {
         Severity::Exhausted => 11_200,
         Severity::Critical => (critical * 3 + 10_000) / 4,
         _ => (warn * 2 + critical) / 3,
     };
     let now = share(asked.level);
+    // As little as tells of a grant and of no limit.
+    let little = warn / 3;
     let ago = |length: SignedDuration| at.checked_sub(length).unwrap_or(at);
     let hour = SignedDuration::from_hours(1);
     Ok(match asked.about {
@@ -218,6 +276,10 @@ fn looks(limit: &Limit, asked: &Asked, at: Timestamp) -> Result<Vec<Look>, NoMes
             let began = ago(limit.hold.checked_add(hour).unwrap_or(hour));
             vec![(began, now), (ago(limit.hold), low), (at, low)]
         }
+        About::Silenced => vec![(ago(SignedDuration::from_mins(50)), now), (at, now)],
+        About::GrantEndsSoon => vec![(ago(SignedDuration::from_mins(160)), little), (at, little)],
+        About::GrantEnded => vec![(ago(hour), little), (at, little)],
+        about if about.is_of_a_grant() => vec![(at, little)],
         _ => vec![(at, now)],
     })
 }
@@ -230,6 +292,8 @@ struct World<'p> {
     /// In hundredths of a percent.
     share: u64,
     at: Timestamp,
+    /// The instant of the preview, which the last look is at.
+    now: Timestamp,
     about: About,
 }
 
@@ -250,7 +314,11 @@ impl World<'_> {
             &self.policy.mail,
         );
         people.shares.insert(subject.clone(), Arc::new(shares));
+        people.occupancy = self.occupancy();
         let plan = plan(self.policy, &standing, &tick, &findings, None, records, &people);
+        let made = self.made();
+        let promises = Promises { grants: &made.grants, troubles: &made.troubles, silences: &made.silences };
+        let (plan, _) = promised(plan, self.policy, &usage, records, &promises, self.at);
         *records = plan.records;
         if !is_last {
             for message in &plan.messages {
@@ -270,7 +338,7 @@ impl World<'_> {
     }
 
     fn usage(&self) -> Usage {
-        let mut usage = Usage::default();
+        let mut usage = Usage { concurrency: self.concurrency(), ..Usage::default() };
         for name in names(self.policy).into_iter().chain([self.workgroup.to_owned()]) {
             let seen = if name == self.workgroup && self.about == About::CannotSee {
                 Err(Unknown::MetricsOff)
@@ -337,15 +405,20 @@ impl World<'_> {
         Series::from_buckets(Timestamp::from_second(first).unwrap_or(Timestamp::MIN), buckets)
     }
 
-    /// The queries behind the use, of two people and a service.
-    fn gathered(&self) -> Gathered {
+    /// Somebody of the first allowed domain, as Identity Center signs them in.
+    fn person(&self, name: &str) -> Principal {
         let domain = self.policy.mail.allowed_domains.first().map_or("example.com", String::as_str);
-        let person = |name: &str| Principal::Session {
+        Principal::Session {
             role: "AWSReservedSSO_Analysts_0123456789abcdef".to_owned(),
             session: format!("{name}@{domain}"),
             by_identity_center: true,
             source_identity: None,
-        };
+        }
+    }
+
+    /// The queries behind the use, of two people and a service.
+    fn gathered(&self) -> Gathered {
+        let person = |name| self.person(name);
         let service = Principal::User { name: "nightly-report".to_owned() };
         let used = self.used();
         let of_it = |hundredths: u64| Bytes::new(used.get() / 100 * hundredths);
@@ -386,7 +459,8 @@ impl World<'_> {
     }
 
     fn broken(&self) -> Standing {
-        let text = "[[workgroup]]\nname = \"exploratory\"\n[[workgroup.limit]]\nwindow = \"61min\"\nlimit = \"700\"\n";
+        let text = "[mail]\nsender = \"w@example.com\"\nadmins = [\"ops@example.com\"]\nallowed_domains = [\"example.com\"]\n\
+             [[workgroup]]\nname = \"exploratory\"\n[[workgroup.limit]]\nwindow = \"61min\"\nlimit = \"700\"\n";
         let document = Document { name: "20-team.toml".to_owned(), text: text.to_owned() };
         match Policy::parse(&[document]) {
             Err(problems) => Standing::LastValid { problems, since: self.before(3 * 1440) },

@@ -418,10 +418,16 @@ impl RunReport {
         });
     }
 
-    /// Limits whose level is `unknown`.
+    /// Whether the run came as far as to judge. One that stepped back or failed before knows of no limit, and of no unknown one.
+    pub fn has_judged(&self) -> bool {
+        self.known.is_some()
+    }
+
+    /// Limits whose level is `unknown`; a list of workgroups that is not complete counts as one more, for those that are not on it may have limits.
     pub fn unknown_limits(&self) -> usize {
         let queries = self.query_limits.iter().filter(|limit| limit.used.is_none()).count();
-        self.limits.iter().filter(|limit| limit.used_bytes.is_none()).count() + queries
+        let limits = self.limits.iter().filter(|limit| limit.used_bytes.is_none()).count();
+        limits + queries + usize::from(self.incomplete.is_some())
     }
 }
 

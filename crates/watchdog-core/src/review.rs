@@ -101,6 +101,32 @@ pub struct Leads {
     pub median: Option<SignedDuration>,
 }
 
+impl Leads {
+    /// `a limit was reached once`.
+    pub fn reached_words(&self) -> String {
+        match self.reached {
+            0 => "no limit was reached".to_owned(),
+            1 => "a limit was reached once".to_owned(),
+            n => format!("limits were reached {n} times"),
+        }
+    }
+
+    /// The same, and how early people were told of it.
+    pub fn words(&self) -> String {
+        let reached = self.reached_words();
+        let told = match (self.reached, self.before, self.median.map(crate::history::length)) {
+            (0, ..) => return reached,
+            (_, _, None) => "nobody was told before".to_owned(),
+            (1, _, Some(median)) => format!("people were told {median} before"),
+            (all, before, Some(median)) if before == all => {
+                format!("people were told before each time, typically {median}")
+            }
+            (_, before, Some(median)) => format!("people were told before {before} of them, typically {median}"),
+        };
+        format!("{reached}; {told}")
+    }
+}
+
 /// What was scanned, and what that costs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Total {
@@ -319,15 +345,15 @@ impl AlertReview {
         format!("{} % of {limit}", peak.percent())
     }
 
-    /// How early people were told, in words.
+    /// How early people were told, in words: `told 15 min before`.
     pub fn early(&self) -> String {
         let episode = &self.episode;
         match (episode.exhausted, episode.lead()) {
             (None, _) if episode.first_told.is_none() => "nobody was told".to_owned(),
             (None, _) => "not reached".to_owned(),
-            (Some(_), Some(lead)) if lead.is_zero() => "when it was reached".to_owned(),
-            (Some(_), Some(lead)) => format!("{} before", crate::history::length(lead)),
-            (Some(_), None) if episode.first_told.is_some() => "after it was reached".to_owned(),
+            (Some(_), Some(lead)) if lead.is_zero() => "told when it was reached".to_owned(),
+            (Some(_), Some(lead)) => format!("told {} before", crate::history::length(lead)),
+            (Some(_), None) if episode.first_told.is_some() => "told after it was reached".to_owned(),
             (Some(_), None) => "nobody was told".to_owned(),
         }
     }

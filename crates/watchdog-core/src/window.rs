@@ -162,6 +162,12 @@ pub fn zone_name(zone: &TimeZone) -> &str {
     zone.iana_name().unwrap_or("UTC")
 }
 
+/// What a zone's time is called at an instant, for people: `CET`, and `CEST` in summer; `UTC-03` where it has no letters of its own.
+pub fn zone_word(zone: &TimeZone, at: Timestamp) -> String {
+    let word = at.to_zoned_datetime(zone.clone()).strftime("%Z").to_string();
+    if word.starts_with(['+', '-']) { format!("UTC{word}") } else { word }
+}
+
 /// The start of the bucket that `at` lies in.
 pub fn floor(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second().div_euclid(BUCKET) * BUCKET).unwrap_or(Timestamp::MIN)

@@ -58,12 +58,15 @@ pub fn run(function: &str, report: &RunReport, failure: Option<(&str, &str)>) {
 
 /// One line with everything that an alarm, a query in Logs Insights or a person looks for.
 fn summary(function: &str, report: &RunReport, failure: Option<(&str, &str)>, now: Timestamp) -> Value {
-    let metrics = ["CompletedRuns", "UnknownLimits", "MailsSent", "MailsFailed"];
-    let metrics = metrics.map(|name| json!({ "Name": name, "Unit": "Count" }));
+    // Only of a run that has judged: a zero of one that has not looked would be the least of a while in which limits are not known.
+    let unknown = (report.has_judged() && !report.dry_run).then(|| report.unknown_limits());
+    let mut metrics = vec!["CompletedRuns", "MailsSent", "MailsFailed"];
+    metrics.extend(unknown.map(|_| "UnknownLimits"));
+    let metrics: Vec<Value> = metrics.into_iter().map(|name| json!({ "Name": name, "Unit": "Count" })).collect();
     // A run that has judged everything and could not deliver a mail is watching: `MailsFailed` says the rest.
-    let judged = failure.is_none_or(|(word, _)| word == "DeliveryFailed");
-    let completed = judged && report.skipped.is_none() && !report.dry_run;
-    json!({
+    let is_watching = failure.is_none_or(|(word, _)| word == "DeliveryFailed");
+    let completed = is_watching && report.skipped.is_none() && !report.dry_run;
+    let mut summary = json!({
         "_aws": {
             "Timestamp": now.as_millisecond(),
             "CloudWatchMetrics": [{
@@ -77,13 +80,16 @@ fn summary(function: &str, report: &RunReport, failure: Option<(&str, &str)>, no
         "message": "run",
         "FunctionName": function,
         "CompletedRuns": u8::from(completed),
-        "UnknownLimits": report.unknown_limits(),
         "MailsSent": report.sent.len(),
         "MailsFailed": report.failed.len(),
         "error_type": failure.map(|(word, _)| word),
         "error": failure.map(|(_, message)| message),
         "report": bounded(report),
-    })
+    });
+    if let Some(unknown) = unknown {
+        summary["UnknownLimits"] = unknown.into();
+    }
+    summary
 }
 
 /// The report with the limits that matter where there are too many for one log event.
@@ -148,7 +154,7 @@ impl Visit for Summary {
 #[cfg(test)]
 mod tests {
     use watchdog_core::event::{Source, Tick, Timing};
-    use watchdog_core::report::{LimitReport, MailReport, WhyReport};
+    use watchdog_core::report::{KnownReport, LimitReport, MailReport, WhyReport};
 
     use super::*;
 
@@ -170,21 +176,62 @@ mod tests {
             age_seconds: None,
         };
         report.limits = vec![limit("ok", Some(1)), limit("unknown", None)];
+        report.known = Some(KnownReport { names: Some(at), metrics: Some(at), settings: Some(at) });
         report
+    }
+
+    /// The names of the metrics that a summary announces, and what it has for them.
+    fn announced(summary: &Value) -> Vec<(&str, Option<u64>)> {
+        let metrics = summary["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
+        metrics
+            .iter()
+            .map(|metric| metric["Name"].as_str().unwrap())
+            .map(|name| (name, summary[name].as_u64()))
+            .collect()
     }
 
     #[test]
     fn every_metric_that_is_announced_is_there_with_its_dimension() {
         let summary = summary("fn", &report(), None, Timestamp::UNIX_EPOCH);
-        let announced = &summary["_aws"]["CloudWatchMetrics"][0];
-        assert_eq!(announced["Namespace"], "AthenaQuotaWatchdog");
-        assert_eq!(announced["Dimensions"], json!([["FunctionName"]]));
+        let metrics = &summary["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(metrics["Namespace"], "AthenaQuotaWatchdog");
+        assert_eq!(metrics["Dimensions"], json!([["FunctionName"]]));
         assert_eq!(summary["FunctionName"], "fn");
-        for metric in announced["Metrics"].as_array().unwrap() {
-            let name = metric["Name"].as_str().unwrap();
-            assert!(summary[name].is_u64(), "{name}");
+        let [one, none] = [Some(1), Some(0)];
+        let all = [("CompletedRuns", one), ("MailsSent", none), ("MailsFailed", none), ("UnknownLimits", one)];
+        assert_eq!(announced(&summary), all);
+    }
+
+    /// The stack's alarm takes the least of a while: nothing may say that no limit is unknown without having looked.
+    #[test]
+    fn limits_that_are_not_known_are_told_by_a_run_that_has_judged_and_by_no_other() {
+        let unknown = |report: &RunReport, failure| {
+            let summary = summary("fn", report, failure, Timestamp::UNIX_EPOCH);
+            let found = announced(&summary).into_iter().find(|(name, _)| *name == "UnknownLimits");
+            // Where it is not announced it is not there either.
+            assert_eq!(found.is_some(), summary.get("UnknownLimits").is_some(), "{summary}");
+            found.map(|(_, value)| value.unwrap())
+        };
+        let judged = report();
+        assert_eq!(unknown(&judged, None), Some(1));
+        let blind = RunReport { incomplete: Some("throttled".to_owned()), limits: Vec::new(), ..report() };
+        assert_eq!(unknown(&blind, None), Some(1), "workgroups that are not on the list may have limits");
+        // What came after the judgement does not change it.
+        for word in ["DeliveryFailed", "NotRemembered", "LedgerUnavailable"] {
+            assert_eq!(unknown(&judged, Some((word, "x"))), Some(1), "{word}");
         }
-        assert_eq!((&summary["CompletedRuns"], &summary["UnknownLimits"]), (&json!(1), &json!(1)));
+        let before = RunReport { limits: Vec::new(), known: None, ..report() };
+        for word in ["LedgerUnavailable", "PolicyMissing", "PolicyUnreadable", "PolicyInvalid"] {
+            assert_eq!(unknown(&before, Some((word, "x"))), None, "{word}");
+        }
+        for why in ["another run is at work", "the tick has been judged already"] {
+            assert_eq!(unknown(&RunReport { skipped: Some(why.to_owned()), ..before.clone() }, None), None, "{why}");
+        }
+        assert_eq!(
+            unknown(&RunReport { dry_run: true, ..report() }, None),
+            None,
+            "somebody wanted to see, and it counts for nothing"
+        );
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! It does what the watchdog relies on and no more: conditions of the state table, the token of a transaction, one mail per
 //! call. A call that it does not know stops the test.
 
+mod expression;
 mod table;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
@@ -147,8 +149,8 @@ pub struct World {
     pub actions: BTreeSet<String>,
     /// The state table.
     pub items: BTreeMap<(String, String), Map<String, Value>>,
-    /// Tokens of transactions that were carried out.
-    pub tokens: BTreeSet<String>,
+    /// Transactions that were carried out, by their tokens.
+    pub tokens: BTreeMap<String, Vec<Value>>,
     /// Mails in the order in which they were taken.
     pub mailed: Vec<Mailed>,
     /// Which run this is.
@@ -157,6 +159,8 @@ pub struct World {
     pub strike: Option<Strike>,
     /// From this call on nothing answers any more.
     pub hangs_from: Option<usize>,
+    /// How long each call takes, half of it before it is carried out.
+    pub takes: Duration,
     /// The operations that were called in it, every try.
     pub calls: Vec<String>,
     /// The same of the last run of the schedule, whatever came after it.
@@ -189,6 +193,13 @@ pub async fn config(world: &Shared) -> SdkConfig {
     watchdog_aws::clients::bounded(loader, http_client_fn(move |_, _| wire.clone())).await
 }
 
+/// Without a timer where there is nothing to wait for: most stories are only about what comes after what.
+async fn pause(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
+}
+
 impl HttpConnector for Wire {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let world = self.0.clone();
@@ -196,6 +207,8 @@ impl HttpConnector for Wire {
             let body = request.body().bytes().unwrap_or_default().to_vec();
             let target = request.headers().get("x-amz-target").map(str::to_owned);
             let call = Call::read(target.as_deref(), request.uri(), &body);
+            let half = world.lock().unwrap().takes / 2;
+            pause(half).await;
             let (answer, fault) = {
                 let mut world = world.lock().unwrap();
                 let fault = world.strike(&call);
@@ -208,6 +221,7 @@ impl HttpConnector for Wire {
                 world.metrics_answered |= fault.is_none() && call.operation == "GetMetricData";
                 (answer, fault)
             };
+            pause(half).await;
             let reset = || ConnectorError::io("connection reset by peer".into());
             match fault {
                 None => Ok(answer.flatten().unwrap_or_else(|| call.failed(500, "InternalServerError"))),
@@ -257,7 +271,7 @@ impl World {
         };
         match call.operation.as_str() {
             "GetMetricData" => Some(self.metrics(call, partly)),
-            _ if partly => None,
+            _ if partly => self.partly(call),
             "ListMetrics" => Some(cbor(200, &map([("Metrics", Cbor::Array(vec![]))]))),
             "GetParametersByPath" => {
                 json(json!({"Parameters": [{"Name": "/w/00", "Type": "String", "Value": self.policy}]}))
@@ -329,8 +343,8 @@ impl World {
                 let found = self.items.iter().filter(|((its, _), _)| its == pk).map(|(_, item)| item.clone());
                 json(json!({"Items": found.collect::<Vec<_>>()}))
             }
-            "PutItem" => Some(self.put_on_condition(call)),
-            "UpdateItem" => Some(self.lease(call)),
+            "PutItem" => Some(self.put_one(call)),
+            "UpdateItem" => Some(self.update(call)),
             "TransactWriteItems" => Some(self.transact(call)),
             "SendRawEmail" => {
                 let Body::Form(form) = &call.body else { panic!("not a form") };
@@ -360,6 +374,30 @@ impl World {
         }
     }
 
+    /// Less than what was asked for, as each service says so: an empty page after which more comes, or names of what was left out.
+    fn partly(&self, call: &Call) -> Option<HttpResponse> {
+        let body = call.json();
+        let answer = match call.operation.as_str() {
+            "ListMetrics" => {
+                return Some(cbor(200, &map([("Metrics", Cbor::Array(vec![])), ("NextToken", text("more"))])));
+            }
+            "GetParametersByPath" => json!({ "Parameters": [], "NextToken": "more" }),
+            "ListWorkGroups" => json!({ "WorkGroups": [], "NextToken": "more" }),
+            "ListQueryExecutions" => json!({ "QueryExecutionIds": [], "NextToken": "more" }),
+            "ListCapacityReservations" => json!({ "CapacityReservations": [], "NextToken": "more" }),
+            "LookupEvents" => json!({ "Events": [], "NextToken": "more" }),
+            "Query" => json!({ "Items": [], "LastEvaluatedKey": { "pk": { "S": "a" }, "sk": { "S": "b" } } }),
+            "BatchGetItem" => json!({ "Responses": {}, "UnprocessedKeys": body["RequestItems"] }),
+            "BatchGetQueryExecution" => {
+                let ids = body["QueryExecutionIds"].as_array().cloned().unwrap_or_default();
+                let left = ids.into_iter().map(|id| json!({ "QueryExecutionId": id, "ErrorCode": "INTERNAL" }));
+                json!({ "QueryExecutions": [], "UnprocessedQueryExecutionIds": left.collect::<Vec<_>>() })
+            }
+            _ => return None,
+        };
+        Some(response(200, "application/x-amz-json-1.1", answer.to_string().into_bytes()))
+    }
+
     fn metrics(&self, call: &Call, partly: bool) -> HttpResponse {
         let Body::Cbor(body) = &call.body else { panic!("not CBOR") };
         let end = match get(body, "EndTime") {
@@ -383,7 +421,8 @@ impl World {
                 "ResourceCount" if is_dml => self.active.clone(),
                 _ => BTreeMap::new(),
             };
-            let points = points.into_iter().filter(|(_, value)| *value > 0.0);
+            // Who takes what is missing of a part for nothing is wrong about the level.
+            let points = points.into_iter().filter(|(_, value)| *value > 0.0 && !partly);
             let stamp = |at: i64| Cbor::Tag(1, Box::new(Cbor::Integer(at.into())));
             let (stamps, values): (Vec<_>, Vec<_>) = points.map(|(at, value)| (stamp(at), Cbor::Float(value))).unzip();
             let status = if partly { "PartialData" } else { "Complete" };

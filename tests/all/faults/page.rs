@@ -5,11 +5,26 @@ use super::{Count, Table};
 
 /// The page, from the plain story and the one with people in it.
 pub fn page(plain: &(Table, Count), people: &(Table, Count), step: usize) -> String {
+    let stories = grouped(plain.1.stories + people.1.stories);
     let part = if step == 1 { "every strike".to_owned() } else { format!("one strike of {step}, by turns") };
+    let part = format!("{part}: {stories} stories");
     let (before, between) = include_str!("page.md").split_once("{{ plain }}\n").expect("a place for the tables");
     let (between, after) = between.split_once("{{ people }}\n").expect("a place for the tables");
     let tables = [tables(plain, false), tables(people, true)];
     format!("{before}{}{between}{}{after}", tables[0], tables[1]).replace("{{ part }}", &part)
+}
+
+/// With commas between the thousands.
+fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut grouped = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
 }
 
 fn tables((table, all): &(Table, Count), with_cutoff: bool) -> String {

@@ -3,7 +3,7 @@
 //! Use is the same as in the plain story. `exploratory` tells the one who submitted its queries, an IAM user; an alert of `etl` is silenced until
 //! shortly before the third run; and the cutoff of `ad-hoc` is raised from shortly before the second run to shortly before the fourth.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use mail_parser::MessageParser;
@@ -17,7 +17,7 @@ use watchdog_core::principal::Principal;
 use watchdog_core::silence::Silence;
 
 use super::aws::{Strike, World};
-use super::{Count, End, Played, STORY, Stage, rank, said, truth};
+use super::{Bound, Count, End, Played, STORY, Stage, has_no_reason_to_skip, rank, said, truth};
 
 pub const POLICY: &str = r#"
 [mail]
@@ -195,10 +195,8 @@ pub async fn play(struck_run: usize, strike: Option<Strike>, retries: bool) -> P
         ));
     }
     let said = said(&world);
-    let may_repeat = strike.as_ref().is_some_and(|strike| {
-        strike.fault.kills() || ["SendRawEmail", "TransactWriteItems"].contains(&struck.as_str())
-    });
-    let most = if may_repeat { 2 } else { 1 };
+    let bound = Bound::new(strike.as_ref(), &struck);
+    let mut repeated = BTreeSet::new();
     for (n, one) in said.iter().enumerate().filter(|(_, one)| ["etl", "exploratory"].contains(&one.of.as_str())) {
         let last = said.iter().rfind(|other| (&other.to, &other.of) == (&one.to, &one.of)).expect("itself");
         if last.level != "resolved" {
@@ -207,7 +205,11 @@ pub async fn play(struck_run: usize, strike: Option<Strike>, retries: bool) -> P
         }
         let same =
             said[..=n].iter().filter(|other| (&other.to, &other.of, &other.level) == (&one.to, &one.of, &one.level));
-        if same.count() > most {
+        let times = same.count();
+        if times > 1 {
+            repeated.insert(one.to.as_str());
+        }
+        if times > bound.times {
             count.beyond += 1;
             count.note(format!("{one:?} once more"));
         }
@@ -221,24 +223,31 @@ pub async fn play(struck_run: usize, strike: Option<Strike>, retries: bool) -> P
             ));
         }
     }
-    for (to, badges) in told_of_grant(&world).into_iter().filter(|(_, badges)| !badges.is_empty()) {
+    let told = told_of_grant(&world);
+    for (to, badges) in told.iter().filter(|(_, badges)| !badges.is_empty()) {
         if badges.last().is_none_or(|last| last != "grant ended") || !ADMINS.contains(&to.as_str()) {
             count.lost += 1;
             count.note(format!("{to} was told {badges:?} of the grant, and it is over"));
         }
-        if badges.iter().any(|badge| badges.iter().filter(|other| *other == badge).count() > most) {
+        let times = badges.iter().map(|badge| badges.iter().filter(|other| *other == badge).count()).max();
+        if times > Some(1) {
+            repeated.insert(to.as_str());
+        }
+        if times > Some(bound.times) {
             count.beyond += 1;
             count.note(format!("{to} was told {badges:?} of the grant"));
         }
     }
+    bound.judge(&repeated, &mut count);
     Played { count, struck, is_survived }
 }
 
 /// Holds an invocation that says that it did its job against what people have been told, and what the cutoff is, by then.
 fn judge(stage: &Stage, run: usize, end: &End, count: &mut Count) {
     let End::Done(report) = end else { return };
-    if report.skipped.is_some() {
-        return;
+    if let Some(why) = has_no_reason_to_skip(report) {
+        count.claimed += 1;
+        count.note(format!("run {run} did nothing: {why}"));
     }
     let world = stage.world.lock().expect("a world");
     let said = said(&world);

@@ -95,6 +95,11 @@ async fn nothing_secret_is_in_the_log_or_in_an_answer_whatever_fails() {
             world.mailed.iter().map(|mail| String::from_utf8_lossy(&mail.raw).into_owned()).collect();
         assert!(mails.iter().any(|mail| mail.contains("planted-sql")), "{mails:#?}");
         assert!(!mails.iter().any(|mail| mail.contains("planted-answer") || mail.contains(TOKEN)));
+        let kept = world.items.values().map(|item| Value::Object(item.clone()).to_string()).collect::<Vec<_>>();
+        assert!(kept.iter().any(|item| item.contains("alert#")), "nothing is remembered");
+        for planted in PLANTED {
+            assert!(!kept.iter().any(|item| item.contains(planted)), "`{planted}` is in the table");
+        }
         world.of_run.clone()
     };
     let mut first = BTreeMap::new();

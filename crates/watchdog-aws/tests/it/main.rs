@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod athena;
+mod cloudtrail;
 mod cloudwatch;
 mod concurrency;
 mod dynamodb;

@@ -335,7 +335,8 @@ async fn one_refused_address_never_stops_the_others_whichever_it_is() {
 #[tokio::test]
 async fn a_table_that_takes_no_records_is_found_out_before_anything_is_sent() {
     let (outcome, seen) = one_run(Faults { writes: Some(0), ..Faults::default() }).await;
-    assert_eq!(outcome.unwrap_err().word, "LedgerUnavailable");
+    let error = outcome.unwrap_err();
+    assert_eq!((error.word, error.report.unwrap().has_judged()), ("LedgerUnavailable", true), "by then it has judged");
     assert_eq!(seen.mailed, Vec::<String>::new());
 }
 
@@ -360,7 +361,8 @@ async fn a_run_whose_time_is_up_sends_nothing_more_and_says_so() {
 #[tokio::test]
 async fn a_lease_is_given_back_where_the_ledger_cannot_be_read() {
     let (outcome, seen) = one_run(Faults { unreadable: true, ..Faults::default() }).await;
-    assert_eq!(outcome.unwrap_err().word, "LedgerUnavailable");
+    let error = outcome.unwrap_err();
+    assert_eq!((error.word, error.report.unwrap().has_judged()), ("LedgerUnavailable", false));
     assert_eq!(seen.leases.len(), 2, "taken and given back: {:?}", seen.leases);
     assert_eq!(seen.leases[1], "SET learnt = :learnt REMOVE holder, held_until");
 }
@@ -374,6 +376,7 @@ async fn a_hiccup_of_ssm_leaves_the_last_valid_policy_in_force_and_a_denial_does
     assert!(policy.problems[0].contains("`ssm:GetParametersByPath` failed with `InternalServerError`"), "{policy:?}");
     assert_eq!(report.limits[0].level, "warn", "and it goes on watching");
     let (outcome, seen) = one_run(Faults { policy_gone: true, ..Faults::default() }).await;
-    assert_eq!(outcome.unwrap_err().word, "PolicyUnreadable");
+    let error = outcome.unwrap_err();
+    assert_eq!((error.word, error.report.unwrap().has_judged()), ("PolicyUnreadable", false));
     assert_eq!(seen.leases.len(), 2, "given back");
 }

@@ -124,7 +124,7 @@ impl PolicyMeaning {
                 EconomyMeaning { longest_delay: at_most.clone(), at_most }
             }),
             report: policy.report.as_ref().map(|rules| ReportMeaning {
-                weekly: format!("{} {}", rules.weekly.words(), zone_name(&rules.weekly.zone)),
+                weekly: rules.weekly.words(),
                 to: rules.to.iter().map(ToString::to_string).collect(),
                 price_per_tb_usd: rules.price_per_tb,
             }),
@@ -215,7 +215,7 @@ fn write(out: &mut String, policy: &Policy, documents: &[Document]) -> std::fmt:
     }
     if let Some(rules) = &policy.report {
         let to: Vec<String> = rules.to.iter().map(ToString::to_string).collect();
-        writeln!(out, "\nReport    every {} {}", rules.weekly.words(), zone_name(&rules.weekly.zone))?;
+        writeln!(out, "\nReport    every {}", rules.weekly.words())?;
         writeln!(out, "          to {}", list(&to))?;
         writeln!(out, "          a TB scanned costs {}", dollars(rules.price_per_tb))?;
     }

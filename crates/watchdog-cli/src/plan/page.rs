@@ -5,11 +5,12 @@ use std::fmt::Write;
 
 use askama::Template;
 use watchdog_core::bytes::Bytes;
+use watchdog_core::mail::filters;
 use watchdog_core::proposal::band::Band;
 use watchdog_core::proposal::words::{because, beside, crowded};
 
 use super::{Crowded, Entry, Found, text};
-use crate::backtest::page::{Frame, HEIGHT, LEFT, TOP, Tick, WIDTH, frame, ticks};
+use crate::plot::{Axis, Frame, HEIGHT, LEFT, TOP, Tick, WIDTH};
 
 /// The most plots on a page, as of a back-test.
 const MOST_PLOTS: usize = 24;
@@ -89,16 +90,15 @@ fn crowd_of(crowd: &Crowded, region: &str) -> Crowd {
 
 fn band_plot(crowd: &Crowded, band: &Band) -> Option<BandPlot> {
     let (first, last) = (band.days.first()?, band.days.last()?);
-    let (start, end) = (first.start, last.start + 86_400);
+    let axis = Axis::new(first.start, last.start + 86_400);
     let quota = crowd.counted.quota.map(|quota| quota.most);
     // A quota that is far above everything would press the band to the ground; the sentences have it.
     let shown = quota.filter(|quota| *quota <= band.peak.0.saturating_mul(5));
     let top = band.peak.0.max(shown.unwrap_or(0)).max(1);
     let y = |n: u64| TOP + HEIGHT * (1.0 - n as f64 / (top as f64 * 1.05));
-    let x = |at: i64| LEFT + WIDTH * (at - start) as f64 / (end - start) as f64;
     let (mut upper, mut lower, mut peaks) = (String::new(), Vec::new(), String::new());
     for day in &band.days {
-        let (from, to) = (x(day.start), x(day.start + 86_400));
+        let (from, to) = (axis.x(day.start), axis.x(day.start + 86_400));
         let (low, high) = day.swing.map_or((0, 0), |swing| (swing.low, swing.high));
         let word = if upper.is_empty() { 'M' } else { 'L' };
         // Writing to a string does not fail.
@@ -125,10 +125,9 @@ fn band_plot(crowd: &Crowded, band: &Band) -> Option<BandPlot> {
         band.peak.0,
         quota.map_or(String::new(), |quota| format!("; quota {quota}"))
     );
-    let ticks = ticks(start, end).into_iter().map(|(at, label)| Tick { x: format!("{:.1}", x(at)), label }).collect();
     Some(BandPlot {
         label,
-        ticks,
+        ticks: axis.ticks(),
         band: format!("{upper}{}Z", lower.concat()),
         peaks,
         quota: shown.map(|quota| format!("{:.1}", y(quota))),
@@ -175,10 +174,10 @@ fn plot(found: &Found, entry: &Entry) -> Option<Plot> {
     let window = proposed.window.as_ref()?.id();
     let replayed = found.replayed.iter().find(|replayed| replayed.workgroup == proposal.workgroup)?;
     let (_, traced) = replayed.outcome.traced.iter().find(|(scored, _)| scored.window == window)?;
-    let (from, until) = replayed.outcome.span?;
+    let span = replayed.outcome.span?;
     let limits = [Some(proposed.limit), entry.present];
     let highest = limits.into_iter().flatten().max().unwrap_or(Bytes::ZERO);
-    let frame = frame(&traced.trace, highest, (from, until));
+    let frame = Frame::new(&traced.trace, highest, span);
     let mut lines = Vec::new();
     let mut push = |class, word, limit: Bytes, dy: f64| {
         let y = frame.height_of(limit);
@@ -189,7 +188,7 @@ fn plot(found: &Found, entry: &Entry) -> Option<Plot> {
             let (up, down) = (-2.0, 11.0);
             let above = proposed.limit > present;
             push("limit", "proposed", proposed.limit, if above { up } else { down });
-            push("level", "present", present, if above { down } else { up });
+            push("threshold", "present", present, if above { down } else { up });
         }
         _ => push("limit", "proposed", proposed.limit, 4.0),
     }

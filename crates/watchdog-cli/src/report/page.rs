@@ -1,23 +1,20 @@
 //! The report as one page without script and without anything from elsewhere: what an admin takes to somebody who was not there.
 
 use askama::Template;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use watchdog_core::bytes::{Bytes, Units};
 use watchdog_core::history::length;
+use watchdog_core::mail::filters;
 use watchdog_core::review::{AlertReview, Course, LimitReview, dollars};
 
 use super::{Report, text};
-use crate::backtest::page::{Frame, LEFT, WIDTH, frame};
 use crate::out::{count, moment};
+use crate::plot::{Bar, Frame};
 
 /// The most plots on a page, the fullest limits first: nobody looks at more.
 const MOST_PLOTS: usize = 24;
 /// Alerts in the list, the newest first, and bars in a plot.
 const MOST_ALERTS: usize = 100;
-
-/// The bottom of the bars of alerts.
-const BARS: f64 = 226.0;
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -60,17 +57,6 @@ struct Plot {
     warn_y: String,
     warn: String,
     alerts: Vec<Bar>,
-    misfit: String,
-}
-
-/// One alert below a plot, from opened to resolved.
-struct Bar {
-    level: &'static str,
-    x: String,
-    width: String,
-    y: String,
-    height: String,
-    words: String,
 }
 
 struct AlertRow {
@@ -188,24 +174,23 @@ fn tiles(report: &Report) -> Vec<Tile> {
             tile("?".to_owned(), "how early: not known".to_owned()),
         ),
         Some(leads) => {
-            let reached = match leads.reached {
-                0 => "no limit was reached".to_owned(),
-                1 => "1 limit was reached".to_owned(),
-                n => format!("{n} limits were reached"),
-            };
             let alerts = if leads.alerts == 1 { "alert" } else { "alerts" };
-            let early = match leads.median {
-                Some(median) => tile(length(median), format!("before: the middle of {} told before", leads.before)),
-                None if leads.reached == 0 => tile("–".to_owned(), "how early: nothing was reached".to_owned()),
-                None => tile("0 min".to_owned(), "before: none was told before".to_owned()),
+            let early = match (leads.median, leads.reached) {
+                (Some(median), 1) => tile(length(median), "told before the limit was reached".to_owned()),
+                (Some(median), all) => {
+                    let words = format!("typically told before a limit was reached; before {} of {all}", leads.before);
+                    tile(length(median), words)
+                }
+                (None, 0) => tile("–".to_owned(), "how early: nothing was reached".to_owned()),
+                (None, _) => tile("0 min".to_owned(), "nobody was told before a limit was reached".to_owned()),
             };
-            (tile(leads.alerts.to_string(), format!("{alerts}; {reached}")), early)
+            (tile(leads.alerts.to_string(), format!("{alerts}; {}", leads.reached_words())), early)
         }
     };
     tiles.extend([alerts, early]);
     let misfits = review.misfits().count();
-    let fit = if misfits == 1 { "limit does not fit" } else { "limits do not fit" };
-    tiles.push(tile(misfits.to_string(), format!("{fit} the work, of {}", review.limits.len())));
+    let fit = if misfits == 1 { "does not fit its work" } else { "do not fit their work" };
+    tiles.push(tile(misfits.to_string(), format!("of {} {fit}", count(review.limits.len(), "limit"))));
     tiles
 }
 
@@ -218,10 +203,13 @@ fn left_out(all: usize, most: usize, what: &str, which: &str) -> String {
 
 fn plot(report: &Report, limit: &LimitReview, course: &Course) -> Plot {
     let span = report.review.span;
-    let frame = frame(&course.trace, limit.limit, (span.start, span.end));
+    let frame = Frame::new(&course.trace, limit.limit, (span.start, span.end));
     let warn_at = limit.warn.of(limit.limit).unwrap_or(limit.limit);
-    let bars =
-        report.review.alerts_of(limit).take(MOST_ALERTS).map(|alert| bar(alert, span.start, span.end, &report.zone));
+    let bars = report.review.alerts_of(limit).take(MOST_ALERTS).map(|alert| {
+        let (episode, level) = (&alert.episode, alert.episode.worst().word());
+        let words = format!("{level}: opened {}, {}", moment(episode.opened, &report.zone), alert.early());
+        frame.axis.bar(level, episode.opened, episode.ended, words)
+    });
     let alerts: Vec<Bar> = bars.collect();
     let told = match (&report.review.alerts, alerts.len()) {
         (Err(_), _) => "alerts not known".to_owned(),
@@ -238,29 +226,6 @@ fn plot(report: &Report, limit: &LimitReview, course: &Course) -> Plot {
         warn: limit.warn.to_string(),
         frame,
         alerts,
-        misfit: limit.misfit.map_or(String::new(), |misfit| misfit.words(limit.units)),
-    }
-}
-
-fn bar(alert: &AlertReview, start: Timestamp, end: Timestamp, zone: &TimeZone) -> Bar {
-    let (start, end) = (start.as_second(), end.as_second());
-    let x = |at: i64| LEFT + WIDTH * ((at - start) as f64 / (end - start).max(1) as f64).clamp(0.0, 1.0);
-    let episode = &alert.episode;
-    let (left, right) = (x(episode.opened.as_second()), episode.ended.map_or(LEFT + WIDTH, |at| x(at.as_second())));
-    let level = episode.worst().word();
-    let height = match level {
-        "exhausted" => 24.0,
-        "critical" => 16.0,
-        _ => 8.0,
-    };
-    Bar {
-        level,
-        x: format!("{left:.1}"),
-        // A bar that is too thin to be seen is none.
-        width: format!("{:.1}", (right - left).max(2.5)),
-        y: format!("{:.1}", BARS - height),
-        height: format!("{height:.1}"),
-        words: format!("{level}: opened {}, told {}", moment(episode.opened, zone), alert.early()),
     }
 }
 

@@ -39,17 +39,7 @@ pub fn headline(report: &Report) -> Vec<String> {
     lines.push(match review.leads() {
         None => format!("alerts not known: {}", review.alerts.as_ref().err().map_or("", String::as_str)),
         Some(leads) if leads.alerts == 0 => "no alert".to_owned(),
-        Some(leads) if leads.reached == 0 => format!("{}, no limit was reached", count(leads.alerts, "alert")),
-        Some(leads) => format!(
-            "{}; {} reached, {} of them told before{}",
-            count(leads.alerts, "alert"),
-            count(leads.reached, "limit"),
-            leads.before,
-            leads.median.map_or(String::new(), |median| {
-                let middle = if leads.before == 1 { "" } else { "in the middle " };
-                format!(", {middle}{} ahead", length(median))
-            })
-        ),
+        Some(leads) => format!("{}; {}", count(leads.alerts, "alert"), leads.words()),
     });
     let misfits = review.misfits().count();
     lines.push(match misfits {
@@ -150,7 +140,7 @@ fn write_all(out: &mut String, report: &Report) -> fmt::Result {
                 moment(episode.opened),
                 printable(&alert.about()),
                 alert.peak(),
-                told(&alert.early()),
+                alert.early(),
                 count(usize::try_from(episode.mails).unwrap_or(usize::MAX), "mail")
             )?;
         }
@@ -172,15 +162,6 @@ fn write_all(out: &mut String, report: &Report) -> fmt::Result {
         writeln!(out, "  {}", printable(&gap))?;
     }
     Ok(())
-}
-
-/// How early, as part of a line.
-fn told(early: &str) -> String {
-    match early {
-        "not reached" => "not reached".to_owned(),
-        "nobody was told" => "nobody was told".to_owned(),
-        other => format!("told {other}"),
-    }
 }
 
 /// The fullest that the window was in each stretch.

@@ -150,7 +150,7 @@ fn of_queries(verdict: &QueryVerdict<'_>) -> Row {
     row.rest = match &verdict.pressure {
         _ if over > 0 => format!("{} over", show(over)),
         Pressure::Active(_) => format!("{left} left{}", quota_age(verdict, &strain.detail)),
-        Pressure::Waiting { .. } => format!("{} less", show(left)),
+        Pressure::Waiting { .. } => format!("{} left", show(left)),
     };
     row
 }

@@ -19,18 +19,19 @@ fn a_submitters_mail() {
             exit 0
             --- stdout
             To: alex@example.com
-            Subject: [critical] exploratory: 96 % of 700 GiB used, out at about 14:10 UTC, 404.2 GiB by your queries
+            Subject: [critical] exploratory: 96 % of 700 GiB used, out at about 15:10 CET, 404.2 GiB by your queries
 
-            [critical] exploratory: 96 % of 700 GiB used, out at about 14:10 UTC, 404.2 GiB by your queries
+            [critical] exploratory: 96 % of 700 GiB used, out at about 15:10 CET, 404.2 GiB by your queries
 
-            exploratory has used 96 % of its 700 GiB in the last hour (as of 15:05 Europe/Berlin, 14:05 UTC).
-            Your 2 queries scanned 404.2 GiB, 59 % of it. 26.2 GiB are left. At this pace it runs out at about 15:10 Europe/Berlin, 14:10 UTC.
+            exploratory has used 96 % of its 700 GiB in the last hour (as of 15:05 CET, 14:05 UTC).
+            Your 2 queries scanned 404.2 GiB, 59 % of it. 26.2 GiB are left. At this pace it runs out at about 15:10 CET, 14:10 UTC.
 
             [###################+] 96 %   673.8 GiB used, 35 GiB in flight (2 queries), 26.2 GiB left
 
-            Scanned since 14:05 Europe/Berlin, 13:05 UTC, added up; full height is the limit
+            Scanned since 14:05 CET, 13:05 UTC, added up; full height is the limit
                     ▁▁▁▁▁▁▁▁▁▁▂▂▂▂▂▂▂▂▂▂▄▄▄▄▄▄▄▄▄▄▇▇▇▇
-              14:05 Europe/Berlin, 13:05 UTC - 15:10 Europe/Berlin, 14:10 UTC
+              14:05 CET, 13:05 UTC - 15:10 CET, 14:10 UTC
+              steepest rise: 269.5 GiB until 15:00 CET, 14:00 UTC
 
             What to do now
               Stop one that still runs:
@@ -45,11 +46,11 @@ fn a_submitters_mail() {
                 ops@example.com
 
             Your queries
-              - 269.5 GiB (39 %), succeeded, ended 14:57 Europe/Berlin, 13:57 UTC
+              - 269.5 GiB (39 %), succeeded, ended 14:57 CET, 13:57 UTC
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history/5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40001
-              - 134.7 GiB (19 %), succeeded, ended 14:28 Europe/Berlin, 13:28 UTC
+              - 134.7 GiB (19 %), succeeded, ended 14:28 CET, 13:28 UTC
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history/5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40002
-              - running since 14:58 Europe/Berlin, 13:58 UTC, 28 GiB so far
+              - running since 14:58 CET, 13:58 UTC, 28 GiB so far
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history/5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40090
               What still waits or runs is not counted yet: its bytes are known for sure when it has ended.
 
@@ -57,14 +58,14 @@ fn a_submitters_mail() {
               Used          673.8 GiB (723,433,553,920 bytes)
               Limit         700 GiB (751,619,276,800 bytes)
               The limit is  70 % of a quota of 1000 GiB
-              Window        1h, since 2026-03-01 14:05 Europe/Berlin (13:05 UTC)
-              Warns at      90 %, or sooner by the forecast; critical at 95 %; resolves below 75 % for 30m
-              Before        the third time in 7 days; last on 2026-02-27 18:05 Europe/Berlin (17:05 UTC): exhausted, at most 118 %, open for 2 h 30 min
+              Window        1h, since 2026-03-01 14:05 CET (13:05 UTC)
+              Warns at      90 %, or sooner by the forecast; critical at 95 %; resolves below 75 % for 30 min
+              Before        the third time in 7 days; last on 2026-02-27 18:05 CET (17:05 UTC): exhausted, at most 118 %, open for 2 h 30 min
 
             Why now: the alert has just opened.
 
             --
-            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 15:05 Europe/Berlin (14:05 UTC).
+            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 15:05 CET (14:05 UTC).
             You (alex@example.com) get this because your queries are among those that use it up.
             To hear less, ask your admins: the policy says who is told, from when on, and how often again.
         "#]],
@@ -84,28 +85,29 @@ fn an_admins_mail_of_their_own_policy() {
 
             [resolved] predictable: 60 % of 1.1 TB used in the last hour
 
-            predictable has used 60 % of its 1.1 TB in the last hour (as of 15:05 Europe/Berlin, 14:05 UTC).
-            It has been below 75 % for 30m: the alert is over.
+            predictable has used 60 % of its 1.1 TB in the last hour (as of 15:05 CET, 14:05 UTC).
+            It has been below 75 % for 30 min: the alert is over.
 
             [############........] 60 %   660 GB used, 440 GB left
 
-            Scanned since 14:05 Europe/Berlin, 13:05 UTC, added up; full height is the limit
+            Scanned since 14:05 CET, 13:05 UTC, added up; full height is the limit
                     ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▂▂▂▂▂▂▂▂▂▂▄▄▄▄
-              14:05 Europe/Berlin, 13:05 UTC - now, 15:05 Europe/Berlin, 14:05 UTC
+              14:05 CET, 13:05 UTC - now, 15:05 CET, 14:05 UTC
+              steepest rise: 264 GB until 15:00 CET, 14:00 UTC
 
             The numbers
               Used          660 GB (660,000,000,000 bytes)
               Limit         1.1 TB (1,100,000,000,000 bytes)
               The limit is  a quota of 1 TB and a buffer of 10 %
-              Window        1h, since 2026-03-01 14:05 Europe/Berlin (13:05 UTC)
-              Warns at      90 %, or sooner by the forecast; critical at 95 %; resolves below 75 % for 30m
-              This time     critical since 13:35 Europe/Berlin, 12:35 UTC, at most 96 %, open for 1 h 30 min, 2 mails so far
-              Before        the third time in 7 days; last on 2026-02-27 18:05 Europe/Berlin (17:05 UTC): exhausted, at most 118 %, open for 2 h 30 min
+              Window        1h, since 2026-03-01 14:05 CET (13:05 UTC)
+              Warns at      90 %, or sooner by the forecast; critical at 95 %; resolves below 75 % for 30 min
+              This time     critical since 13:35 CET, 12:35 UTC, at most 96 %, open for 1 h 30 min, 2 mails so far
+              Before        the third time in 7 days; last on 2026-02-27 18:05 CET (17:05 UTC): exhausted, at most 118 %, open for 2 h 30 min
 
-            Why now: the alert that opened 2026-03-01 13:35 Europe/Berlin (12:35 UTC) is over.
+            Why now: the alert that opened 2026-03-01 13:35 CET (12:35 UTC) is over.
 
             --
-            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 15:05 Europe/Berlin (14:05 UTC).
+            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 15:05 CET (14:05 UTC).
             You (dba@example.com) get this because you are one of the policy's admins.
             Nothing more comes of what is over.
         "#]],
@@ -198,26 +200,94 @@ fn every_mail_as_files() {
     let directory = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("preview/all");
     let _ = std::fs::remove_dir_all(&directory);
     let output = output(preview(&["--sample", "--all", "--out", "preview/all"]), "");
-    assert!(shown(&output).contains("wrote 24 mails as .eml, .html and .txt"), "{}", shown(&output));
+    assert!(shown(&output).contains("wrote 35 mails as .eml, .html and .txt"), "{}", shown(&output));
     let mut names: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path()).collect();
     names.sort();
-    assert_eq!(names.len(), 72, "{names:?}");
+    assert_eq!(names.len(), 105, "{names:?}");
     for path in names {
         let bytes = std::fs::read(&path).unwrap();
         assert!(bytes.len() > 500 && bytes.len() < 100_000, "{}: {}", path.display(), bytes.len());
         if path.extension().is_some_and(|e| e == "html") {
             let page = String::from_utf8(bytes).unwrap();
             assert!(!page.contains("cid:") && !page.contains("http:"), "{}", path.display());
+            can_be_read(&path.display().to_string(), &page);
         }
     }
 }
 
-/// What a reader sees of a page: no styles, no tags, entities as what they stand for.
+/// The relative luminance of a colour such as `#1c2128`: WCAG 2.2, "relative luminance".
+fn luminance(colour: &str) -> f64 {
+    let part = |at: usize| {
+        let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).expect("a colour")) / 255.0;
+        if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+}
+
+/// Contrast of two colours, from 1 to 21: WCAG 2.2, "contrast ratio".
+fn contrast(one: &str, other: &str) -> f64 {
+    let (one, other) = (luminance(one), luminance(other));
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+/// The colour that a style gives, such as `#1c2128`, by the name of the property.
+fn colour<'a>(style: &'a str, property: &str) -> Option<&'a str> {
+    let parts = style.split(';').filter_map(|part| part.trim().split_once(':'));
+    let found =
+        parts.filter(|(name, _)| *name == property).map(|(_, value)| value.trim().trim_end_matches(" !important"));
+    found.last().filter(|value| value.starts_with('#') && value.len() == 7)
+}
+
+/// Text has the contrast that WCAG's level AA asks for, 4.5, by day and by night, and the bar's fill stands out from a dark screen, 3.
+fn can_be_read(mail: &str, page: &str) {
+    let (head, body) = page.split_once("</style>").expect("a style");
+    let mut seen = 0;
+    for style in body.split("style=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+        let Some(ink) = colour(style, "color") else { continue };
+        // Where nothing is said, paper: the darker of the two that there are by day.
+        let ground = colour(style, "background").unwrap_or("#f2f3f5");
+        assert!(contrast(ink, ground) >= 4.5, "{mail}: {ink} on {ground}, {}", contrast(ink, ground));
+        seen += 1;
+    }
+    assert!(seen >= 5, "{mail}: {seen} styles with a colour");
+    let (_, night) = head.split_once("prefers-color-scheme: dark) {").expect("a dark scheme");
+    let rules: Vec<(&str, &str)> =
+        night.lines().filter_map(|line| line.trim_end_matches(" }").split_once(" { ")).collect();
+    let of = |selector: &str, property: &str| {
+        let rule = rules.iter().find(|(selectors, _)| selectors.split(", ").any(|one| one == selector));
+        rule.and_then(|(_, style)| colour(style, property))
+            .unwrap_or_else(|| panic!("{selector} has no {property} by night"))
+    };
+    for (text, ground) in [
+        (".card p", ".card"),
+        (".card td", ".card"),
+        (".card .soft", ".card"),
+        (".card a", ".card"),
+        (".foot", ".paper"),
+        (".foot a", ".paper"),
+        (".card code", ".command"),
+    ] {
+        let ground = if ground == ".command" { ".card .command" } else { ground };
+        let ratio = contrast(of(text, "color"), of(ground, "background"));
+        assert!(ratio >= 4.5, "{mail}: {text} on {ground} by night, {ratio}");
+    }
+    for fill in body.split("<td width=\"").skip(1).filter(|rest| rest.contains("height=\"14\"")) {
+        let Some(fill) = fill.split("background:").nth(1).and_then(|rest| rest.get(..7)) else { continue };
+        let ratio = contrast(fill, of(".track", "background"));
+        assert!(ratio >= 3.0, "{mail}: a bar of {fill} by night, {ratio}");
+    }
+}
+
+/// What a reader has of a page: no styles, no tags, pictures as the words that stand for them, entities as what they stand for.
 fn visible(page: &str) -> String {
     let mut text = String::new();
-    for (n, part) in page.split('<').enumerate() {
+    // Where a word may be broken it is one all the same.
+    for (n, part) in page.replace("<wbr>", "").split('<').enumerate() {
         let is_style = part.starts_with("style") || part.starts_with("title");
-        let rest = if n == 0 { part } else { part.split_once('>').map_or("", |(_, rest)| rest) };
+        let (tag, rest) = if n == 0 { ("", part) } else { part.split_once('>').unwrap_or_default() };
+        if let Some((_, alt)) = tag.strip_prefix("img").and_then(|tag| tag.split_once("alt=\"")) {
+            text.push_str(alt.split('"').next().unwrap_or_default());
+        }
         if !is_style {
             text.push_str(rest);
             text.push(' ');
@@ -237,7 +307,14 @@ fn visible(page: &str) -> String {
     text
 }
 
-/// Every number in one form of every mail stands in the other form, too, with the word that follows it.
+/// A row of a mail's text form, `Used          728 GB (728,000,000,000 bytes)`, with one space between its words.
+fn row(line: &str) -> Option<String> {
+    let (label, value) = line.strip_prefix("  ")?.split_once("  ")?;
+    let is_row = label.starts_with(|c: char| c.is_ascii_alphabetic()) && value.contains(|c: char| c.is_ascii_digit());
+    is_row.then(|| format!("{label} {value}").split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// Every number in one form of every mail stands in the other form, too; those with a name have the same one.
 #[test]
 fn both_forms_of_every_mail_carry_the_same_numbers() {
     let output = output(preview(&["--sample", "--all", "--out", "preview/numbers"]), "");
@@ -249,7 +326,7 @@ fn both_forms_of_every_mail_carry_the_same_numbers() {
         let trim = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric() && c != '%').to_owned();
         words.iter().filter(|word| is_number(word)).map(|word| trim(word)).collect::<std::collections::BTreeSet<_>>()
     };
-    let (mut mails, mut all) = (0, 0);
+    let (mut mails, mut all, mut rows) = (0, 0, 0);
     for path in std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path()) {
         if path.extension().is_none_or(|extension| extension != "txt") {
             continue;
@@ -258,10 +335,15 @@ fn both_forms_of_every_mail_carry_the_same_numbers() {
         let text = std::fs::read_to_string(&path).unwrap();
         let (_, text) = text.split_once("\n\n").unwrap();
         let page = visible(&std::fs::read_to_string(path.with_extension("html")).unwrap());
+        let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        for row in text.lines().filter_map(row) {
+            assert!(page.contains(&row), "{}: not in the page: {row}", path.display());
+            rows += 1;
+        }
         let (text, page) = (numbers(text), numbers(&page));
         all += text.len();
         let missing: Vec<_> = text.symmetric_difference(&page).collect();
         assert!(missing.is_empty(), "{}: only in one form: {missing:?}", path.display());
     }
-    assert!(mails == 24 && all > 500, "{mails} mails with {all} numbers");
+    assert!(mails == 35 && all > 500 && rows > 100, "{mails} mails with {all} numbers, {rows} rows");
 }

@@ -10,60 +10,60 @@ fn the_report_of_a_week_that_is_made_up() {
     check(
         watchdog(&["report", "--sample"]),
         &expect![[r#"
-        exit 0
-        --- stdout
-        Athena use and quotas (use that is made up), 2026-02-23 09:00 Europe/Berlin (08:00 UTC) to 2026-03-02 09:00 Europe/Berlin (08:00 UTC)
-          70.3 TB scanned, at $5.00 a TB about $351.75
-          3 alerts; 1 limit reached, 1 of them told before, 15 min ahead
-          1 limit does not fit the work under it
+            exit 0
+            --- stdout
+            Athena use and quotas (use that is made up), 2026-02-23 09:00 CET (08:00 UTC) to 2026-03-02 09:00 CET (08:00 UTC)
+              70.3 TB scanned, at $5.00 a TB about $351.75
+              3 alerts; a limit was reached once; people were told 15 min before
+              1 limit does not fit the work under it
 
-        Use against limits, the fullest first; the full height is the limit
-          exploratory, 1h: exhausted, 103 %
-            |▂▃▃▁▁▁▁▁▂▃▃▁▁▁▁▁▂▇█▁▁▁▁▁▂▃▃▁▁▁▁▁▂▃▃▁▁▁▁▁▁▅▆▁▁▁▁▁▁▁▁▁▁▁▁▁|
-            at most 726.7 GiB of 700 GiB, 2026-02-25 15:20 Europe/Berlin (14:20 UTC)
-          predictable, 1h: ok, 84 %
-            |▄▅▅▃▁▁▁▃▄▅▅▂▁▁▁▃▄▅▅▂▁▁▁▃▄▅▅▂▁▁▁▃▄▅▅▃▁▁▁▁▁▁▁▁▁▁▁▁▁▅▆▁▁▁▁▃|
-            at most 932.7 GB of 1.1 TB, 2026-03-01 15:20 Europe/Berlin (14:20 UTC)
-          long-query, 24h: ok, 32 %
-            |▁▁▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁|
-            at most 3.3 TB of 10 TB, 2026-02-24 09:55 Europe/Berlin (08:55 UTC)
-          ad-hoc, 1h: ok, 17 %
-            |▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁|
-            at most 1.7 GB of 10 GB, 2026-02-26 16:20 Europe/Berlin (15:20 UTC)
+            Use against limits, the fullest first; the full height is the limit
+              exploratory, 1h: exhausted, 103 %
+                |▂▃▃▁▁▁▁▁▂▃▃▁▁▁▁▁▂▇█▁▁▁▁▁▂▃▃▁▁▁▁▁▂▃▃▁▁▁▁▁▁▅▆▁▁▁▁▁▁▁▁▁▁▁▁▁|
+                at most 726.7 GiB of 700 GiB, 2026-02-25 15:20 CET (14:20 UTC)
+              predictable, 1h: ok, 84 %
+                |▄▅▅▃▁▁▁▃▄▅▅▂▁▁▁▃▄▅▅▂▁▁▁▃▄▅▅▂▁▁▁▃▄▅▅▃▁▁▁▁▁▁▁▁▁▁▁▁▁▅▆▁▁▁▁▃|
+                at most 932.7 GB of 1.1 TB, 2026-03-01 15:20 CET (14:20 UTC)
+              long-query, 24h: ok, 32 %
+                |▁▁▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁|
+                at most 3.3 TB of 10 TB, 2026-02-24 09:55 CET (08:55 UTC)
+              ad-hoc, 1h: ok, 17 %
+                |▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁|
+                at most 1.7 GB of 10 GB, 2026-02-26 16:20 CET (15:20 UTC)
 
-        Alerts and how early they were told, the newest first
-          2026-03-01 15:05 Europe/Berlin (14:05 UTC)  predictable, 1h: warn, 83 % of 1.1 TB; not reached; open for 55 min, 2 mails
-          2026-02-28 15:05 Europe/Berlin (14:05 UTC)  exploratory, 1h: warn, 79 % of 700 GiB; not reached; open for 50 min, 2 mails
-          2026-02-25 14:50 Europe/Berlin (13:50 UTC)  exploratory, 1h: exhausted, 100 % of 700 GiB; told 15 min before; open for 1 h 25 min, 3 mails
+            Alerts and how early they were told, the newest first
+              2026-03-01 15:05 CET (14:05 UTC)  predictable, 1h: warn, 83 % of 1.1 TB; not reached; open for 55 min, 2 mails
+              2026-02-28 15:05 CET (14:05 UTC)  exploratory, 1h: warn, 79 % of 700 GiB; not reached; open for 50 min, 2 mails
+              2026-02-25 14:50 CET (13:50 UTC)  exploratory, 1h: exhausted, 100 % of 700 GiB; told 15 min before; open for 1 h 25 min, 3 mails
 
-        Who used most, of 70.3 TB in the queries that were read
-            21.8 TB   31 %    412 queries  alex@example.com
-            15.5 TB   22 %    187 queries  kim@example.com
-            13.4 TB   19 %     96 queries  user/nightly-report
-             6.3 TB    9 %    240 queries  sam@example.com
+            Who used most, of 70.3 TB in the queries that were read
+                21.8 TB   31 %    412 queries  alex@example.com
+                15.5 TB   22 %    187 queries  kim@example.com
+                13.4 TB   19 %     96 queries  user/nightly-report
+                 6.3 TB    9 %    240 queries  sam@example.com
 
-        The heaviest queries
-             2.8 TB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40000  predictable  succeeded, 2026-03-01 20:00 Europe/Berlin (19:00 UTC), alex@example.com
-             1.4 TB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40001  exploratory  succeeded, 2026-02-28 18:00 Europe/Berlin (17:00 UTC), kim@example.com
-             938 GB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40002  exploratory  succeeded, 2026-02-27 16:00 Europe/Berlin (15:00 UTC), user/nightly-report
-           703.5 GB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40003  predictable  cancelled, 2026-02-26 14:00 Europe/Berlin (13:00 UTC), alex@example.com
-           562.8 GB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40004  exploratory  succeeded, 2026-02-25 12:00 Europe/Berlin (11:00 UTC), kim@example.com
-             469 GB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40005  exploratory  succeeded, 2026-02-24 10:00 Europe/Berlin (09:00 UTC), user/nightly-report
+            The heaviest queries
+                 2.8 TB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40000  predictable  succeeded, 2026-03-01 20:00 CET (19:00 UTC), alex@example.com
+                 1.4 TB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40001  exploratory  succeeded, 2026-02-28 18:00 CET (17:00 UTC), kim@example.com
+                 938 GB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40002  exploratory  succeeded, 2026-02-27 16:00 CET (15:00 UTC), user/nightly-report
+               703.5 GB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40003  predictable  cancelled, 2026-02-26 14:00 CET (13:00 UTC), alex@example.com
+               562.8 GB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40004  exploratory  succeeded, 2026-02-25 12:00 CET (11:00 UTC), kim@example.com
+                 469 GB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40005  exploratory  succeeded, 2026-02-24 10:00 CET (09:00 UTC), user/nightly-report
 
-        Limits that do not fit
-          ad-hoc, 1h: On none of the last 14 days was half of it used, at most 17 %: the limit looks too high. By these days about 2 GB would hold; `watchdog plan` computes it from weeks.
+            Limits that do not fit
+              ad-hoc, 1h: At most 17 % of it was used on any of the last 14 days: the limit looks too high. About 2 GB would have held; `watchdog plan` computes it from more weeks.
 
-        Cost, at $5.00 for 10^12 bytes
-              37 TB          $185.22  predictable
-            17.5 TB           $87.50  long-query
-            15.7 TB           $78.61  exploratory
-            84.4 GB            $0.42  ad-hoc
-            70.3 TB          $351.75  together
+            Cost, at $5.00 for 10^12 bytes
+                  37 TB          $185.22  predictable
+                17.5 TB           $87.50  long-query
+                15.7 TB           $78.61  exploratory
+                84.4 GB            $0.42  ad-hoc
+                70.3 TB          $351.75  together
 
-        What this leaves out
-          exploratory: not all queries are known: only the newest are read in one run.
-          Limits are those of now: what a grant made of them meanwhile is left out. Cost is an estimate from what was scanned; Athena counts at least 10 MB a query, and does not charge for those that fail.
-    "#]],
+            What this leaves out
+              exploratory: not all queries are known: only the newest are read in one run.
+              Limits are those of now: what a grant made of them meanwhile is left out. Cost is an estimate from what was scanned; Athena counts at least 10 MB a query, and does not charge for those that fail.
+        "#]],
     );
 }
 

@@ -38,7 +38,7 @@ pub struct Week {
 pub struct WeekFacts {
     /// What the week came to.
     pub review: Arc<Review>,
-    /// `Monday at 08:00`.
+    /// `Monday at 08:00 Europe/Berlin`.
     pub asked: String,
 }
 

@@ -1,14 +1,16 @@
 //! What stands around the news itself: several at a glance, commands to paste, and why somebody is told.
 
+use jiff::SignedDuration;
+
 use super::words::{Case, Step, StepKind, Words, is_a_name};
-use crate::alert::{Reason, Severity};
-use crate::bytes::Bytes;
+use crate::alert::{Reason, Severity, Subject};
+use crate::bytes::{Bytes, Size};
 use crate::delivery::{LimitFacts, Message, Notice, Shown};
 use crate::percent::whole_percent;
 use crate::policy::MailRules;
 
 /// The stack's name where nobody has chosen one: the operator's tool takes it for granted.
-pub(super) const USUAL_STACK: &str = "athena-quota-watchdog";
+const USUAL_STACK: &str = "athena-quota-watchdog";
 
 /// One case in a line.
 pub(super) struct Brief {
@@ -32,16 +34,20 @@ pub(super) fn briefs(cases: &[Case], spelled_out: usize) -> Vec<Brief> {
 pub(super) fn why_you(message: &Message, mail: &MailRules) -> Vec<String> {
     let to = &message.to;
     let is_own = |notice: &Notice| matches!(notice.people, Some(Shown::Own(_)));
+    let is_filling = |notice: &Notice| matches!(notice.people, Some(Shown::Filling(_)));
     if message.notices.iter().all(|notice| notice.severity == Severity::Weekly) {
         return vec![
-            format!("You ({to}) get this because the policy's table `[report]` names you, or the admins."),
-            "To get it no more: `to` and `weekly` in that table say who gets it, and when.".to_owned(),
+            format!("You ({to}) get this because the policy names you, or the admins, for its weekly report."),
+            "To get it no more: `to` and `weekly` in the policy's table `[report]` say who gets it, and when."
+                .to_owned(),
         ];
     }
     let why = if mail.admins.contains(to) {
         "because you are one of the policy's admins"
     } else if message.notices.iter().any(is_own) {
         "because your queries are among those that use it up"
+    } else if message.notices.iter().any(is_filling) {
+        "because your queries are among those that are active"
     } else if message.notices.iter().all(|notice| matches!(notice.reason, Reason::Resolved(_))) {
         "because you were told when it began"
     } else {
@@ -50,6 +56,10 @@ pub(super) fn why_you(message: &Message, mail: &MailRules) -> Vec<String> {
     let is_open = message.notices.iter().any(|notice| !matches!(notice.reason, Reason::Resolved(_)));
     let less = if !is_open {
         "Nothing more comes of what is over."
+    } else if message.notices.iter().all(|notice| matches!(notice.subject, Subject::Grant { .. })) {
+        "Every grant is told to the admins, and to the workgroup's owner."
+    } else if message.notices.iter().all(|notice| notice.severity == Severity::CannotSee) {
+        "Admins are always told of this; `repeat_cannot_see_every` in the policy says how often again."
     } else if mail.admins.contains(to) {
         "To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."
     } else {
@@ -59,33 +69,80 @@ pub(super) fn why_you(message: &Message, mail: &MailRules) -> Vec<String> {
 }
 
 impl Words<'_> {
-    /// Commands that buy time, for whoever may give them: not for a submitter, who can ask.
+    /// What the operator's tool is told of the stack; empty where it takes this one for granted.
+    pub(super) fn stack_option(&self) -> String {
+        if self.stack == USUAL_STACK || !is_a_name(self.stack) {
+            String::new()
+        } else {
+            format!(" --stack {}", self.stack)
+        }
+    }
+
+    /// Commands that buy time, as far as the policy lets anybody have it; not for a submitter, who can ask.
     pub(super) fn advise(&self, case: &mut Case, notice: &Notice, facts: &LimitFacts) {
         let is_own = matches!(notice.people, Some(Shown::Own(_)));
         if is_own || matches!(notice.reason, Reason::Resolved(_)) || !is_a_name(&facts.workgroup) {
             return;
         }
-        let stack = if self.stack == USUAL_STACK || !is_a_name(self.stack) {
-            String::new()
-        } else {
-            format!(" --stack {}", self.stack)
-        };
-        let (workgroup, window) = (&facts.workgroup, &facts.window);
-        let command = |words, command| Step { words, command, kind: StepKind::Command };
-        if notice.severity >= Severity::Critical {
-            // Half as much again, or as much as is used already.
-            let more = facts.limit.max(facts.used).get();
-            let more = Bytes::new(more.saturating_add(more / 2)).human(facts.units).replace(' ', "");
-            case.steps.push(command(
-                "Raise the limit for an hour",
-                format!("watchdog grant {workgroup} --limit {more} --window {window} --for 1h --reason \"WHY\"{stack} --write"),
-            ));
+        if notice.severity >= Severity::Critical && facts.grant.is_none() {
+            case.steps.push(self.raise(facts));
         }
-        case.steps.push(command(
-            "Be told nothing more of it for an hour",
-            format!("watchdog silence {workgroup}/{window} --for 1h --reason \"WHY\"{stack} --write"),
-        ));
+        let silenced = |(never, longest): &(Vec<&'static str>, SignedDuration)| {
+            (!never.contains(&notice.severity.level().word())).then_some(*longest)
+        };
+        if let Some(longest) = facts.relief.silence.as_ref().and_then(silenced) {
+            let (words, length) = match longest < AN_HOUR {
+                true => ("Silence this alert for a while", whole_minutes(longest)),
+                false => ("Silence this alert for an hour", "1h".to_owned()),
+            };
+            let (workgroup, window, stack) = (&facts.workgroup, &facts.window, self.stack_option());
+            let command =
+                format!("watchdog silence {workgroup}/{window} --for {length} --reason \"WHY\"{stack} --write");
+            case.steps.push(Step { words, command, kind: StepKind::Command });
+        }
     }
+
+    /// To half as much again, or to the most that the policy grants; or why not.
+    fn raise(&self, facts: &LimitFacts) -> Step {
+        let words = |text: String| Step { words: "Raise the limit", command: text, kind: StepKind::Words };
+        let Some((highest, longest)) = facts.relief.raise else {
+            let (workgroup, window) = (&facts.workgroup, &facts.window);
+            return words(format!(
+                "nobody may for a while (`[grants]` in the policy); for good, change the limit of `{workgroup}` for `{window}` there"
+            ));
+        };
+        // A raise to less than is used by now would end nothing.
+        let least = facts.limit.max(facts.used);
+        if highest.bytes <= least {
+            return words(format!("the policy's `[grants]` goes no further than {highest}, which would not help"));
+        }
+        let half_more = Bytes::new(least.get().saturating_add(least.get() / 2)).human(facts.units).replace(' ', "");
+        // As it will be read: in a few figures it may be more than it is.
+        let is_granted = half_more.parse::<Size>().is_ok_and(|size| size.bytes <= highest.bytes);
+        let to = if is_granted { half_more } else { exactly(highest) };
+        let (words, length) = match longest < AN_HOUR {
+            true => ("Raise the limit for a while", whole_minutes(longest)),
+            false => ("Raise the limit for an hour", "1h".to_owned()),
+        };
+        let (workgroup, window, stack) = (&facts.workgroup, &facts.window, self.stack_option());
+        let command = format!(
+            "watchdog grant {workgroup} --limit {to} --window {window} --for {length} --reason \"WHY\"{stack} --write"
+        );
+        Step { words, command, kind: StepKind::Command }
+    }
+}
+
+const AN_HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// As the operator's tool reads it: a policy's times are five minutes and more.
+fn whole_minutes(length: SignedDuration) -> String {
+    format!("{}m", length.as_mins())
+}
+
+/// To the byte, where the figures that people read are not that.
+fn exactly(size: Size) -> String {
+    let short = size.to_string().replace(' ', "");
+    if short.parse() == Ok(size) { short } else { format!("{}B", size.bytes.get()) }
 }
 
 impl LimitFacts {

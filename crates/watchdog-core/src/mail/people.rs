@@ -4,7 +4,7 @@ use super::words::{Case, Step, StepKind, Words, clip, console, is_an_id, plain};
 use crate::alert::Reason;
 use crate::bytes::{Bytes, Units};
 use crate::delivery::{LimitFacts, Notice, Own, Shown};
-use crate::people::{Party, Shares, percent_of};
+use crate::people::{Party, Shares, Whose, percent_of};
 use crate::queries::Execution;
 
 /// Queries spelled out for their submitter: the heaviest, which are the ones worth changing.
@@ -15,14 +15,14 @@ const MOST_PARTIES: usize = 20;
 pub(super) const LONGEST_SQL: usize = 300;
 /// Commands that stop something.
 const MOST_COMMANDS: usize = 3;
-/// Characters of a party's name in the text form's columns.
-const LONGEST_LABEL: usize = 60;
+/// Characters of a party's name in a list.
+pub(super) const LONGEST_LABEL: usize = 60;
+/// From this percentage on, whoever scanned or has most is named beside the use itself: with less it is one among many.
+pub(super) const STANDS_OUT_PERCENT: usize = 25;
 
 /// The part of a case that is about people.
 pub(super) struct People {
     pub heading: &'static str,
-    /// What stands above the shares, from the second column on.
-    pub columns: [&'static str; 3],
     pub queries: Vec<QueryLine>,
     pub shares: Vec<ShareLine>,
     /// What else there is to know, a sentence each.
@@ -40,14 +40,9 @@ pub(super) struct QueryLine {
 pub(super) struct ShareLine {
     pub who: String,
     pub share: String,
-    /// The columns after it.
-    pub first: String,
-    pub second: String,
-    /// How they were found, or why not; may be empty.
-    pub how: String,
-    /// In the text form, beside the share.
-    pub text: String,
-    /// In the text form, below it.
+    /// How much that is.
+    pub much: String,
+    /// Which queries, and how their owner was found or why not.
     pub detail: String,
 }
 
@@ -57,7 +52,12 @@ impl Words<'_> {
         match &notice.people {
             None => {}
             Some(Shown::Own(own)) => self.own(case, notice, facts, own),
-            Some(Shown::Everyone(shares)) => case.people = Some(everyone(shares, facts)),
+            Some(Shown::Everyone(shares)) => {
+                if !matches!(notice.reason, Reason::Resolved(_)) {
+                    case.consequence.extend(most(shares).map(|most| format!(" {most}")));
+                }
+                case.people = Some(everyone(shares, facts));
+            }
             // Of a limit on queries, which has words of its own.
             Some(Shown::Filling(_) | Shown::Crowd(_)) => {}
         }
@@ -91,8 +91,7 @@ impl Words<'_> {
                     .to_owned(),
             );
         }
-        let columns = ["", "", ""];
-        case.people = Some(People { heading: "Your queries", columns, queries: lines, shares: Vec::new(), notes });
+        case.people = Some(People { heading: "Your queries", queries: lines, shares: Vec::new(), notes });
         case.steps = if is_over { Vec::new() } else { self.own_steps(party, own) };
     }
 
@@ -147,21 +146,29 @@ impl Words<'_> {
     }
 }
 
+/// Who scanned most, where one stands out; nobody is a person or a service of that name otherwise.
+fn most(shares: &Shares) -> Option<String> {
+    let first = shares.parties.first().filter(|party| !matches!(party.whose, Whose::Unrecorded(_)))?;
+    let percent = shares.percent(first);
+    let stands_out = percent >= STANDS_OUT_PERCENT as u64;
+    stands_out.then(|| format!("{} scanned {percent} % of what is used.", clip(&first.whose.label(), LONGEST_LABEL)))
+}
+
 /// Everybody's shares, and what does not add up.
 fn everyone(shares: &Shares, facts: &LimitFacts) -> People {
     let units = facts.units;
     let line = |party: &Party| {
-        let (landed, running) = (party.landed.len(), party.in_flight.len());
-        let running = if running > 0 { format!(" + {running} running") } else { String::new() };
-        let (bytes, how) = (party.bytes.human(units), plain(&party.whose.explained()));
+        let landed =
+            if party.landed.len() == 1 { "1 query".to_owned() } else { format!("{} queries", party.landed.len()) };
+        let queries = match party.in_flight.len() {
+            0 => landed,
+            running => format!("{landed}, {running} more not ended"),
+        };
         ShareLine {
             who: clip(&party.whose.label(), LONGEST_LABEL),
             share: format!("{} %", shares.percent(party)),
-            first: bytes.clone(),
-            second: format!("{landed}{running}"),
-            detail: format!("queries: {landed}{running}; {how}"),
-            how,
-            text: bytes,
+            much: party.bytes.human(units),
+            detail: format!("{queries}; {}", plain(&party.whose.explained())),
         }
     };
     let mut notes = Vec::new();
@@ -173,7 +180,6 @@ fn everyone(shares: &Shares, facts: &LimitFacts) -> People {
     notes.extend(shares.reconciled(units).iter().map(|note| plain(note)));
     People {
         heading: "Whose queries",
-        columns: ["Share", "Scanned", "Queries"],
         queries: Vec::new(),
         shares: shares.parties.iter().take(MOST_PARTIES).map(line).collect(),
         notes,

@@ -35,7 +35,9 @@ pub(super) struct Plot {
     pub spark: String,
     pub left: String,
     pub right: String,
-    /// What each line is, after how it is drawn, as a border of HTML: its form and colour are those of the picture.
+    /// Where most was scanned at once, for the text form; empty where nothing stands out.
+    pub steepest: String,
+    /// What each line is, after how it is drawn, as a border of HTML: its form and colour are those of the picture. Empty where words say it.
     pub key: Vec<(&'static str, String)>,
 }
 
@@ -57,14 +59,18 @@ impl Words<'_> {
             "Picture: {used} scanned since {since}, which is {} % of the limit of {limit}",
             whole_percent(facts.used, facts.limit)
         );
-        if let Some((at, most)) = steepest(facts) {
-            alt.push_str(&format!("; the steepest rise was {} until {}", most.human(units), self.time(at)));
+        let steepest = steepest(facts).map(|(at, most)| format!("{} until {}", most.human(units), self.time(at)));
+        if let Some(steepest) = &steepest {
+            alt.push_str(&format!("; the steepest rise was {steepest}"));
         }
         let mut key = vec![
             (LIMIT, format!("limit {limit}")),
             ("2px dashed #858b93", format!("critical {}", facts.critical)),
             (WARN, format!("warn {}", facts.warn)),
         ];
+        if until > now {
+            key.push(("", "upright line: now".to_owned()));
+        }
         if let Some(guess) = guess {
             key.push(("3px dotted #b0609a", format!("at this pace, gone at about {}", self.time(guess))));
             alt.push_str(&format!("; at this pace it is gone at about {}", self.time(guess)));
@@ -83,6 +89,7 @@ impl Words<'_> {
             spark: facts.trail.blocks(facts.limit, CELLS),
             left: self.time(start),
             right,
+            steepest: steepest.map_or(String::new(), |steepest| format!("steepest rise: {steepest}")),
             key,
         })
     }

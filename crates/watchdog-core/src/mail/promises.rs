@@ -5,8 +5,9 @@ use crate::alert::{Reason, Severity};
 use crate::bytes::{Bytes, Units};
 use crate::delivery::{GrantFacts, LimitFacts, Notice};
 use crate::grant::cutoff::Cutoff;
-use crate::grant::{Amount, Phase};
+use crate::grant::{Amount, Asker, Phase};
 use crate::policy::UnderGrant;
+use crate::principal::Principal;
 use crate::silence::Quiet;
 
 impl Words<'_> {
@@ -21,10 +22,8 @@ impl Words<'_> {
         let (title, sentence, consequence) = if ended {
             let title = format!("{workgroup}: the grant has ended");
             let how = match (&grant.revoked, grant.has_been_in_force(end)) {
-                (Some(act), true) => format!("was ended by {} at {}", plain(&act.by.to_string()), self.time(end)),
-                (Some(act), false) => {
-                    format!("was taken back by {} before it began", plain(&act.by.to_string()))
-                }
+                (Some(act), true) => format!("was ended by {} at {}", short(&act.by), self.time(end)),
+                (Some(act), false) => format!("was taken back by {} before it began", short(&act.by)),
                 (None, true) => format!("ended at {}", self.time(end)),
                 (None, false) => format!("was approved by nobody and lapsed at {}", self.time(end)),
             };
@@ -33,11 +32,11 @@ impl Words<'_> {
             match notice.severity {
                 Severity::Asked => (
                     format!("{workgroup}: {raised}, if somebody approves"),
-                    format!("{by} asks for {raised} in {workgroup} until {until}."),
+                    format!("{} asks for {raised} in {workgroup} until {until}.", short(&grant.by)),
                     "Somebody else has to approve it; nothing is raised before.".to_owned(),
                 ),
                 Severity::EndsSoon => (
-                    format!("{workgroup}: the grant ends at {}", grant.until.strftime("%H:%M UTC")),
+                    format!("{workgroup}: the grant ends at {}", self.clock(grant.until)),
                     format!("The grant for {workgroup} ends at {until}; {} so far.", used_words(facts)),
                     "Then the usual limit holds again. Queries that still run keep running, and what they scan counts once \
                      they end."
@@ -45,7 +44,7 @@ impl Words<'_> {
                 ),
                 Severity::Amiss => self.amiss(facts, &workgroup),
                 _ if facts.phase == Phase::Planned => (
-                    format!("{workgroup}: {raised} from {}", grant.from.strftime("%H:%M UTC")),
+                    format!("{workgroup}: {raised} from {}", self.clock(grant.from)),
                     format!(
                         "From {} until {} {workgroup} has {raised}.",
                         self.day_and_time(grant.from),
@@ -54,9 +53,9 @@ impl Words<'_> {
                     "It begins and ends by itself.".to_owned(),
                 ),
                 _ => (
-                    format!("{workgroup}: {raised} until {}", grant.until.strftime("%H:%M UTC")),
+                    format!("{workgroup}: {raised} until {}", self.clock(grant.until)),
                     format!("{workgroup} has {raised} until {until}."),
-                    "It takes itself back then. A CloudWatch alarm on the usual limit does not know of it, and may go off \
+                    "It ends by itself then. A CloudWatch alarm on the usual limit does not know of it, and may go off \
                      meanwhile."
                         .to_owned(),
                 ),
@@ -66,8 +65,8 @@ impl Words<'_> {
         case.sentence = sentence;
         case.consequence = consequence;
         case.rows = self.grant_rows(facts, &by);
-        if !ended {
-            case.steps = steps(notice.severity, &grant.id);
+        if !ended && facts.phase != Phase::Over {
+            case.steps = steps(notice.severity, &grant.id, &self.stack_option());
         }
         if facts.is_left_otherwise() || notice.severity == Severity::Amiss {
             case.steps.extend(mend(facts, self.region));
@@ -195,7 +194,7 @@ impl Words<'_> {
     /// What a mail says of the silence that it comes after, or in spite of.
     pub(super) fn quiet(&self, quiet: &Quiet) -> (String, String) {
         let silence = &quiet.silence;
-        let by = plain(&silence.by.to_string());
+        let by = short(&silence.by);
         let sentence = match (quiet.in_force, quiet.with_alert, &silence.taken_back) {
             (true, ..) => format!(
                 "This alert is silenced until {}, and this level is told all the same.",
@@ -203,11 +202,7 @@ impl Words<'_> {
             ),
             (false, true, _) => "Its silence has ended with it.".to_owned(),
             (false, false, Some(act)) => {
-                format!(
-                    "The silence of this alert was ended by {} at {}.",
-                    plain(&act.by.to_string()),
-                    self.time(act.at)
-                )
+                format!("The silence of this alert was ended by {} at {}.", short(&act.by), self.time(act.at))
             }
             (false, false, None) => format!("The silence of this alert ended at {}.", self.time(silence.end())),
         };
@@ -221,9 +216,17 @@ impl Words<'_> {
     }
 }
 
-/// `a limit of 2 TiB for 1h and a per-query cutoff of 500 GiB`.
+/// Who it is, in a sentence: somebody whom Identity Center has signed in by their name there, which nobody else can take; otherwise all of it.
+fn short(asker: &Asker) -> String {
+    match &asker.principal {
+        Principal::Session { session, by_identity_center: true, .. } => plain(session),
+        principal => plain(&principal.to_string()),
+    }
+}
+
+/// `a 1h limit of 2 TiB and a per-query cutoff of 500 GiB`.
 fn raised(facts: &GrantFacts) -> String {
-    let limit = facts.grant.limit.as_ref().map(|raise| format!("a limit of {} for {}", raise.to, plain(&raise.window)));
+    let limit = facts.grant.limit.as_ref().map(|raise| format!("a {} limit of {}", plain(&raise.window), raise.to));
     let cutoff = facts.grant.per_query.map(|amount| format!("a per-query cutoff of {amount}"));
     limit.into_iter().chain(cutoff).collect::<Vec<_>>().join(" and ")
 }
@@ -245,27 +248,30 @@ fn cutoff(bytes: Option<Bytes>, facts: &GrantFacts) -> String {
 
 fn used_words(facts: &GrantFacts) -> String {
     match facts.used {
-        Some(used) => format!("{} were scanned in it", used.human(units(facts))),
+        Some(used) => {
+            let used = used.human(units(facts));
+            format!("{used} {} scanned in it", if used.starts_with("1 ") { "was" } else { "were" })
+        }
         None => "it is not known what was scanned in it".to_owned(),
     }
 }
 
-fn steps(severity: Severity, id: &str) -> Vec<Step> {
+fn steps(severity: Severity, id: &str, stack: &str) -> Vec<Step> {
     // What is remembered may have been written by anybody who may write the table, and somebody will paste a command.
     if !is_an_id(id) {
         return Vec::new();
     }
     let command = |words, command: String| Step { words, command, kind: StepKind::Command };
-    let revoke = command("End it now", format!("watchdog revoke {id} --write"));
+    let revoke = command("End it now", format!("watchdog revoke {id}{stack} --write"));
     match severity {
         Severity::Asked => vec![
-            command("Approve it", format!("watchdog grant --approve {id} --write")),
-            command("Refuse it", format!("watchdog revoke {id} --write")),
+            command("Approve it", format!("watchdog grant --approve {id}{stack} --write")),
+            command("Refuse it", format!("watchdog revoke {id}{stack} --write")),
         ],
         Severity::EndsSoon => {
             vec![command(
-                "Have it last longer, so long from now",
-                format!("watchdog grant --extend {id} --for 1h --write"),
+                "Make it last this long from now",
+                format!("watchdog grant --extend {id} --for 1h{stack} --write"),
             )]
         }
         _ => vec![revoke],

@@ -1,12 +1,14 @@
 //! Active and waiting queries in words: what happens next, who fills the quota, and what to do about it.
 
-use super::people::{People, QueryLine, ShareLine};
+use super::people::{LONGEST_LABEL, People, QueryLine, STANDS_OUT_PERCENT, ShareLine};
 use super::words::{Bar, Case, Step, StepKind, Words, ascii_bar, clip, console_link, is_a_name, is_an_id, quota_link};
 use super::words::{name, plain};
 use crate::alert::{Ending, Reason, Severity};
 use crate::bytes::Units;
 use crate::delivery::{Filling, Notice, QueryFacts, Shown};
+use crate::history::length;
 use crate::occupancy::{Holder, Occupancy, Reservations};
+use crate::people::{Party, Whose};
 use crate::policy::Class;
 use crate::queries::{Execution, State};
 use crate::usage::Unknown;
@@ -18,8 +20,6 @@ const MOST_QUERIES: usize = 10;
 /// Workgroups and people in the table of who fills it.
 const MOST_HOLDERS: usize = 8;
 const MOST_PARTIES: usize = 8;
-/// Characters of a party's name in the text form's columns.
-const LONGEST_LABEL: usize = 60;
 
 /// Rows that say something of everybody's queries, and not of the limit.
 pub(super) const OF_CROWD: [&str; 2] = ["Reservations", "Longest run"];
@@ -42,7 +42,7 @@ impl Words<'_> {
                 facts.warn,
                 facts.critical,
                 facts.resolves_below,
-                if facts.hold.is_zero() { String::new() } else { format!(" for {:#}", facts.hold) }
+                if facts.hold.is_zero() { String::new() } else { format!(" for {}", length(facts.hold)) }
             ),
         ));
         if let (Some(percent), Some(limit)) = (percent, facts.strain.limit) {
@@ -183,15 +183,12 @@ impl Words<'_> {
         let line = |who: String, active: usize, running: usize, how: String| ShareLine {
             who: clip(&who, LONGEST_LABEL),
             share: format!("{} %", percent(active)),
+            much: format!("{active} active"),
             detail: format!(
                 "{running} running, {} waiting{}",
                 active - running,
                 if how.is_empty() { String::new() } else { format!("; {how}") }
             ),
-            first: running.to_string(),
-            second: (active - running).to_string(),
-            text: format!("{active} active"),
-            how,
         };
         let class = match facts.pressure {
             Pressure::Active(class) => class,
@@ -210,6 +207,14 @@ impl Words<'_> {
                 line(who, party.in_flight.len(), running, plain(&party.whose.explained()))
             }));
         }
+        let parties = first.and_then(|holder| occupancy.people.get(&holder.workgroup)?.first());
+        let stands_out = |party: &&Party| {
+            !matches!(party.whose, Whose::Unrecorded(_)) && percent(party.in_flight.len()) >= STANDS_OUT_PERCENT
+        };
+        if let Some(party) = parties.filter(stands_out) {
+            let who = clip(&party.whose.label(), LONGEST_LABEL);
+            case.consequence.push_str(&format!(" {who} has {} of them.", party.in_flight.len()));
+        }
         let mut notes = Vec::new();
         if let Some(rest) = filling.len().checked_sub(MOST_HOLDERS).filter(|rest| *rest > 0) {
             let active: usize = filling.iter().skip(MOST_HOLDERS).map(|(_, active)| active).sum();
@@ -221,13 +226,7 @@ impl Words<'_> {
             notes.push(format!("That is who was active when the watchdog looked: {all} queries."));
         }
         notes.extend(occupancy.cut.iter().map(|why| plain(why)));
-        case.people = Some(People {
-            heading: "Who has them active",
-            columns: ["Share", "Running", "Waiting"],
-            queries: Vec::new(),
-            shares,
-            notes,
-        });
+        case.people = Some(People { heading: "Who has them active", queries: Vec::new(), shares, notes });
         case.rows.extend(self.reserved(occupancy));
         if let Some((execution, holder)) = first.and_then(|holder| Some((longest(&holder.active).next()?, holder))) {
             let longest =
@@ -282,8 +281,7 @@ impl Words<'_> {
         });
         let notes = if rest > 0 { vec![format!("And {rest} more.")] } else { Vec::new() };
         let queries = lines.collect();
-        case.people =
-            Some(People { heading: "Your active queries", columns: ["", "", ""], queries, shares: Vec::new(), notes });
+        case.people = Some(People { heading: "Your active queries", queries, shares: Vec::new(), notes });
         let step = |words, command: String, kind| Step { words, command, kind };
         case.steps = self.stops(own);
         case.steps.push(step(
@@ -399,6 +397,7 @@ fn cause(facts: &QueryFacts, victim: Option<&str>) -> Option<String> {
             format!("{workgroup} has {active} of the {all} queries that are active, and {victim} waits for them.")
         }
         Some(_) => format!("{workgroup} has the most queries active: {active} of {all}."),
+        None if active == all => format!("All {all} that are active now are in {workgroup}."),
         None => format!("{workgroup} has {active} of the {all} that are active now."),
     })
 }
@@ -419,6 +418,6 @@ fn over(notice: &Notice, facts: &QueryFacts) -> String {
             "That alert is over. Where it is bad again, others are told of it.".to_owned()
         }
         _ if facts.hold.is_zero() => format!("That is below {}: the alert is over.", facts.resolves_below),
-        _ => format!("It has been below {} for {:#}: the alert is over.", facts.resolves_below, facts.hold),
+        _ => format!("It has been below {} for {}: the alert is over.", facts.resolves_below, length(facts.hold)),
     }
 }

@@ -26,8 +26,8 @@ pub(super) enum Ink {
     Guess,
 }
 
-/// Red, green, blue, in the order of [`Ink`]. Of Okabe and Ito's palette, which colour-blind people can tell apart: each of them is at
-/// least three times as bright or dark as both white and `#1c2128`.
+/// Red, green, blue, in the order of [`Ink`]. Of Okabe and Ito's palette, which colour-blind people can tell apart: each line is at least three
+/// times as bright or dark as both white and `#1c2128`, and the area has such a line for its border.
 const PALETTE: [[u8; 3]; 6] =
     [[0, 0, 0], [0x6f, 0xa8, 0xd6], [0x1f, 0x7a, 0xbf], [0xd5, 0x5e, 0x00], [0x85, 0x8b, 0x93], [0xb0, 0x60, 0x9a]];
 

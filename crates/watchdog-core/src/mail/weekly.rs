@@ -4,10 +4,9 @@ use jiff::Timestamp;
 
 use super::picture::{LIMIT, Plot, WARN};
 use super::raster::{Canvas, Ink};
-use super::words::{Case, Step, StepKind, Words, is_a_name, name, plain};
+use super::words::{Case, Step, StepKind, Words, name, plain};
 use crate::bytes::{Bytes, Units};
 use crate::delivery::{Notice, WeekFacts};
-use crate::history::length;
 use crate::review::{AlertReview, Course, LimitReview, Review, dollars};
 
 /// Limits that are shown, the fullest first.
@@ -27,7 +26,8 @@ const CELLS: i64 = 56;
 pub(super) struct Week {
     pub limits: Vec<WeekLimit>,
     pub alerts: Vec<String>,
-    pub misfits: Vec<String>,
+    /// Which limit, and what does not fit.
+    pub misfits: Vec<(String, String)>,
     /// Workgroup, what it scanned, and what that cost.
     pub costs: Vec<(String, String, String)>,
     /// What the lists leave out, and what is not known.
@@ -76,19 +76,7 @@ impl Words<'_> {
         case.consequence = match alerts {
             None => "What was told of alerts is not known.".to_owned(),
             Some(leads) if leads.alerts == 0 => "No limit came near its end.".to_owned(),
-            Some(leads) if leads.reached == 0 => {
-                format!("{} opened, and no limit was reached.", capital(&count(leads.alerts, "alert")))
-            }
-            Some(leads) => format!(
-                "{} opened; {} reached, of which {} told before{}.",
-                capital(&count(leads.alerts, "alert")),
-                was(leads.reached, "limit"),
-                if leads.before == 1 { "1 was".to_owned() } else { format!("{} were", leads.before) },
-                leads.median.map_or(String::new(), |median| {
-                    let middle = if leads.before == 1 { "" } else { "in the middle " };
-                    format!(", {middle}{} ahead", length(median))
-                })
-            ),
+            Some(leads) => format!("{} opened: {}.", count(leads.alerts, "alert"), leads.words()),
         };
         case.week = Some(self.week(review));
         case.steps = vec![
@@ -96,19 +84,14 @@ impl Words<'_> {
                 "The whole report, with the heaviest queries and people",
                 "report --since 7d --html report.html",
             ),
-            self.command("What weeks of use ask for, limit by limit", "plan --since 63d"),
+            self.command("The limits that weeks of use ask for", "plan --since 63d"),
         ];
         case.why = format!("the policy asks for a report every {}", facts.asked);
         case
     }
 
     fn command(&self, words: &'static str, command: &str) -> Step {
-        let stack = if self.stack == super::advice::USUAL_STACK || !is_a_name(self.stack) {
-            String::new()
-        } else {
-            format!(" --stack {}", self.stack)
-        };
-        Step { words, command: format!("watchdog {command}{stack}"), kind: StepKind::Command }
+        Step { words, command: format!("watchdog {command}{}", self.stack_option()), kind: StepKind::Command }
     }
 
     fn week(&self, review: &Review) -> Week {
@@ -133,10 +116,10 @@ impl Words<'_> {
         if let Err(why) = &review.alerts {
             notes.push(format!("What was told of alerts is not known: {}.", plain(why)));
         }
-        let misfits: Vec<String> = review
+        let misfits = review
             .misfits()
             .take(MOST_MISFITS)
-            .map(|(limit, misfit)| format!("{}: {}", title(limit), misfit.words(limit.units)))
+            .map(|(limit, misfit)| (title(limit), misfit.words(limit.units)))
             .collect();
         let mut costs = Vec::new();
         for workgroup in review.workgroups.iter().take(MOST_COSTS) {
@@ -210,16 +193,13 @@ impl Words<'_> {
     /// `Tue 14:05 exploratory, 1h: exhausted, 118 % of 700 GiB; first told 25 min before; 3 mails`.
     fn week_alert(&self, alert: &AlertReview) -> String {
         let episode = &alert.episode;
-        let early = match episode.exhausted {
-            Some(_) => format!("told {}", alert.early()).replace("told nobody was told", "nobody was told"),
-            None => alert.early(),
-        };
         format!(
-            "{} {}: {}, at most {}; {early}; {}{}",
+            "{} {}: {}, at most {}; {}; {}{}",
             self.day_of_week(episode.opened),
             name(&alert.about()),
             episode.worst().word(),
             alert.peak(),
+            alert.early(),
             count(usize::try_from(episode.mails).unwrap_or(usize::MAX), "mail"),
             if episode.ended.is_none() { "; still open" } else { "" }
         )
@@ -243,6 +223,7 @@ impl Words<'_> {
             spark: String::new(),
             left,
             right,
+            steepest: String::new(),
             key: vec![(LIMIT, format!("limit {whole}")), (WARN, format!("warn {}", limit.warn))],
         })
     }
@@ -318,16 +299,6 @@ fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// `1 limit was`, `2 limits were`.
-fn was(n: usize, what: &str) -> String {
-    format!("{} {}", count(n, what), if n == 1 { "was" } else { "were" })
-}
-
 fn times(n: usize) -> String {
     if n == 1 { "once".to_owned() } else { format!("{n} times") }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::people::People;
+use super::people::{LONGEST_LABEL, People};
 use super::picture::Plot;
 use super::promises::badge as badge_of_grant;
 use super::queries;
@@ -15,12 +15,14 @@ use crate::alert::{Ending, Reason, Severity, Subject};
 use crate::bytes::Units;
 use crate::delivery::{Facts, LimitFacts, Notice, Shown};
 use crate::forecast::Outlook;
+use crate::history::length;
+use crate::people::{Party, Whose};
 use crate::percent::whole_percent;
 use crate::policy::{Class, Origin, Pattern};
 use crate::untrusted;
 use crate::usage::{InFlight, Unknown};
 use crate::verdict::{Foresight, Pressure};
-use crate::window::zone_name;
+use crate::window::{zone_name, zone_word};
 
 /// Notices spelled out in one mail. A person reads a handful; the rest are counted, and the whole stays below the size at
 /// which mail programs cut a message off (about 100 KB), as each takes up to 8 KB in
@@ -50,6 +52,13 @@ pub(super) struct Case {
     pub problems: Vec<String>,
     pub steps: Vec<Step>,
     pub why: String,
+}
+
+impl Case {
+    /// What stands above the steps: a weekly report asks for nothing.
+    pub(super) fn to_do(&self) -> &'static str {
+        if self.week.is_some() { "To look closer" } else { "What to do now" }
+    }
 }
 
 pub(super) struct Bar {
@@ -110,12 +119,17 @@ pub(super) struct Words<'a> {
 }
 
 impl Words<'_> {
-    /// `14:05 UTC`, or `15:05 Europe/Berlin, 14:05 UTC`; stands in brackets.
+    /// `14:05 UTC`, or `15:05 CET, 14:05 UTC`; stands in brackets.
     pub(super) fn time(&self, at: Timestamp) -> String {
         match self.local(at, "%H:%M") {
             Some(local) => format!("{local}, {}", at.strftime("%H:%M UTC")),
             None => at.strftime("%H:%M UTC").to_string(),
         }
+    }
+
+    /// `14:05 UTC`, or `15:05 CET`; where there is no room for both, such as in a subject.
+    pub(super) fn clock(&self, at: Timestamp) -> String {
+        self.local(at, "%H:%M").unwrap_or_else(|| at.strftime("%H:%M UTC").to_string())
     }
 
     /// With the day; for what is not from just now.
@@ -126,9 +140,12 @@ impl Words<'_> {
         }
     }
 
-    /// `Tue 14:05`, with the zone's name where that is not UTC; for what is of the last days.
+    /// `Tue 14:05 UTC`, or `Tue 15:05 CET (14:05 UTC)`; for what is of the last days.
     pub(super) fn day_of_week(&self, at: Timestamp) -> String {
-        self.local(at, "%a %H:%M").unwrap_or_else(|| at.strftime("%a %H:%M UTC").to_string())
+        match self.local(at, "%a %H:%M") {
+            Some(local) => format!("{local} ({})", at.strftime("%H:%M UTC")),
+            None => at.strftime("%a %H:%M UTC").to_string(),
+        }
     }
 
     /// `Feb 23`, by the policy's zone.
@@ -138,9 +155,9 @@ impl Words<'_> {
 
     /// In the policy's zone, where that is not UTC.
     fn local(&self, at: Timestamp, form: &str) -> Option<String> {
-        let name = zone_name(self.zone);
         let local = at.to_zoned_datetime(self.zone.clone()).strftime(form).to_string();
-        (!matches!(name, "UTC" | "Etc/UTC")).then(|| format!("{local} {name}"))
+        let is_utc = matches!(zone_name(self.zone), "UTC" | "Etc/UTC");
+        (!is_utc).then(|| format!("{local} {}", zone_word(self.zone, at)))
     }
 
     /// The first notices as cases, in their order, and how many cases there are in all. Those about the sight of workgroups
@@ -231,7 +248,7 @@ impl Words<'_> {
                     case.problems.push(format!("and {rest} more"));
                 }
                 case.steps.push(Step {
-                    words: "Check a file before you store it",
+                    words: "Mend it in its file, and check that before you store it",
                     command: "watchdog check FILE".into(),
                     kind: StepKind::Command,
                 });
@@ -310,7 +327,7 @@ impl Words<'_> {
         let ended = matches!(notice.reason, Reason::Resolved(_));
         let outlook = facts.outlook.filter(|_| !ended && facts.used < facts.limit);
         let out = outlook.and_then(|outlook| outlook.about);
-        let out = out.map_or(String::new(), |at| format!(", out at about {}", at.strftime("%H:%M UTC")));
+        let out = out.map_or(String::new(), |at| format!(", out at about {}", self.clock(at)));
         let mut case = self.frame(
             notice,
             format!(
@@ -334,16 +351,16 @@ impl Words<'_> {
                 format!("That is below {}: the alert is over.", facts.resolves_below)
             }
             (Reason::Resolved(_), _) => {
-                format!("It has been below {} for {:#}: the alert is over.", facts.resolves_below, facts.hold)
+                format!("It has been below {} for {}: the alert is over.", facts.resolves_below, length(facts.hold))
             }
             (_, Severity::Exhausted) if facts.used >= facts.limit => {
                 let by = if facts.used > facts.limit { format!("passed by {over}") } else { "reached".to_owned() };
                 format!("The limit is {by}. Athena stops nothing at this limit by itself: queries go on.")
             }
             (_, Severity::Exhausted) => {
-                format!("The limit was reached, and use is still close to it: {left} are left.")
+                format!("The limit was reached, and use is still close to it: {left} {} left.", are(&left))
             }
-            _ => format!("{left} are left."),
+            _ => format!("{left} {} left.", are(&left)),
         };
         if let Some(coming) = outlook.and_then(|outlook| self.coming(outlook)) {
             case.consequence = format!("{} {coming}", case.consequence);
@@ -382,7 +399,7 @@ impl Words<'_> {
                     if facts.foresight == Foresight::Silent { "" } else { ", or sooner by the forecast" },
                     facts.critical,
                     facts.resolves_below,
-                    if facts.hold.is_zero() { String::new() } else { format!(" for {:#}", facts.hold) }
+                    if facts.hold.is_zero() { String::new() } else { format!(" for {}", length(facts.hold)) }
                 ),
             ),
         ];
@@ -390,7 +407,8 @@ impl Words<'_> {
         case.rows.extend(facts.misfit.map(|misfit| ("Does it fit", misfit.words(facts.units))));
         // A person's mail has that person's queries, and nobody else's.
         if !ended && !matches!(notice.people, Some(Shown::Own(_))) {
-            case.rows.extend(facts.in_flight.iter().map(|query| ("Running", self.running(query, facts.units))));
+            let running = |query: &InFlight| ("Running", self.running(query, whose(notice, query), facts.units));
+            case.rows.extend(facts.in_flight.iter().map(running));
         }
         if !matches!(notice.reason, Reason::Resolved(_)) && is_a_name(&facts.workgroup) {
             let region = self.region;
@@ -416,7 +434,7 @@ impl Words<'_> {
                         kind: StepKind::Command,
                     },
                     None => Step {
-                        words: "Stop one",
+                        words: "Stop one of them, by its id",
                         command: format!("aws athena stop-query-execution --region {region} --query-execution-id ID"),
                         kind: StepKind::Command,
                     },
@@ -430,12 +448,8 @@ impl Words<'_> {
 
     /// When it runs out, and how sure that is.
     fn coming(&self, outlook: Outlook) -> Option<String> {
-        let clock = |at: Timestamp| {
-            self.local(at, "%H:%M").map_or_else(
-                || at.strftime("%H:%M").to_string(),
-                |local| local.split(' ').next().unwrap_or_default().to_owned(),
-            )
-        };
+        // Without the zone, which stands beside it.
+        let clock = |at: Timestamp| self.clock(at).split(' ').next().unwrap_or_default().to_owned();
         let Some(about) = outlook.about else {
             let earliest = outlook.earliest.map(|at| {
                 format!(
@@ -455,8 +469,8 @@ impl Words<'_> {
         Some(format!("At this pace it runs out at about {}{range}.", self.time(about)))
     }
 
-    /// A query that is running, and what it has scanned so far.
-    fn running(&self, query: &InFlight, units: Units) -> String {
+    /// A query that is running, whose it is, and what it has scanned so far.
+    fn running(&self, query: &InFlight, whose: Option<String>, units: Units) -> String {
         let minutes = self.as_of.duration_since(query.started).as_mins().max(0);
         let so_far = match (query.scanned, query.rate(self.as_of)) {
             (Some(scanned), Some(rate)) => {
@@ -465,7 +479,8 @@ impl Words<'_> {
             (Some(scanned), None) => format!("{} so far, not counted above", scanned.human(units)),
             (None, _) => "Athena does not say what it has scanned so far".to_owned(),
         };
-        format!("{} for {minutes} min: {so_far}", plain(&query.id))
+        let whose = whose.map_or(String::new(), |whose| format!(" of {whose},"));
+        format!("{}{whose} for {minutes} min: {so_far}", plain(&query.id))
     }
 
     fn unseen(&self, notice: &Notice, why: &Unknown, names: &[&str]) -> Case {
@@ -485,7 +500,7 @@ impl Words<'_> {
         };
         self.remedy(&mut case, why, names.first().copied().unwrap_or(""));
         if names.len() > 1 {
-            case.steps.iter_mut().for_each(|step| step.words = "To mend it, for each of them");
+            case.steps.iter_mut().for_each(|step| step.words = "Mend it, for each of them");
         }
         case
     }
@@ -498,17 +513,16 @@ impl Words<'_> {
         let Some(remedy) = why.remedy(workgroup) else { return };
         let step = if remedy.starts_with("aws ") {
             let command = format!("{remedy} --region {}", self.region);
-            Step { words: "To mend it", command, kind: StepKind::Command }
+            Step { words: "Mend it", command, kind: StepKind::Command }
         } else {
-            Step { words: "To mend it", command: plain(&remedy), kind: StepKind::Words }
+            Step { words: "Mend it", command: plain(&remedy), kind: StepKind::Words }
         };
         case.steps.push(step);
     }
 
     pub(super) fn frame(&self, notice: &Notice, title: String) -> Case {
         let over = matches!(notice.reason, Reason::Resolved(_));
-        // Near Okabe and Ito's palette, which colour-blind people can tell apart, and seen on white and on black; the badge's word
-        // says the same.
+        // Near Okabe and Ito's palette, which colour-blind people can tell apart; the badge's word says the same.
         let (badge, colour, ink) = match (over, notice.severity) {
             (true, _) => ("resolved", "#00795a", "#ffffff"),
             (_, Severity::Warn) => ("warn", "#e69f00", "#1c1c1c"),
@@ -557,6 +571,19 @@ impl Words<'_> {
             why,
         }
     }
+}
+
+/// `is` after `1 GB`, and `are` after any other size.
+fn are(size: &str) -> &'static str {
+    if size.starts_with("1 ") { "is" } else { "are" }
+}
+
+/// Whose query it is, as far as the reader may know and somebody has looked.
+fn whose(notice: &Notice, query: &InFlight) -> Option<String> {
+    let Some(Shown::Everyone(shares)) = &notice.people else { return None };
+    let is_theirs = |party: &&Party| party.in_flight.iter().any(|execution| execution.id == query.id);
+    let party = shares.parties.iter().find(is_theirs)?;
+    (!matches!(party.whose, Whose::Unrecorded(_))).then(|| clip(&party.whose.label(), LONGEST_LABEL))
 }
 
 /// Whether it is the forecast and not the use that asks for a warning.

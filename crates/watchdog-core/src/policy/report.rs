@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use super::typed::{At, TypedReport};
 use super::value::{Problems, all, allowed_address, people_bound};
 use super::{Address, ReportRules, Weekly};
+use crate::window::zone_name;
 
 /// What Athena asks for a TB scanned in US dollars, by the public price list of most Regions, as known in November 2026;
 /// <https://aws.amazon.com/athena/pricing/>.
@@ -120,10 +121,10 @@ impl Weekly {
         self.due(due.checked_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN))
     }
 
-    /// `Monday at 08:00`.
+    /// `Monday at 08:00 Europe/Berlin`.
     pub fn words(&self) -> String {
         let (name, _) = DAYS.into_iter().find(|(_, day)| *day == self.day).unwrap_or(DAYS[0]);
         let first = name[..1].to_ascii_uppercase();
-        format!("{first}{} at {}", &name[1..], self.time.strftime("%H:%M"))
+        format!("{first}{} at {} {}", &name[1..], self.time.strftime("%H:%M"), zone_name(&self.zone))
     }
 }

@@ -57,7 +57,7 @@ fn the_admins_read_who_starves_whom_and_what_to_do() {
             [exhausted] Athena in eu-central-1: 200 of 200 DML queries active, the next will be refused
 
             All 200 DML queries that the account may have active in eu-central-1 were active at once (as of 14:05 UTC).
-            While it is so, the next queries will be refused, in every workgroup. exploratory has 150 of the 160 that are active now. Meanwhile queries are waiting in predictable (up to 4 min 10 s, 10 right now).
+            While it is so, the next queries will be refused, in every workgroup. exploratory has 150 of the 160 that are active now. Meanwhile queries are waiting in predictable (up to 4 min 10 s, 10 right now). ann@example.com has 120 of them.
 
             [####################] 100 %   200 active, none left
 
@@ -102,7 +102,7 @@ fn the_admins_read_who_starves_whom_and_what_to_do() {
             [exhausted] predictable: queries are waiting, up to 4 min 10 s where 2 min is the most
 
             Queries in predictable are waiting: up to 4 min 10 s in the last 10 minutes, and 2 min is the most that they should (as of 14:05 UTC).
-            Right now 10 queries wait. exploratory has 150 of the 160 queries that are active, and predictable waits for them.
+            Right now 10 queries wait. exploratory has 150 of the 160 queries that are active, and predictable waits for them. ann@example.com has 120 of them.
 
             [####################] 208 %   4 min 10 s waited, at most 2 min
 
@@ -132,7 +132,7 @@ fn waiting_alone_names_the_cause() {
             [exhausted] predictable: queries are waiting, up to 4 min 10 s where 2 min is the most
 
             Queries in predictable are waiting: up to 4 min 10 s in the last 10 minutes, and 2 min is the most that they should (as of 14:05 UTC).
-            Right now 10 queries wait. exploratory has 150 of the 160 queries that are active, and predictable waits for them.
+            Right now 10 queries wait. exploratory has 150 of the 160 queries that are active, and predictable waits for them. ann@example.com has 120 of them.
 
             [####################] 208 %   4 min 10 s waited, at most 2 min
 
@@ -239,7 +239,7 @@ fn a_person_reads_of_their_own_queries_and_of_nobody_elses() {
 
             --
             Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
-            You (bob@example.com) get this because the policy names you for it, or you own the workgroup.
+            You (bob@example.com) get this because your queries are among those that are active.
             To hear less, ask your admins: the policy says who is told, from when on, and how often again."#]],
     );
     for other in ["ann", "nightly", "payroll"] {
@@ -331,7 +331,7 @@ fn what_cannot_be_seen_is_said_with_what_it_risks() {
         It is unknown, which is not the same as fine. Queries may be refused without a warning. Limits on bytes are watched as before.
 
         What to do now
-          To mend it:
+          Mend it:
             Allow `servicequotas:GetServiceQuota` in the role of the watchdog's function.
 
         Why now: the alert has just opened.
@@ -339,7 +339,7 @@ fn what_cannot_be_seen_is_said_with_what_it_risks() {
         --
         Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
         You (ops@example.com) get this because you are one of the policy's admins.
-        To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."#]].assert_eq(&format!("Subject: {}\n\n{}", mail.subject, mail.text));
+        Admins are always told of this; `repeat_cannot_see_every` in the policy says how often again."#]].assert_eq(&format!("Subject: {}\n\n{}", mail.subject, mail.text));
 }
 
 /// Nobody waits.

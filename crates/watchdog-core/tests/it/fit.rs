@@ -60,8 +60,8 @@ fn a_limit_that_most_days_pass_is_too_low() {
     check(
         &hour,
         &[50, 100, 120, 90, 130, 110, 20],
-        "It was passed on 4 of the last 7 days, by ordinary work: the limit looks too low. By these days about 131 GB would hold; \
-         `watchdog plan` computes it from weeks.",
+        "It was passed on 4 of the last 7 days, by ordinary work: the limit looks too low. About 131 GB would have held; \
+         `watchdog plan` computes it from more weeks.",
     );
     check(&hour, &[50, 99, 120, 90, 130, 110, 20], "fits, or not known");
     // Six days are no week.
@@ -70,8 +70,8 @@ fn a_limit_that_most_days_pass_is_too_low() {
     check(
         &hour,
         &[100, 900, 120, 90, 130, 110, 20],
-        "It was passed on 5 of the last 7 days, by ordinary work: the limit looks too low. By these days about 131 GB would hold; \
-         `watchdog plan` computes it from weeks.",
+        "It was passed on 5 of the last 7 days, by ordinary work: the limit looks too low. About 131 GB would have held; \
+         `watchdog plan` computes it from more weeks.",
     );
 }
 
@@ -83,8 +83,8 @@ fn a_limit_that_no_day_half_uses_is_too_high() {
     check(
         &hour,
         &days,
-        "On none of the last 14 days was half of it used, at most 49 %: the limit looks too high. By these days about 55 GB would hold; \
-         `watchdog plan` computes it from weeks.",
+        "At most 49 % of it was used on any of the last 14 days: the limit looks too high. About 55 GB would have held; \
+         `watchdog plan` computes it from more weeks.",
     );
     check(&hour, &days[..13], "fits, or not known");
     days[9] = 50;
@@ -100,8 +100,8 @@ fn a_day_long_window_is_known_by_the_ends_of_days() {
     check(
         &of_window("24h", "limit = \"100 GB\""),
         &[150; 8],
-        "It was passed on 7 of the last 7 days, by ordinary work: the limit looks too low. By these days about 166.1 GB would hold; \
-         `watchdog plan` computes it from weeks.",
+        "It was passed on 7 of the last 7 days, by ordinary work: the limit looks too low. About 166.1 GB would have held; \
+         `watchdog plan` computes it from more weeks.",
     );
 }
 
@@ -128,8 +128,8 @@ fn another_limit_begins_anew() {
 fn days_on_which_a_grant_raised_the_limit_do_not_count() {
     let hour = of_window("1h", "quota = \"100 GB\"\nbuffer = \"0 %\"");
     let days = [50, 100, 120, 90, 130, 110, 20, 10];
-    let too_low = "It was passed on 4 of the last 7 days, by ordinary work: the limit looks too low. By these days about 131 GB would hold; \
-                   `watchdog plan` computes it from weeks.";
+    let too_low = "It was passed on 4 of the last 7 days, by ordinary work: the limit looks too low. About 131 GB would have held; \
+         `watchdog plan` computes it from more weeks.";
     let asker = r#"{"arn":"arn:aws:iam::123456789012:user/u","principal":{"is":"user","name":"u"}}"#;
     let book = |window: &str, from: &str, until: &str, more: &str| -> Grants {
         let text = format!(

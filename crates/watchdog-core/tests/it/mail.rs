@@ -10,7 +10,7 @@ use mail_parser::{HeaderValue, MessageParser, MimeHeaders};
 use proptest::prelude::*;
 use watchdog_core::alert::{Ending, Reason, Severity, Subject};
 use watchdog_core::bytes::{Bytes, Size, Units};
-use watchdog_core::delivery::{Facts, LimitFacts, Message, Notice};
+use watchdog_core::delivery::{Facts, LimitFacts, Message, Notice, Relief};
 use watchdog_core::forecast::Outlook;
 use watchdog_core::history::{History, Share};
 use watchdog_core::mail::{Mail, Origins, compose};
@@ -103,6 +103,10 @@ fn limit(workgroup: &str, used: &str, limit: &str) -> LimitFacts {
         resolves_below: Percent::whole(75),
         hold: SignedDuration::ZERO,
         misfit: None,
+        relief: Relief {
+            raise: Some((size("100 TB"), SignedDuration::from_hours(8))),
+            silence: Some((Vec::new(), SignedDuration::from_hours(8))),
+        },
     }
 }
 
@@ -149,15 +153,16 @@ fn opened_warn() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▂▂▂▂▂▂▂▂▂▂▄▄▄▄▄▄▄▄▄▄▆▆▆▆▆▆▆
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 191.5 GB until 13:55 UTC
 
             What to do now
               Open the workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               List its newest queries:
                 aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
-              Stop one:
+              Stop one of them, by its id:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
-              Be told nothing more of it for an hour:
+              Silence this alert for an hour:
                 watchdog silence exploratory/1h --for 1h --reason "WHY" --write
 
             The numbers
@@ -177,6 +182,14 @@ fn opened_warn() {
 }
 
 #[test]
+fn one_is_left_and_more_are() {
+    for (used, words) in [("699 GB", "1 GB is left."), ("698 GB", "2 GB are left."), ("689 GB", "11 GB are left.")] {
+        let mail = mail(vec![of_limit(Reason::Opened, Severity::Critical, used)]);
+        assert!(mail.text.contains(words), "{}", mail.text);
+    }
+}
+
+#[test]
 fn opened_exhausted_to_the_byte() {
     check(
         &mail(vec![of_limit(Reason::Opened, Severity::Exhausted, "700 GB")]),
@@ -193,17 +206,18 @@ fn opened_exhausted_to_the_byte() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▂▂▂▂▂▂▂▂▂▂▅▅▅▅▅▅▅▅▅▅███████
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 233.3 GB until 13:55 UTC
 
             What to do now
               Open the workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               List its newest queries:
                 aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
-              Stop one:
+              Stop one of them, by its id:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
               Raise the limit for an hour:
                 watchdog grant exploratory --limit 1.1TB --window 1h --for 1h --reason "WHY" --write
-              Be told nothing more of it for an hour:
+              Silence this alert for an hour:
                 watchdog silence exploratory/1h --for 1h --reason "WHY" --write
 
             The numbers
@@ -239,17 +253,18 @@ fn escalated_critical() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▂▂▂▂▂▂▂▂▂▂▅▅▅▅▅▅▅▅▅▅▇▇▇▇▇▇▇
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 230 GB until 13:55 UTC
 
             What to do now
               Open the workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               List its newest queries:
                 aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
-              Stop one:
+              Stop one of them, by its id:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
               Raise the limit for an hour:
                 watchdog grant exploratory --limit 1.1TB --window 1h --for 1h --reason "WHY" --write
-              Be told nothing more of it for an hour:
+              Silence this alert for an hour:
                 watchdog silence exploratory/1h --for 1h --reason "WHY" --write
 
             The numbers
@@ -278,38 +293,39 @@ fn escalated_exhausted_in_another_zone() {
 
             [exhausted] exploratory: 200 % of 700 GB used in the last hour
 
-            exploratory has used 200 % of its 700 GB in the last hour (as of 15:05 Europe/Berlin, 14:05 UTC).
+            exploratory has used 200 % of its 700 GB in the last hour (as of 15:05 CET, 14:05 UTC).
             The limit is passed by 700 GB. Athena stops nothing at this limit by itself: queries go on.
 
             [####################] 200 %   1.4 TB used, 700 GB over
 
-            Scanned since 14:05 Europe/Berlin, 13:05 UTC, added up; full height is the limit
+            Scanned since 14:05 CET, 13:05 UTC, added up; full height is the limit
                            ▅▅▅▅▅▅▅▅▅▅█████████████████
-              14:05 Europe/Berlin, 13:05 UTC - now, 15:05 Europe/Berlin, 14:05 UTC
+              14:05 CET, 13:05 UTC - now, 15:05 CET, 14:05 UTC
+              steepest rise: 466.7 GB until 14:55 CET, 13:55 UTC
 
             What to do now
               Open the workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               List its newest queries:
                 aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
-              Stop one:
+              Stop one of them, by its id:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
               Raise the limit for an hour:
                 watchdog grant exploratory --limit 2.1TB --window 1h --for 1h --reason "WHY" --write
-              Be told nothing more of it for an hour:
+              Silence this alert for an hour:
                 watchdog silence exploratory/1h --for 1h --reason "WHY" --write
 
             The numbers
               Used          1.4 TB (1,400,000,000,000 bytes)
               Limit         700 GB (700,000,000,000 bytes)
               The limit is  70 % of a quota of 1 TB
-              Window        1h, since 2026-03-01 14:05 Europe/Berlin (13:05 UTC)
+              Window        1h, since 2026-03-01 14:05 CET (13:05 UTC)
               Warns at      80 %; critical at 95 %; resolves below 75 %
 
-            Why now: it is worse than what you were last told, `critical`; open since 2026-03-01 14:25 Europe/Berlin (13:25 UTC).
+            Why now: it is worse than what you were last told, `critical`; open since 2026-03-01 14:25 CET (13:25 UTC).
 
             --
-            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 15:05 Europe/Berlin (14:05 UTC).
+            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 15:05 CET (14:05 UTC).
             You (ops@example.com) get this because you are one of the policy's admins.
             To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."#]],
     );
@@ -333,17 +349,18 @@ fn repeated_exhausted_though_below_the_limit_again() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▂▂▂▂▂▂▂▂▂▂▅▅▅▅▅▅▅▅▅▅▇▇▇▇▇▇▇
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 230 GB until 13:55 UTC
 
             What to do now
               Open the workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               List its newest queries:
                 aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
-              Stop one:
+              Stop one of them, by its id:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
               Raise the limit for an hour:
                 watchdog grant exploratory --limit 1.1TB --window 1h --for 1h --reason "WHY" --write
-              Be told nothing more of it for an hour:
+              Silence this alert for an hour:
                 watchdog silence exploratory/1h --for 1h --reason "WHY" --write
 
             The numbers
@@ -380,15 +397,16 @@ fn told_late() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▂▂▂▂▂▂▂▂▂▂▄▄▄▄▄▄▄▄▄▄▆▆▆▆▆▆▆
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 200 GB until 13:55 UTC
 
             What to do now
               Open the workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               List its newest queries:
                 aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
-              Stop one:
+              Stop one of them, by its id:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
-              Be told nothing more of it for an hour:
+              Silence this alert for an hour:
                 watchdog silence exploratory/1h --for 1h --reason "WHY" --write
 
             The numbers
@@ -424,6 +442,7 @@ fn resolved() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▁▁▁▁▁▁▁▁▁▁▃▃▃▃▃▃▃▃▃▃▅▅▅▅▅▅▅
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 166.7 GB until 13:55 UTC
 
             The numbers
               Used          500 GB (500,000,000,000 bytes)
@@ -458,6 +477,7 @@ fn resolved_while_a_newer_alert_is_open_for_others() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▂▂▂▂▂▂▂▂▂▂▅▅▅▅▅▅▅▅▅▅▇▇▇▇▇▇▇
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 230 GB until 13:55 UTC
 
             The numbers
               Used          690 GB (690,000,000,000 bytes)
@@ -483,7 +503,7 @@ fn a_limit_that_does_not_fit_is_told_of() {
     let notice = notice("limit/exploratory/1h", Reason::Opened, Severity::Exhausted, Facts::Limit(facts));
     let text = mail_in("UTC", vec![notice]).text;
     let line = text.lines().find(|line| line.contains("Does it fit")).unwrap();
-    expect!["Does it fit   It was passed on 5 of the last 7 days, by ordinary work: the limit looks too low. By these days about 1.2 TB would hold; `watchdog plan` computes it from weeks."].assert_eq(line.trim());
+    expect!["Does it fit   It was passed on 5 of the last 7 days, by ordinary work: the limit looks too low. About 1.2 TB would have held; `watchdog plan` computes it from more weeks."].assert_eq(line.trim());
 }
 
 #[test]
@@ -510,26 +530,27 @@ fn window_ended() {
 
             [resolved] long-query: 1 % of 700 GiB used today, Europe/Berlin time
 
-            long-query has used 1 % of its 700 GiB today, Europe/Berlin time (as of 15:05 Europe/Berlin, 14:05 UTC).
+            long-query has used 1 % of its 700 GiB today, Europe/Berlin time (as of 15:05 CET, 14:05 UTC).
             A new window has begun: the alert about the last one is over.
 
             [....................] 1 %   12 GiB used, 688 GiB left
 
-            Scanned since 14:05 Europe/Berlin, 13:05 UTC, added up; full height is the limit
+            Scanned since 14:05 CET, 13:05 UTC, added up; full height is the limit
                            ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
-              14:05 Europe/Berlin, 13:05 UTC - now, 15:05 Europe/Berlin, 14:05 UTC
+              14:05 CET, 13:05 UTC - now, 15:05 CET, 14:05 UTC
+              steepest rise: 4 GiB until 14:55 CET, 13:55 UTC
 
             The numbers
               Used          12 GiB (12,884,901,888 bytes)
               Limit         700 GiB (751,619,276,800 bytes)
               The limit is  a quota of 636.4 GiB and a buffer of 10 %
-              Window        calendar-day@Europe/Berlin, since 2026-03-01 00:00 Europe/Berlin (23:00 UTC)
+              Window        calendar-day@Europe/Berlin, since 2026-03-01 00:00 CET (23:00 UTC)
               Warns at      80 %; critical at 95 %; resolves below 75 %
 
-            Why now: the alert that opened 2026-03-01 14:25 Europe/Berlin (13:25 UTC) is over.
+            Why now: the alert that opened 2026-03-01 14:25 CET (13:25 UTC) is over.
 
             --
-            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 15:05 Europe/Berlin (14:05 UTC).
+            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 15:05 CET (14:05 UTC).
             You (ops@example.com) get this because you are one of the policy's admins.
             Nothing more comes of what is over."#]],
     );
@@ -605,7 +626,7 @@ fn cannot_see_one() {
             Its use is unknown, which is not the same as fine: a limit may be passed without a warning.
 
             What to do now
-              To mend it:
+              Mend it:
                 aws athena update-work-group --work-group etl --configuration-updates PublishCloudWatchMetricsEnabled=true --region eu-central-1
 
             Why now: the alert has just opened.
@@ -613,7 +634,7 @@ fn cannot_see_one() {
             --
             Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
             You (ops@example.com) get this because you are one of the policy's admins.
-            To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."#]],
+            Admins are always told of this; `repeat_cannot_see_every` in the policy says how often again."#]],
     );
     let denied = Unknown::Denied { operation: "cloudwatch:GetMetricData".to_owned() };
     check(
@@ -627,7 +648,7 @@ fn cannot_see_one() {
             Its use is unknown, which is not the same as fine: a limit may be passed without a warning.
 
             What to do now
-              To mend it:
+              Mend it:
                 Allow `cloudwatch:GetMetricData` in the role of the watchdog's function.
 
             Why now: a reminder: open since 2026-03-01 13:25 UTC, last told 2026-02-28 14:05 UTC.
@@ -635,7 +656,7 @@ fn cannot_see_one() {
             --
             Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
             You (ops@example.com) get this because you are one of the policy's admins.
-            To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."#]],
+            Admins are always told of this; `repeat_cannot_see_every` in the policy says how often again."#]],
     );
     check(
         &mail(vec![unseen("renamed", Reason::Opened, Unknown::NoSuchWorkgroup)]),
@@ -648,7 +669,7 @@ fn cannot_see_one() {
             Its use is unknown, which is not the same as fine: a limit may be passed without a warning.
 
             What to do now
-              To mend it:
+              Mend it:
                 Create `renamed`, or take it out of the policy.
 
             Why now: the alert has just opened.
@@ -656,7 +677,7 @@ fn cannot_see_one() {
             --
             Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
             You (ops@example.com) get this because you are one of the policy's admins.
-            To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."#]],
+            Admins are always told of this; `repeat_cannot_see_every` in the policy says how often again."#]],
     );
     let listing = notice(
         "listing",
@@ -675,7 +696,7 @@ fn cannot_see_one() {
             Workgroups that it already knew are still watched; new ones are not seen until this is mended.
 
             What to do now
-              To mend it:
+              Mend it:
                 Allow `athena:ListWorkGroups` in the role of the watchdog's function.
 
             Why now: the alert has just opened.
@@ -683,7 +704,7 @@ fn cannot_see_one() {
             --
             Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
             You (ops@example.com) get this because you are one of the policy's admins.
-            To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."#]],
+            Admins are always told of this; `repeat_cannot_see_every` in the policy says how often again."#]],
     );
 }
 
@@ -701,7 +722,7 @@ fn cannot_see_a_hundred() {
             Their use is unknown, which is not the same as fine: a limit may be passed without a warning.
 
             What to do now
-              To mend it, for each of them:
+              Mend it, for each of them:
                 aws athena update-work-group --work-group team-00 --configuration-updates PublishCloudWatchMetricsEnabled=true --region eu-central-1
 
             Why now: the alert has just opened.
@@ -709,7 +730,7 @@ fn cannot_see_a_hundred() {
             --
             Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
             You (ops@example.com) get this because you are one of the policy's admins.
-            To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."#]],
+            Admins are always told of this; `repeat_cannot_see_every` in the policy says how often again."#]],
     );
     let two = ["a", "b"].map(|name| unseen(name, Reason::Opened, Unknown::Partial));
     check(
@@ -727,7 +748,7 @@ fn cannot_see_a_hundred() {
             --
             Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
             You (ops@example.com) get this because you are one of the policy's admins.
-            To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."#]],
+            Admins are always told of this; `repeat_cannot_see_every` in the policy says how often again."#]],
     );
     // Troubles that differ are told apart.
     let failed = |operation: &str| Unknown::Denied { operation: operation.to_owned() };
@@ -801,7 +822,7 @@ fn policy_problems() {
               - 10-stack.toml:3:2: unknown key `mial`: a policy knows `mail`, `defaults`, `submitters`, `active_queries`, `economy`, `grants`, `silences`, `report`, `workgroup`
 
             What to do now
-              Check a file before you store it:
+              Mend it in its file, and check that before you store it:
                 watchdog check FILE
 
             Why now: the alert has just opened.
@@ -809,7 +830,7 @@ fn policy_problems() {
             --
             Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
             You (ops@example.com) get this because you are one of the policy's admins.
-            To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."#]],
+            Admins are always told of this; `repeat_cannot_see_every` in the policy says how often again."#]],
     );
     let many: String = (0..30).map(|n| format!("key{n} = 1\n")).collect();
     let mail = mail(vec![broken_policy(&many)]);
@@ -847,17 +868,18 @@ fn several() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▃▃▃▃▃▃▃▃▃▃▆▆▆▆▆▆▆▆▆▆███████
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 333.3 GB until 13:55 UTC
 
             What to do now
               Open the workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/etl
               List its newest queries:
                 aws athena list-query-executions --region eu-central-1 --work-group etl --max-items 20
-              Stop one:
+              Stop one of them, by its id:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
               Raise the limit for an hour:
                 watchdog grant etl --limit 1.5TB --window 1h --for 1h --reason "WHY" --write
-              Be told nothing more of it for an hour:
+              Silence this alert for an hour:
                 watchdog silence etl/1h --for 1h --reason "WHY" --write
 
             The numbers
@@ -881,17 +903,18 @@ fn several() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▂▂▂▂▂▂▂▂▂▂▅▅▅▅▅▅▅▅▅▅▇▇▇▇▇▇▇
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 230 GB until 13:55 UTC
 
             What to do now
               Open the workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               List its newest queries:
                 aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
-              Stop one:
+              Stop one of them, by its id:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
               Raise the limit for an hour:
                 watchdog grant exploratory --limit 1.1TB --window 1h --for 1h --reason "WHY" --write
-              Be told nothing more of it for an hour:
+              Silence this alert for an hour:
                 watchdog silence exploratory/1h --for 1h --reason "WHY" --write
 
             The numbers
@@ -911,7 +934,7 @@ fn several() {
             Its use is unknown, which is not the same as fine: a limit may be passed without a warning.
 
             What to do now
-              To mend it:
+              Mend it:
                 aws athena update-work-group --work-group fast-query --configuration-updates PublishCloudWatchMetricsEnabled=true --region eu-central-1
 
             Why now: the alert has just opened.
@@ -928,6 +951,7 @@ fn several() {
             Scanned since 13:05 UTC, added up; full height is the limit
                            ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
               13:05 UTC - now, 14:05 UTC
+              steepest rise: 333.3 MB until 13:55 UTC
 
             The numbers
               Used          1 GB (1,000,000,000 bytes)
@@ -1319,8 +1343,8 @@ fn a_mail_says_when_it_runs_out_and_how_sure_that_is() {
         Some("14:20"),
         Some("14:50"),
         expect![[r#"
-            [warn] exploratory: 82 % of 700 GB used, out at about 14:20 UTC
-            126 GB are left. At this pace it runs out at about 15:20 Europe/Berlin, 14:20 UTC, between 15:10 and 15:50.
+            [warn] exploratory: 82 % of 700 GB used, out at about 15:20 CET
+            126 GB are left. At this pace it runs out at about 15:20 CET, 14:20 UTC, between 15:10 and 15:50.
             Why now: the alert has just opened, because the forecast says that the limit will run out."#]],
     );
     check_coming(

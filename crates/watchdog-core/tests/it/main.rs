@@ -9,8 +9,10 @@ mod support;
 
 mod active;
 mod active_mail;
+mod advice;
 mod alert;
 mod backtest;
+mod bounds;
 mod checkup;
 mod economy;
 mod event;

@@ -3,7 +3,7 @@
 //! Here are those that no other topic tests so: what people type, requests and proofs, CloudFormation's questions, and items of the table. The
 //! policy, events, CloudTrail's records and alerts' records are at their topics; rows of CSV are at the tool's `rows`. How much of each is
 //! read at most: a policy 300 KiB, a request 4,000 bytes, a proof 8 KiB, a row of CSV 4 KiB, an item of the table what DynamoDB holds
-//! (400 KB), an event what Lambda takes (6 MB), JSON 128 levels deep.
+//! (400 KB), an event what Lambda takes (6 MB), JSON 127 levels deep. What comes of each at its largest is at `bounds`.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};

@@ -288,6 +288,7 @@ fn a_submitter_reads_of_their_own_queries() {
         Scanned since 13:05 UTC, added up; full height is the limit
                              ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇
           13:05 UTC - now, 14:05 UTC
+          steepest rise: 88 GB until 13:35 UTC
 
         What to do now
           Stop one that still runs:
@@ -347,33 +348,32 @@ fn the_admins_read_of_everybody() {
         [warn] exploratory: 88 % of 100 GB used in the last hour
 
         exploratory has used 88 % of its 100 GB in the last hour (as of 14:05 UTC).
-        12 GB are left.
+        12 GB are left. ann@example.com scanned 57 % of what is used.
 
         [#################...] 88 %   88 GB used, 12 GB left
 
         Scanned since 13:05 UTC, added up; full height is the limit
                              ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇
           13:05 UTC - now, 14:05 UTC
+          steepest rise: 88 GB until 13:35 UTC
 
         What to do now
           Open the workgroup:
             https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
           List its newest queries:
             aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
-          Stop one:
+          Stop one of them, by its id:
             aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
-          Be told nothing more of it for an hour:
-            watchdog silence exploratory/1h --for 1h --reason "WHY" --stack watchdog --write
 
         Whose queries
            57 %      51 GB  ann@example.com
-                            queries: 2; known by the IAM user's tag
+                            2 queries; known by the IAM user's tag
            40 %      36 GB  user/tagless
-                            queries: 1; the IAM user has no tag `email`
+                            1 query; the IAM user has no tag `email`
             1 %       1 GB  no record
-                            queries: 1; CloudTrail has no record of them
+                            1 query; CloudTrail has no record of them
             0 %        0 B  dot@example.com
-                            queries: 1; known by the IAM user's tag
+                            1 query; known by the IAM user's tag
           Athena's list of queries adds up to 88 GB, as the metric says.
 
         The numbers
@@ -381,7 +381,7 @@ fn the_admins_read_of_everybody() {
           Limit         100 GB (100,000,000,000 bytes)
           The limit is  given directly in the policy
           Window        1h, since 2026-03-01 13:05 UTC
-          Warns at      80 %; critical at 95 %; resolves below 75 % for 30m
+          Warns at      80 %; critical at 95 %; resolves below 75 % for 30 min
 
         Why now: the alert has just opened.
 
@@ -391,6 +391,41 @@ fn the_admins_read_of_everybody() {
         To hear less: `audience`, `warn` and `repeat_every` in the policy say who is told, from when on, and how often again."#]]
     .assert_eq(&mail.text);
     assert!(mail.html.contains("user/tagless") && mail.html.contains("no tag `email`"), "{}", mail.html);
+}
+
+/// The admins read of whoever scanned most before they come to the list.
+#[track_caller]
+fn check_most(queries: &[(&str, &str, i64, u64)], expected: &str) {
+    let policy = policy(
+        "[[workgroup]]\nname = \"exploratory\"\naudience = [\"submitters\", \"admins\"]\n\
+         [[workgroup.limit]]\nwindow = \"1h\"\nlimit = \"100 GB\"\n",
+    );
+    let mails = mails(&policy, &gathered(queries));
+    assert_eq!(mails["ops@example.com"].text.lines().nth(3).unwrap(), expected);
+    // And nobody else does.
+    for (to, mail) in mails.iter().filter(|(to, _)| *to != "ops@example.com") {
+        assert!(!mail.text.contains(".com scanned"), "{to}: {}", mail.text);
+    }
+}
+
+#[test]
+fn whoever_scanned_most_is_named_beside_the_use_where_one_stands_out() {
+    let left = "12 GB are left.";
+    check_most(
+        &[("bob", "b", 10, 66), ("ann", "a", 10, 22)],
+        &format!("{left} bob@example.com scanned 75 % of what is used."),
+    );
+    check_most(
+        &[("tagless", "t", 10, 66), ("ann", "a", 10, 22)],
+        &format!("{left} user/tagless scanned 75 % of what is used."),
+    );
+    // A quarter is the least, and what has no record is nobody.
+    let four = |last: u64| [("ann", "a", 10, 22), ("bob", "b", 10, last), ("cid", "c", 10, last), ("dot", "d", 10, 22)];
+    check_most(&four(22), &format!("{left} ann@example.com scanned 25 % of what is used."));
+    let five =
+        [("ann", "a", 10, 21), ("bob", "b", 10, 21), ("cid", "c", 10, 21), ("dot", "d", 10, 21), ("eve", "e", 10, 4)];
+    check_most(&five, left);
+    check_most(&[("-", "n", 50, 66), ("ann", "a", 10, 22)], left);
 }
 
 #[test]

@@ -770,7 +770,7 @@ fn a_report_is_asked_for_in_the_zone_of_mails() {
     let rules = "time_zone = \"Europe/Berlin\"\n[report]\nweekly = \"Sunday 18:30\"\nprice_per_tb = \"$4.20\"\n\
                  [[workgroup]]\nname = \"a\"\nper_query_cutoff = \"1 GB\"\n";
     let report = policy(rules).report.unwrap();
-    assert_eq!((report.weekly.words().as_str(), report.price_per_tb), ("Sunday at 18:30", 4.2));
+    assert_eq!((report.weekly.words().as_str(), report.price_per_tb), ("Sunday at 18:30 Europe/Berlin", 4.2));
     assert_eq!(report.weekly.zone.iana_name(), Some("Europe/Berlin"));
     assert_eq!(report.to.iter().map(ToString::to_string).collect::<Vec<_>>(), ["ops@example.com"], "the admins");
     let later = document("20-later.toml", "[report]\nto = [\"vp@example.com\"]\n");

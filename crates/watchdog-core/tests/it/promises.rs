@@ -449,7 +449,7 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
 
         2 alerts, the worst first:
           [cannot see] 2 workgroups cannot be seen: there is no workgroup of this name
-          [granted] ad-hoc: a limit of 2 TB for 1h and a per-query cutoff of 500 GB until 15:05 UTC
+          [granted] ad-hoc: a 1h limit of 2 TB and a per-query cutoff of 500 GB until 15:05 UTC
 
         ----------------------------------------------------------------
 
@@ -459,21 +459,21 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
         Their use is unknown, which is not the same as fine: a limit may be passed without a warning.
 
         What to do now
-          To mend it, for each of them:
+          Mend it, for each of them:
             Create `etl`, or take it out of the policy.
 
         Why now: the alert has just opened.
 
         ----------------------------------------------------------------
 
-        [granted] ad-hoc: a limit of 2 TB for 1h and a per-query cutoff of 500 GB until 15:05 UTC
+        [granted] ad-hoc: a 1h limit of 2 TB and a per-query cutoff of 500 GB until 15:05 UTC
 
-        ad-hoc has a limit of 2 TB for 1h and a per-query cutoff of 500 GB until 15:05 UTC.
-        It takes itself back then. A CloudWatch alarm on the usual limit does not know of it, and may go off meanwhile.
+        ad-hoc has a 1h limit of 2 TB and a per-query cutoff of 500 GB until 15:05 UTC.
+        It ends by itself then. A CloudWatch alarm on the usual limit does not know of it, and may go off meanwhile.
 
         What to do now
           End it now:
-            watchdog revoke g-one --write
+            watchdog revoke g-one --stack watchdog --write
 
         The numbers
           Grant         g-one
@@ -504,8 +504,8 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
         Then the usual limit holds again. Queries that still run keep running, and what they scan counts once they end.
 
         What to do now
-          Have it last longer, so long from now:
-            watchdog grant --extend g-one --for 1h --write
+          Make it last this long from now:
+            watchdog grant --extend g-one --for 1h --stack watchdog --write
 
         The numbers
           Grant         g-one
@@ -522,7 +522,7 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
         --
         Athena Quota Watchdog (watchdog, eu-central-1), as of 2026-03-01 14:55 UTC.
         You (ann@example.com) get this because the policy names you for it, or you own the workgroup.
-        To hear less, ask your admins: the policy says who is told, from when on, and how often again."#]]
+        Every grant is told to the admins, and to the workgroup's owner."#]]
     .assert_eq(&format!("Subject: {}\n\n{}", mails[0].subject, mails[0].text));
     said.push(world.run(minute(55), &[(40, 900_000_000_000)]).0);
     // Over, and not looked at yet.
@@ -596,7 +596,7 @@ fn a_cutoff_that_is_not_as_it_should_be_is_told_at_once() {
 
         What to do now
           End it now:
-            watchdog revoke g-one --write
+            watchdog revoke g-one --stack watchdog --write
           Set the cutoff to what it was before:
             aws athena update-work-group --region eu-central-1 --work-group ad-hoc --configuration-updates BytesScannedCutoffPerQuery=10000000000
 
@@ -615,7 +615,7 @@ fn a_cutoff_that_is_not_as_it_should_be_is_told_at_once() {
         --
         Athena Quota Watchdog (watchdog, eu-central-1), as of 2026-03-01 14:10 UTC.
         You (ann@example.com) get this because the policy names you for it, or you own the workgroup.
-        To hear less, ask your admins: the policy says who is told, from when on, and how often again."#]].assert_eq(&format!("Subject: {}\n\n{}", mails[0].subject, mails[0].text));
+        Every grant is told to the admins, and to the workgroup's owner."#]].assert_eq(&format!("Subject: {}\n\n{}", mails[0].subject, mails[0].text));
     let grant = world.promised.grants.get_mut("ad-hoc").unwrap().open_mut().unwrap();
     grant.cutoff = Cutoff::Raised { before: Some(Bytes::new(10_000_000_000)), again: 0 };
     world
@@ -676,17 +676,18 @@ fn a_silence_holds_mails_back_until_it_ends() {
         Scanned since 13:40 UTC, added up; full height is the limit
                           ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇
           13:40 UTC - now, 14:40 UTC
+          steepest rise: 9.6 GB until 14:05 UTC
 
         What to do now
           Open the workgroup:
             https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/ad-hoc
           List its newest queries:
             aws athena list-query-executions --region eu-central-1 --work-group ad-hoc --max-items 20
-          Stop one:
+          Stop one of them, by its id:
             aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
           Raise the limit for an hour:
             watchdog grant ad-hoc --limit 15GB --window 1h --for 1h --reason "WHY" --stack watchdog --write
-          Be told nothing more of it for an hour:
+          Silence this alert for an hour:
             watchdog silence ad-hoc/1h --for 1h --reason "WHY" --stack watchdog --write
 
         The numbers

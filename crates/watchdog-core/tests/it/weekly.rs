@@ -11,7 +11,7 @@ use watchdog_core::fit::Fits;
 use watchdog_core::history::Share;
 use watchdog_core::mail::{Mail, Origins, compose};
 use watchdog_core::policy::{Address, Policy, Weekly};
-use watchdog_core::review::{Review, dollars};
+use watchdog_core::review::{Leads, Review, dollars};
 use watchdog_core::sample;
 use watchdog_core::usage::{Series, Unknown};
 use watchdog_core::verdict::Level;
@@ -247,12 +247,26 @@ fn how_early_is_from_the_first_mail_to_the_limit() {
         [
             "140 % of 100 GB nobody was told",
             "85 % of 100 GB not reached",
-            "180 % of 100 GB when it was reached",
-            "200 % of 100 GB 20 min before"
+            "180 % of 100 GB told when it was reached",
+            "200 % of 100 GB told 20 min before"
         ]
     );
     // An alert that saw more than the sums is believed.
     assert_eq!(review.limits[0].percent(), Some(200));
+}
+
+#[test]
+fn how_early_people_were_told_is_a_sentence() {
+    let median = Some(SignedDuration::from_mins(20));
+    for (reached, before, median, expected) in [
+        (0, 0, None, "no limit was reached"),
+        (1, 0, None, "a limit was reached once; nobody was told before"),
+        (1, 1, median, "a limit was reached once; people were told 20 min before"),
+        (3, 3, median, "limits were reached 3 times; people were told before each time, typically 20 min"),
+        (3, 2, median, "limits were reached 3 times; people were told before 2 of them, typically 20 min"),
+    ] {
+        assert_eq!(Leads { alerts: 5, reached, before, median }.words(), expected);
+    }
 }
 
 #[test]
@@ -288,37 +302,37 @@ fn a_weekly_mail() {
             [weekly] Feb 23 to Mar 2: 2.1 TB scanned, 2 alerts
 
             From Feb 23 to Mar 2 Athena scanned 2.1 TB, about $10.46 at $5.00 a TB.
-            2 alerts opened; 1 limit was reached, of which 1 was told before, 20 min ahead.
+            2 alerts opened: a limit was reached once; people were told 20 min before.
 
             Limits, the fullest first
               exploratory, 1h: exhausted, 104 %
                 ▂▃▃▃▁▁▁▁▂▃▃▃▁▁▁▁▂▃█▃▁▁▁▁▂▃▃▃▁▁▁▁▂▃▃▃▁▁▁▁▁▁▆▁▁▁▁▁▁▁▁▁▁▁▁▁
-                at most 104.4 GB of 100 GB, Wed 15:20 Europe/Berlin, 2 alerts, reached once; warn 90 %
+                at most 104.4 GB of 100 GB, Wed 15:20 CET (14:20 UTC), 2 alerts, reached once; warn 90 %
               exploratory, 24h: ok, 43 %
                 ▁▁▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▃▃▃▃▃▃▃▃▃▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▁▁▁▁▁▁▁▁▁▁▁▁▁▁
-                at most 437 GB of 1 TB, Wed 15:50 Europe/Berlin, no alert
+                at most 437 GB of 1 TB, Wed 15:50 CET (14:50 UTC), no alert
 
             Alerts and how early they were told, the newest first
-              - Sat 15:05 Europe/Berlin exploratory, 1h: warn, at most 79 % of 100 GB; not reached; 2 mails
-              - Wed 14:50 Europe/Berlin exploratory, 1h: exhausted, at most 100 % of 100 GB; told 20 min before; 4 mails
+              - Sat 15:05 CET (14:05 UTC) exploratory, 1h: warn, at most 79 % of 100 GB; not reached; 2 mails
+              - Wed 14:50 CET (13:50 UTC) exploratory, 1h: exhausted, at most 100 % of 100 GB; told 20 min before; 4 mails
 
             Workgroup, scanned, cost
               exploratory, 2.1 TB, $10.46
 
             Use is by the hour; the peaks of alerts are exact. Cost is an estimate from what was scanned.
 
-            What to do now
+            To look closer
               The whole report, with the heaviest queries and people:
                 watchdog report --since 7d --html report.html
-              What weeks of use ask for, limit by limit:
+              The limits that weeks of use ask for:
                 watchdog plan --since 63d
 
-            Why now: the policy asks for a report every Monday at 08:00.
+            Why now: the policy asks for a report every Monday at 08:00 Europe/Berlin.
 
             --
-            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-02 08:05 Europe/Berlin (07:05 UTC).
-            You (vp@example.com) get this because the policy's table `[report]` names you, or the admins.
-            To get it no more: `to` and `weekly` in that table say who gets it, and when."#]],
+            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-02 08:05 CET (07:05 UTC).
+            You (vp@example.com) get this because the policy names you, or the admins, for its weekly report.
+            To get it no more: `to` and `weekly` in the policy's table `[report]` say who gets it, and when."#]],
     );
 }
 
@@ -353,18 +367,18 @@ fn a_weekly_mail_that_knows_nothing_says_so() {
             There may be more workgroups: AWS denied `athena:ListWorkGroups`.
             Use is by the hour; the peaks of alerts are exact. Cost is an estimate from what was scanned.
 
-            What to do now
+            To look closer
               The whole report, with the heaviest queries and people:
                 watchdog report --since 7d --html report.html
-              What weeks of use ask for, limit by limit:
+              The limits that weeks of use ask for:
                 watchdog plan --since 63d
 
             Why now: the policy asks for a report every Monday at 08:00.
 
             --
-            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-02 08:05 Europe/Berlin (07:05 UTC).
-            You (vp@example.com) get this because the policy's table `[report]` names you, or the admins.
-            To get it no more: `to` and `weekly` in that table say who gets it, and when."#]],
+            Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-02 08:05 CET (07:05 UTC).
+            You (vp@example.com) get this because the policy names you, or the admins, for its weekly report.
+            To get it no more: `to` and `weekly` in the policy's table `[report]` say who gets it, and when."#]],
     );
 }
 

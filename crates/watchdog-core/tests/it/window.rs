@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use watchdog_core::bytes::Bytes;
 use watchdog_core::usage::{Answer, PageStatus, Series};
-use watchdog_core::window::{BUCKET, Span, Window, ceil, floor};
+use watchdog_core::window::{BUCKET, Span, Window, ceil, floor, zone_word};
 
 use crate::support::{at, cases, zone};
 
@@ -146,6 +146,21 @@ fn a_late_datapoint_changes_the_bucket_it_belongs_to() {
     let early = [(at("2026-03-01T14:04:00Z"), 5)];
     let with_late = [early[0], (at("2026-03-01T13:30:00Z"), 7)];
     assert_eq!((sum(&early), sum(&with_late)), (Bytes::new(5), Bytes::new(12)));
+}
+
+/// An hour that comes twice has two names, and a zone without a name of its own tells its offset.
+#[test]
+fn times_are_called_as_people_call_them() {
+    for (name, instant, expected) in [
+        ("Europe/Berlin", "2026-10-25T00:30:00Z", "CEST"),
+        ("Europe/Berlin", "2026-10-25T01:30:00Z", "CET"),
+        ("America/New_York", "2026-07-01T00:00:00Z", "EDT"),
+        ("America/Sao_Paulo", "2026-07-01T00:00:00Z", "UTC-03"),
+        ("Asia/Kathmandu", "2026-07-01T00:00:00Z", "UTC+0545"),
+        ("UTC", "2026-07-01T00:00:00Z", "UTC"),
+    ] {
+        assert_eq!(zone_word(&zone(name), at(instant)), expected, "{name}");
+    }
 }
 
 /// A calendar window ends where the next one begins, also on the day on which the clock changes, in whichever direction.

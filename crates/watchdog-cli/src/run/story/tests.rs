@@ -142,38 +142,37 @@ fn mails_can_be_read() {
 
               | [exhausted] exploratory: 104 % of 700 GB used in the last hour
               |
-              | exploratory has used 104 % of its 700 GB in the last hour (as of 14:05 Europe/Berlin, 12:05 UTC).
+              | exploratory has used 104 % of its 700 GB in the last hour (as of 14:05 CEST, 12:05 UTC).
               | The limit is passed by 28 GB. Athena stops nothing at this limit by itself: queries go on.
               |
               | [####################] 104 %   728 GB used, 28 GB over
               |
-              | Scanned since 13:05 Europe/Berlin, 11:05 UTC, added up; full height is the limit
+              | Scanned since 13:05 CEST, 11:05 UTC, added up; full height is the limit
               |                                          █
-              |   13:05 Europe/Berlin, 11:05 UTC - now, 14:05 Europe/Berlin, 12:05 UTC
+              |   13:05 CEST, 11:05 UTC - now, 14:05 CEST, 12:05 UTC
+              |   steepest rise: 728 GB until 14:05 CEST, 12:05 UTC
               |
               | What to do now
               |   Open the workgroup:
               |     https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               |   List its newest queries:
               |     aws athena list-query-executions --region eu-central-1 --work-group exploratory --max-items 20
-              |   Stop one:
+              |   Stop one of them, by its id:
               |     aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
-              |   Raise the limit for an hour:
-              |     watchdog grant exploratory --limit 1.1TB --window 1h --for 1h --reason "WHY" --write
-              |   Be told nothing more of it for an hour:
-              |     watchdog silence exploratory/1h --for 1h --reason "WHY" --write
+              |   Raise the limit:
+              |     nobody may for a while (`[grants]` in the policy); for good, change the limit of `exploratory` for `1h` there
               |
               | The numbers
               |   Used          728 GB (728,000,000,000 bytes)
               |   Limit         700 GB (700,000,000,000 bytes)
               |   The limit is  70 % of a quota of 1 TB
-              |   Window        1h, since 2026-07-31 13:05 Europe/Berlin (11:05 UTC)
-              |   Warns at      90 %, or sooner by the forecast; critical at 95 %; resolves below 75 % for 30m
+              |   Window        1h, since 2026-07-31 13:05 CEST (11:05 UTC)
+              |   Warns at      90 %, or sooner by the forecast; critical at 95 %; resolves below 75 % for 30 min
               |
               | Why now: the alert has just opened.
               |
               | --
-              | Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-07-31 14:05 Europe/Berlin (12:05 UTC).
+              | Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-07-31 14:05 CEST (12:05 UTC).
               | You (lead@example.com) get this because the policy names you for it, or you own the workgroup.
               | To hear less, ask your admins: the policy says who is told, from when on, and how often again.
             exit 1

@@ -89,9 +89,9 @@ pub struct Page {
 }
 
 /// Everything that the templates use; whatever else is in a page came from somebody's text.
-const TAGS: [&str; 24] = [
+const TAGS: [&str; 25] = [
     "html", "head", "meta", "title", "style", "body", "div", "table", "tr", "td", "th", "p", "b", "br", "ul", "li",
-    "a", "code", "span", "img", "h1", "h2", "i", "tbody",
+    "a", "code", "span", "img", "h1", "h2", "i", "tbody", "wbr",
 ];
 const ATTRIBUTES: [&str; 26] = [
     "lang",
@@ -122,7 +122,7 @@ const ATTRIBUTES: [&str; 26] = [
     "target",
 ];
 /// Those that have no end.
-const VOID: [&str; 3] = ["meta", "br", "img"];
+const VOID: [&str; 4] = ["meta", "br", "img", "wbr"];
 
 impl Page {
     #[track_caller]
@@ -161,7 +161,8 @@ impl Page {
                 }
                 Token::String(piece) => {
                     if open.last().is_none_or(|tag| tag != "style") {
-                        text.push_str(std::str::from_utf8(&piece).unwrap());
+                        // A space that holds a number and its unit together is one for whoever reads it.
+                        text.push_str(&std::str::from_utf8(&piece).unwrap().replace('\u{a0}', " "));
                     }
                 }
                 Token::Doctype(_) => doctypes += 1,
