@@ -436,9 +436,10 @@ mod tests {
         assert!(busy.catch_up(stored));
         assert_eq!(busy, Catalogue { revision: Some(9), ..of(&["a"], new, None) });
         // What is stored cannot be read: there is nothing to take, and something to write.
-        let mut alone = of(&["a"], new, Some(1));
+        let days: Fits = serde_json::from_str(r#"{"a":{"1h":{"limit":100,"last":20000,"shares":[7]}}}"#).unwrap();
+        let mut alone = Catalogue { fits: days.clone(), ..of(&["a"], new, Some(1)) };
         assert!(alone.catch_up(Catalogue { revision: Some(2), ..Catalogue::default() }));
-        assert_eq!(alone, Catalogue { revision: Some(2), ..of(&["a"], new, None) });
+        assert_eq!(alone, Catalogue { revision: Some(2), fits: days, ..of(&["a"], new, None) });
         // A new process takes all of it.
         let mut first = Catalogue::default();
         assert!(!first.catch_up(alone.clone()));
