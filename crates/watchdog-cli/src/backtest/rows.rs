@@ -268,16 +268,19 @@ impl Lines {
     fn next(&mut self, name: &str) -> Result<Option<u64>, Failure> {
         let (mut length, mut cells) = (0, 0);
         let mut line = self.reader.line();
+        // A row that opens with a quote has begun before there is anything of it.
+        let mut has_begun = false;
         loop {
             if self.from == self.to {
                 self.fill(name)?;
             }
             let input = &self.buffer[self.from..self.to];
-            if length == 0 {
+            if !has_begun {
                 line = self.reader.line() + lines_skipped(input);
             }
             let (result, read, written, ended) =
                 self.reader.read_record(input, &mut self.text[length..], &mut self.ends[cells..]);
+            has_begun |= input[..read].iter().any(|byte| !matches!(byte, b'\n' | b'\r'));
             self.from += read;
             (length, cells) = (length + written, cells + ended);
             match result {

@@ -232,10 +232,11 @@ fn contrast(one: &str, other: &str) -> f64 {
 
 /// The colour that a style gives, such as `#1c2128`, by the name of the property.
 fn colour<'a>(style: &'a str, property: &str) -> Option<&'a str> {
-    let parts = style.split(';').filter_map(|part| part.trim().split_once(':'));
-    let found =
-        parts.filter(|(name, _)| *name == property).map(|(_, value)| value.trim().trim_end_matches(" !important"));
-    found.last().filter(|value| value.starts_with('#') && value.len() == 7)
+    // The last one holds.
+    let mut parts = style.split(';').rev().filter_map(|part| part.trim().split_once(':'));
+    let (_, value) = parts.find(|(name, _)| *name == property)?;
+    let value = value.trim().trim_end_matches(" !important");
+    (value.starts_with('#') && value.len() == 7).then_some(value)
 }
 
 /// Text has the contrast that WCAG's level AA asks for, 4.5, by day and by night, and the bar's fill stands out from a dark screen, 3.

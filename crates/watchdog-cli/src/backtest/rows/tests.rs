@@ -51,6 +51,18 @@ fn cell() -> impl Strategy<Value = String> {
     ]
 }
 
+#[test]
+fn a_row_that_opens_with_a_quote_is_on_its_own_line_however_the_file_comes() {
+    for text in ["timestamp,workgroup,bytes\n\"\n", "timestamp,workgroup,bytes\n\n\"\n\n2026\",w"] {
+        let whole = rows(text.as_bytes(), 1 << 20).unwrap_err().message;
+        for piece in 1..text.len() {
+            assert_eq!(rows(text.as_bytes(), piece).unwrap_err().message, whole, "in pieces of {piece}");
+        }
+    }
+    let failure = rows(b"timestamp,workgroup,bytes\n\n\"\n", 1).unwrap_err();
+    assert!(failure.message.contains("line 3"), "{}", failure.message);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
