@@ -211,7 +211,9 @@ impl fmt::Display for Why {
             Self::SourceIdentityIsNoAddress => f.write_str("the source identity is no mail address"),
             Self::NoTag => f.write_str("the IAM user has no tag `email`"),
             Self::TagIsNoAddress(text) => write!(f, "the IAM user's tag `email` is `{text}`, which is no mail address"),
-            Self::TagsUnread(TagsUnread::NotAsked) => f.write_str("the IAM user's tags were not asked for in this run"),
+            Self::TagsUnread(TagsUnread::NotAsked) => {
+                f.write_str("no address known: the IAM user's tags were not looked at")
+            }
             Self::TagsUnread(TagsUnread::Failed(why)) => write!(f, "the IAM user's tags could not be read: {why}"),
             Self::OutsideDomains(address) => write!(f, "`{}` is outside the allowed domains", clip(address)),
             Self::OnlyMapping => f.write_str("only the policy's mapping can name its person"),

@@ -226,7 +226,8 @@ impl Words<'_> {
             notes.push(format!("That is who was active when the watchdog looked: {all} queries."));
         }
         notes.extend(occupancy.cut.iter().map(|why| plain(why)));
-        case.people = Some(People { heading: "Who has them active", queries: Vec::new(), shares, notes });
+        case.people =
+            Some(People { heading: "Who has them active", queries: Vec::new(), shares, heaviest: Vec::new(), notes });
         case.rows.extend(self.reserved(occupancy));
         if let Some((execution, holder)) = first.and_then(|holder| Some((longest(&holder.active).next()?, holder))) {
             let longest =
@@ -281,7 +282,8 @@ impl Words<'_> {
         });
         let notes = if rest > 0 { vec![format!("And {rest} more.")] } else { Vec::new() };
         let queries = lines.collect();
-        case.people = Some(People { heading: "Your active queries", queries, shares: Vec::new(), notes });
+        case.people =
+            Some(People { heading: "Your active queries", queries, shares: Vec::new(), heaviest: Vec::new(), notes });
         let step = |words, command: String, kind| Step { words, command, kind };
         case.steps = self.stops(own);
         case.steps.push(step(

@@ -374,6 +374,13 @@ fn the_admins_read_of_everybody() {
                             1 query; CloudTrail has no record of them
             0 %        0 B  dot@example.com
                             1 query; known by the IAM user's tag
+          The heaviest queries:
+          - 50 GB (56 %) of ann@example.com, succeeded, ended 13:55 UTC
+            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history/a
+          - 36 GB (40 %) of user/tagless, succeeded, ended 13:53 UTC
+            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history/t
+          - 1 GB (1 %) of ann@example.com, succeeded, ended 13:55 UTC
+            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history/a2
           Athena's list of queries adds up to 88 GB, as the metric says.
 
         The numbers
