@@ -347,6 +347,41 @@ async fn ten_thousand_alerts_at_once() {
     assert_eq!(records, all);
 }
 
+/// A thousand workgroups that are used, each with a limit of an hour and one of a day, none near it, for as long as everything is read anew five times.
+#[tokio::test(start_paused = true)]
+async fn a_quiet_run_of_a_thousand_workgroups_makes_at_most_twenty_calls() {
+    let mut stage = Stage::new().await;
+    let mut policy = super::POLICY.split("[[workgroup]]").next().expect("a head").to_owned();
+    policy.push_str("[[workgroup]]\nname = \"team-*\"\n");
+    for window in ["1h", "24h"] {
+        policy.push_str(&format!("[[workgroup.limit]]\nwindow = \"{window}\"\nlimit = \"90 TB\"\n"));
+    }
+    let (tick, _) = stage.set(1, 2, None);
+    {
+        let mut world = stage.world.lock().expect("a world");
+        world.policy = policy;
+        world.active.clear();
+        world.used = (0..1000).map(|n| (format!("team-{n:04}"), 60.0)).collect();
+    }
+    let mut catalogue = Catalogue::default();
+    let mut calls = Vec::new();
+    for run in 0..16 {
+        let now = tick + SignedDuration::from_mins(5 * run);
+        let settings = stage.settings(now + SignedDuration::from_secs(60));
+        let invocation = Invocation { dry_run: false, source: Source::Scheduler, time: Some(now) };
+        let before = stage.world.lock().expect("a world").calls.len();
+        let (report, _) = pass::run(&stage.clients, &settings, &mut catalogue, &invocation, now).await.expect("done");
+        calls.push(stage.world.lock().expect("a world").calls.len() - before);
+        if run >= 2 {
+            let ok = report.limits.iter().filter(|limit| limit.level == "ok").count();
+            assert_eq!((ok, report.unseen.len(), report.sent.len()), (2000, 0, 0), "run {run}");
+        }
+    }
+    // The first ones learn.
+    assert!(calls.iter().skip(2).all(|calls| (4..=20).contains(calls)), "{calls:?}");
+    assert!(calls.iter().skip(2).any(|calls| *calls > 10), "nothing was read anew: {calls:?}");
+}
+
 /// A report of the week, due at the first tick, while one of its addresses is refused.
 #[tokio::test(start_paused = true)]
 async fn a_weekly_report_is_sent_once_and_owed_to_whom_it_did_not_reach() {
