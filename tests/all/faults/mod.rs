@@ -371,20 +371,25 @@ async fn play(struck_run: usize, strike: Option<Strike>, retries: bool) -> Playe
 
 /// How much may come twice.
 struct Bound {
-    /// How often anything may be told: twice where a mail or its record was cut.
+    /// How often anything may be told: twice where a mail left without its record.
     times: usize,
-    /// How many people may be told something twice: the one whose mail or record it was, as everybody's is written down before the next is sent.
+    /// How many people may be told something twice: the one whose mail it was, as everybody's is written down before the next is sent.
     people: usize,
 }
 
 impl Bound {
     fn new(strike: Option<&Strike>, struck: &str) -> Self {
         let Some(strike) = strike else { return Self { times: 1, people: 0 } };
-        let is_cut = strike.fault.kills() || ["SendRawEmail", "TransactWriteItems"].contains(&struck);
+        let has_left_without = match struck {
+            // It was sent, and nobody said so.
+            "SendRawEmail" => strike.fault.acts(),
+            "TransactWriteItems" => !strike.fault.acts(),
+            _ => false,
+        };
         match struck {
+            _ if !has_left_without => Self { times: 1, people: 0 },
             "SendRawEmail" if strike.lasting => Self { times: 2, people: usize::MAX },
-            _ if is_cut => Self { times: 2, people: 1 },
-            _ => Self { times: 1, people: 0 },
+            _ => Self { times: 2, people: 1 },
         }
     }
 
@@ -401,14 +406,8 @@ fn has_no_reason_to_skip(report: &RunReport) -> Option<&str> {
     report.skipped.as_deref().filter(|why| !why.contains("has been judged already, at"))
 }
 
-/// Holds an invocation's end against what people have been told by then.
-fn judge(stage: &Stage, run: usize, end: &End, count: &mut Count) {
-    let world = stage.world.lock().expect("a world");
-    let report = match end {
-        End::Done(report) => Some(report),
-        End::Failed(_, report) => report.as_ref(),
-        End::Killed => None,
-    };
+/// Holds the levels of a report against what is. What is unknown is no number, and nothing that is not known is fine.
+fn see(world: &World, run: usize, report: Option<&RunReport>, count: &mut Count) {
     for limit in report.iter().flat_map(|report| &report.limits) {
         let is_known = world.metrics_answered;
         let right = match limit.level {
@@ -432,6 +431,17 @@ fn judge(stage: &Stage, run: usize, end: &End, count: &mut Count) {
             count.note(format!("run {run}: {limit:?}, and it was {}", truth(run, ACTIVE)));
         }
     }
+}
+
+/// Holds an invocation's end against what people have been told by then.
+fn judge(stage: &Stage, run: usize, end: &End, count: &mut Count) {
+    let world = stage.world.lock().expect("a world");
+    let report = match end {
+        End::Done(report) => Some(&**report),
+        End::Failed(_, report) => report.as_deref(),
+        End::Killed => None,
+    };
+    see(&world, run, report, count);
     let End::Done(report) = end else { return };
     if let Some(why) = has_no_reason_to_skip(report) {
         count.claimed += 1;

@@ -17,7 +17,7 @@ use watchdog_core::principal::Principal;
 use watchdog_core::silence::Silence;
 
 use super::aws::{Strike, World};
-use super::{Bound, Count, End, Played, STORY, Stage, has_no_reason_to_skip, rank, said, truth};
+use super::{Bound, Count, End, Played, STORY, Stage, has_no_reason_to_skip, rank, said, see, truth};
 
 pub const POLICY: &str = r#"
 [mail]
@@ -173,10 +173,10 @@ pub async fn play(struck_run: usize, strike: Option<Strike>, retries: bool) -> P
             struck = stage.world.lock().expect("a world").struck.clone().unwrap_or_default();
             is_survived = matches!(end, End::Done(_));
         }
-        judge(&stage, run, &end, &mut count);
+        judge(&stage, run, run > struck_run, &end, &mut count);
         if retries && !matches!(end, End::Done(_)) {
             end = stage.invoke(run, 63, None).await;
-            judge(&stage, run, &end, &mut count);
+            judge(&stage, run, true, &end, &mut count);
         }
     }
     if stage.cut_off > 0 {
@@ -242,14 +242,21 @@ pub async fn play(struck_run: usize, strike: Option<Strike>, retries: bool) -> P
     Played { count, struck, is_survived }
 }
 
-/// Holds an invocation that says that it did its job against what people have been told, and what the cutoff is, by then.
-fn judge(stage: &Stage, run: usize, end: &End, count: &mut Count) {
+/// Holds an invocation's end against what is; and where it says that it did its job, against what people have been told, and what the cutoff is, by
+/// then. Whose queries they were is known at the latest where the strike `is_over`.
+fn judge(stage: &Stage, run: usize, is_over: bool, end: &End, count: &mut Count) {
+    let world = stage.world.lock().expect("a world");
+    let report = match end {
+        End::Done(report) => Some(&**report),
+        End::Failed(_, report) => report.as_deref(),
+        End::Killed => None,
+    };
+    see(&world, run, report, count);
     let End::Done(report) = end else { return };
     if let Some(why) = has_no_reason_to_skip(report) {
         count.claimed += 1;
         count.note(format!("run {run} did nothing: {why}"));
     }
-    let world = stage.world.lock().expect("a world");
     let said = said(&world);
     let unknown = |of: &str| report.unseen.iter().any(|unseen| unseen.workgroup == of);
     let worst = |to: &str, of: &str| {
@@ -261,6 +268,13 @@ fn judge(stage: &Stage, run: usize, end: &End, count: &mut Count) {
         count.claimed += 1;
         count.note(format!(
             "run {run} was done, and nobody has been told that exploratory is {}",
+            truth(run, "exploratory")
+        ));
+    }
+    if is_over && !unknown("exploratory") && worst("dan@example.com", "exploratory") < rank(truth(run, "exploratory")) {
+        count.claimed += 1;
+        count.note(format!(
+            "run {run} was done, and dan has not been told that exploratory is {}",
             truth(run, "exploratory")
         ));
     }
