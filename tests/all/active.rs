@@ -145,7 +145,7 @@ async fn exploration_starves_etl_and_two_people_hear_of_it() {
     let (ops, ann) = (text("ops@example.com"), text("ann@example.com"));
     for said in [
         "With 2 more, the next queries will be refused, in every workgroup.",
-        "exploratory has 4 of the 4 that are active now.",
+        "All 4 that are active now are in exploratory.",
         "Queries in predictable are waiting: up to 5 min 12 s in the last 10 minutes",
         "– ann@example.com",
         &format!("aws athena stop-query-execution --region eu-central-1 --query-execution-id {}", stuck.ids[0])[..90],
