@@ -231,7 +231,10 @@ struct WrittenAlert {
 impl WrittenGrant {
     fn read(self) -> Result<Wish, Refused> {
         let size = |what: &str, text: Option<String>| match text {
-            Some(text) => text.parse::<Size>().map(Some).map_err(|error| Refused(format!("`{what}`: {error}"))),
+            Some(text) => text
+                .parse::<Size>()
+                .map(Some)
+                .map_err(|error| Refused(format!("`{what}`: {}", plain(&error.to_string())))),
             None => Ok(None),
         };
         let limit = size("limit", self.limit)?;

@@ -25,11 +25,11 @@ fn a_reader_that_goes_away_is_no_error() {
 #[test]
 fn colours_are_for_terminals_and_for_who_wants_them() {
     let said = |variables: &[(&str, &str)]| {
-        let mut command = watchdog(&["check", "no-such-policy.toml"]);
+        let mut command = watchdog(&["check", "there-is-none.toml"]);
         command.envs(variables.iter().copied());
         output(command, "").stderr
     };
-    let plain = b"error: `no-such-policy.toml` cannot be read: No such file or directory (os error 2)\n";
+    let plain = b"error: `there-is-none.toml` cannot be read: No such file or directory (os error 2)\n";
     assert_eq!(String::from_utf8_lossy(&said(&[])), String::from_utf8_lossy(plain));
     assert!(said(&[("CLICOLOR_FORCE", "1")]).starts_with(b"\x1b["));
     assert_eq!(said(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]), plain);
@@ -51,7 +51,7 @@ fn a_full_disk_is_an_error() {
 #[test]
 fn an_aws_that_is_not_there_is_said_in_one_line() {
     let started = Instant::now();
-    let name = file("no-such-policy.toml", POLICY);
+    let name = file("aws-that-is-not-there.toml", POLICY);
     let commands = [
         vec!["status"],
         vec!["status", "--policy", &name],

@@ -39,7 +39,8 @@ impl Address {
         let (local, domain) = text.rsplit_once('@').ok_or_else(bad)?;
         // Quoted local parts are legal and are how headers get broken: nobody's real address has one.
         let plain = |b: u8| b.is_ascii_graphic() && !b"\"(),:;<>[]\\@".contains(&b);
-        if text.len() > 254 || !domain.contains('.') || !local.bytes().all(plain) {
+        // Mail programs read `=?utf-8?…?=` as something else.
+        if text.len() > 254 || !domain.contains('.') || !local.bytes().all(plain) || local.contains("=?") {
             return Err(bad());
         }
         let address = format!("{local}@{}", domain.to_ascii_lowercase());

@@ -104,6 +104,14 @@ fn check(mail: &Mail, is_to_a_stranger: bool) {
     assert!(page.text.contains(&mail.subject), "{}", mail.subject);
 }
 
+#[test]
+fn no_address_is_one_that_mail_programs_read_as_another() {
+    for text in ["=?utf-8?B?PGI+?=@example.com", "a=?utf-8?q?b?=@example.com"] {
+        assert!(Address::parse(text).is_err(), "{text}");
+    }
+    assert!(Address::parse("a=b?c@example.com").is_ok());
+}
+
 proptest! {
     #![proptest_config(cases(24))]
 

@@ -170,6 +170,13 @@ fn json_value() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn a_refusal_says_a_size_without_what_would_move_a_terminal() {
+    let grant = serde_json::json!({ "to": "w", "id": "g-one", "grant": { "workgroup": "etl", "limit": "5\u{85}\u{1b}[1m00 GB", "for": "1h", "reason": "x" } });
+    let refused = Request::parse(&grant.to_string()).unwrap_err().to_string();
+    assert!(refused.contains("is not a size") && !refused.contains(|c: char| c.is_control()), "{refused:?}");
+}
+
 proptest! {
     #![proptest_config(cases(128))]
 
