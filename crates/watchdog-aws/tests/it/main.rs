@@ -18,6 +18,7 @@ mod operator;
 mod pass;
 mod ssm;
 mod submitters;
+mod wire;
 
 /// Nothing is active, and so nobody is asked for quotas.
 fn no_quotas() -> aws_sdk_servicequotas::Client {
