@@ -12,7 +12,7 @@ use serde_json::Value;
 
 pub use self::decide::{Change, Decision, Situation, decide, stands_in};
 use crate::alert::Subject;
-use crate::bytes::Size;
+use crate::bytes::{BadSize, Size};
 use crate::untrusted::plain;
 use crate::window::duration;
 
@@ -20,6 +20,9 @@ use crate::window::duration;
 const LONGEST_TEXT: usize = 4_000;
 /// Characters of a reason: what a person reads in a mail.
 const LONGEST_REASON: usize = 300;
+
+/// Bytes of a size: its number and its unit have a few dozen.
+const LONGEST_SIZE: usize = 60;
 
 /// An event with a request, nothing of it believed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -231,10 +234,13 @@ struct WrittenAlert {
 impl WrittenGrant {
     fn read(self) -> Result<Wish, Refused> {
         let size = |what: &str, text: Option<String>| match text {
-            Some(text) => text
-                .parse::<Size>()
-                .map(Some)
-                .map_err(|error| Refused(format!("`{what}`: {}", plain(&error.to_string())))),
+            Some(text) if text.len() > LONGEST_SIZE => {
+                Err(Refused(format!("`{what}` has {} bytes: write a size such as `500 GB`", text.len())))
+            }
+            Some(text) => {
+                let refused = |error: BadSize| Refused(format!("`{what}`: {}", plain(&error.to_string())));
+                text.parse::<Size>().map(Some).map_err(refused)
+            }
             None => Ok(None),
         };
         let limit = size("limit", self.limit)?;

@@ -39,8 +39,10 @@ impl Address {
         let (local, domain) = text.rsplit_once('@').ok_or_else(bad)?;
         // Quoted local parts are legal and are how headers get broken: nobody's real address has one.
         let plain = |b: u8| b.is_ascii_graphic() && !b"\"(),:;<>[]\\@".contains(&b);
+        let of_a_host = |b: u8| b.is_ascii_alphanumeric() || b"-.".contains(&b);
         // Mail programs read `=?utf-8?…?=` as something else.
-        if text.len() > 254 || !domain.contains('.') || !local.bytes().all(plain) || local.contains("=?") {
+        let is_local = local.bytes().all(plain) && !local.contains("=?");
+        if text.len() > 254 || !domain.contains('.') || !domain.bytes().all(of_a_host) || !is_local {
             return Err(bad());
         }
         let address = format!("{local}@{}", domain.to_ascii_lowercase());

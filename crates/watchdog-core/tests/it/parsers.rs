@@ -175,6 +175,9 @@ fn a_refusal_says_a_size_without_what_would_move_a_terminal() {
     let grant = serde_json::json!({ "to": "w", "id": "g-one", "grant": { "workgroup": "etl", "limit": "5\u{85}\u{1b}[1m00 GB", "for": "1h", "reason": "x" } });
     let refused = Request::parse(&grant.to_string()).unwrap_err().to_string();
     assert!(refused.contains("is not a size") && !refused.contains(|c: char| c.is_control()), "{refused:?}");
+    let long = grant.to_string().replace("00 GB", &"0".repeat(2500));
+    let refused = Request::parse(&long).unwrap_err().to_string();
+    assert!(refused.contains("bytes: write a size such as `500 GB`") && refused.len() < 200, "{refused}");
 }
 
 proptest! {
