@@ -186,6 +186,17 @@ enum End {
     Killed,
 }
 
+impl End {
+    /// What it said of itself, where it got that far.
+    fn report(&self) -> Option<&RunReport> {
+        match self {
+            Self::Done(report) => Some(report),
+            Self::Failed(_, report) => report.as_deref(),
+            Self::Killed => None,
+        }
+    }
+}
+
 /// The function's time-out in the template.
 const TIME: Duration = Duration::from_secs(60);
 
@@ -436,12 +447,7 @@ fn see(world: &World, run: usize, report: Option<&RunReport>, count: &mut Count)
 /// Holds an invocation's end against what people have been told by then.
 fn judge(stage: &Stage, run: usize, end: &End, count: &mut Count) {
     let world = stage.world.lock().expect("a world");
-    let report = match end {
-        End::Done(report) => Some(&**report),
-        End::Failed(_, report) => report.as_deref(),
-        End::Killed => None,
-    };
-    see(&world, run, report, count);
+    see(&world, run, end.report(), count);
     let End::Done(report) = end else { return };
     if let Some(why) = has_no_reason_to_skip(report) {
         count.claimed += 1;

@@ -246,12 +246,7 @@ pub async fn play(struck_run: usize, strike: Option<Strike>, retries: bool) -> P
 /// then. Whose queries they were is known at the latest where the strike `is_over`.
 fn judge(stage: &Stage, run: usize, is_over: bool, end: &End, count: &mut Count) {
     let world = stage.world.lock().expect("a world");
-    let report = match end {
-        End::Done(report) => Some(&**report),
-        End::Failed(_, report) => report.as_deref(),
-        End::Killed => None,
-    };
-    see(&world, run, report, count);
+    see(&world, run, end.report(), count);
     let End::Done(report) = end else { return };
     if let Some(why) = has_no_reason_to_skip(report) {
         count.claimed += 1;
