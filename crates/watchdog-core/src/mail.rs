@@ -39,7 +39,8 @@ const MOST_PICTURES: usize = 4;
 const MOST_ON_THE_WIRE: usize = 96_000;
 
 /// Alerts that are spelled out and those that have a line, from what is usual down to what fits whatever is in it.
-const ROOMS: [(usize, usize); 5] = [(MOST_NOTICES, MOST_LINES), (3, MOST_LINES), (1, MOST_LINES), (1, 12), (1, 0)];
+const ROOMS: [(usize, usize); 6] =
+    [(MOST_NOTICES, MOST_LINES), (5, MOST_LINES), (3, MOST_LINES), (1, MOST_LINES), (1, 12), (1, 0)];
 
 /// Where the watchdog runs, for links and for the reader to know which one writes.
 #[derive(Debug, Clone, PartialEq, Eq)]

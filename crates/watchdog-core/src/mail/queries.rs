@@ -1,7 +1,7 @@
 //! Active and waiting queries in words: what happens next, who fills the quota, and what to do about it.
 
 use super::people::{LONGEST_LABEL, People, QueryLine, STANDS_OUT_PERCENT, ShareLine};
-use super::words::{Bar, Case, Step, StepKind, Words, ascii_bar, clip, console_link, is_a_name, is_an_id, quota_link};
+use super::words::{Bar, Case, Step, StepKind, Words, ascii_bar, clip, is_a_name, is_an_id, look, quota_link};
 use super::words::{name, plain};
 use crate::alert::{Ending, Reason, Severity};
 use crate::bytes::Units;
@@ -299,8 +299,8 @@ impl Words<'_> {
     fn steps(&self, facts: &QueryFacts, cause: Option<&Holder>) -> Vec<Step> {
         let mut steps = cause.map(|holder| self.stops(&holder.active)).unwrap_or_default();
         if let Some(holder) = cause.filter(|holder| is_a_name(&holder.workgroup)) {
-            let command = console_link(self.region, &holder.workgroup);
-            steps.push(Step { words: "Open the workgroup that has the most", command, kind: StepKind::Link });
+            let queries = "See the queries of the workgroup that has the most (choose it at the top right)";
+            steps.extend(look(self.region, &holder.workgroup, [queries, "Open that workgroup"]));
         }
         let class = match facts.pressure {
             Pressure::Active(class) => class,

@@ -412,8 +412,9 @@ impl Words<'_> {
         }
         if !matches!(notice.reason, Reason::Resolved(_)) && is_a_name(&facts.workgroup) {
             let region = self.region;
-            case.steps = vec![
-                Step { words: "Open the workgroup", command: console_link(region, &workgroup), kind: StepKind::Link },
+            let words = ["See its queries (choose this workgroup at the top right)", "Open the workgroup"];
+            case.steps = look(region, &workgroup, words);
+            case.steps.extend([
                 Step {
                     words: "List its newest queries",
                     command: format!(
@@ -439,7 +440,7 @@ impl Words<'_> {
                         kind: StepKind::Command,
                     },
                 },
-            ];
+            ]);
         }
         self.people(&mut case, notice, facts);
         self.advise(&mut case, notice, facts);
@@ -634,9 +635,11 @@ pub(super) fn ascii_bar(percent: u64, flying: u64) -> String {
     format!("[{}{}{}]", "#".repeat(filled), "+".repeat(both - filled), ".".repeat(20 - both))
 }
 
-/// The workgroup's page in the Athena console.
-pub(super) fn console_link(region: &str, workgroup: &str) -> String {
-    console(region, &format!("workgroups/details/{workgroup}"))
+/// Where a workgroup is looked at in the Athena console, in these words: its queries, and its settings. The console lists the queries of the
+/// workgroup that is chosen in it, and no address is known that chooses one: the words have to say so.
+pub(super) fn look(region: &str, workgroup: &str, [queries, settings]: [&'static str; 2]) -> Vec<Step> {
+    let link = |words, page: &str| Step { words, command: console(region, page), kind: StepKind::Link };
+    vec![link(queries, "query-editor/history"), link(settings, &format!("workgroups/details/{workgroup}"))]
 }
 
 /// A page of the Athena console of the Region's partition.

@@ -68,7 +68,9 @@ fn the_admins_read_who_starves_whom_and_what_to_do() {
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id exploratory-148
               The third longest:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id exploratory-147
-              Open the workgroup that has the most:
+              See the queries of the workgroup that has the most (choose it at the top right):
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history
+              Open that workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               Ask AWS for a higher quota:
                 https://eu-central-1.console.aws.amazon.com/servicequotas/home/services/athena/quotas/L-FC5F6546
@@ -143,7 +145,9 @@ fn waiting_alone_names_the_cause() {
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id exploratory-148
               The third longest:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id exploratory-147
-              Open the workgroup that has the most:
+              See the queries of the workgroup that has the most (choose it at the top right):
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history
+              Open that workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               Ask AWS for a higher quota:
                 https://eu-central-1.console.aws.amazon.com/servicequotas/home/services/athena/quotas/L-FC5F6546

@@ -156,6 +156,8 @@ fn opened_warn() {
               steepest rise: 191.5 GB until 13:55 UTC
 
             What to do now
+              See its queries (choose this workgroup at the top right):
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history
               Open the workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               List its newest queries:
@@ -209,6 +211,8 @@ fn opened_exhausted_to_the_byte() {
               steepest rise: 233.3 GB until 13:55 UTC
 
             What to do now
+              See its queries (choose this workgroup at the top right):
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history
               Open the workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               List its newest queries:
@@ -256,6 +260,8 @@ fn escalated_critical() {
               steepest rise: 230 GB until 13:55 UTC
 
             What to do now
+              See its queries (choose this workgroup at the top right):
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history
               Open the workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               List its newest queries:
@@ -304,6 +310,8 @@ fn escalated_exhausted_in_another_zone() {
               steepest rise: 466.7 GB until 14:55 CET, 13:55 UTC
 
             What to do now
+              See its queries (choose this workgroup at the top right):
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history
               Open the workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               List its newest queries:
@@ -352,6 +360,8 @@ fn repeated_exhausted_though_below_the_limit_again() {
               steepest rise: 230 GB until 13:55 UTC
 
             What to do now
+              See its queries (choose this workgroup at the top right):
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history
               Open the workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               List its newest queries:
@@ -400,6 +410,8 @@ fn told_late() {
               steepest rise: 200 GB until 13:55 UTC
 
             What to do now
+              See its queries (choose this workgroup at the top right):
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history
               Open the workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               List its newest queries:
@@ -871,6 +883,8 @@ fn several() {
               steepest rise: 333.3 GB until 13:55 UTC
 
             What to do now
+              See its queries (choose this workgroup at the top right):
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history
               Open the workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/etl
               List its newest queries:
@@ -906,6 +920,8 @@ fn several() {
               steepest rise: 230 GB until 13:55 UTC
 
             What to do now
+              See its queries (choose this workgroup at the top right):
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history
               Open the workgroup:
                 https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               List its newest queries:
@@ -1189,9 +1205,9 @@ fn ten_thousand_notices_are_a_mail_of_less_than_100_kb() {
         assert!(mail.html.len() < 100_000, "{} bytes of HTML", mail.html.len());
         assert!(raw.len() < 100_000, "{} bytes in all", raw.len());
         // Of names as long as they can be, and of markup, which is longer where it is escaped, fewer alerts are spelled out.
-        let more = if name == "team-" { "- 9955 more" } else { "more; `watchdog status`" };
+        let more = if name == "team-" { "- 9956 more" } else { "more; `watchdog status`" };
         assert!(
-            mail.text.contains(more) && mail.text.contains("team-00044") == name.starts_with("team"),
+            mail.text.contains(more) && mail.text.contains("team-00043") == name.starts_with("team"),
             "{}",
             mail.text
         );
@@ -1247,29 +1263,24 @@ fn a_command_never_holds_a_name_that_athena_would_not_have() {
 }
 
 #[test]
-fn the_console_link_follows_the_partition() {
-    let link = |region: &str| {
+fn the_console_links_follow_the_partition() {
+    let links = |region: &str| -> Vec<String> {
         let message = Message {
             to: Address::parse("ops@example.com").unwrap(),
             notices: vec![of_limit(Reason::Opened, Severity::Warn, "600 GB")],
         };
         let origins = Origins { region: region.to_owned(), name: "w".to_owned() };
         let text = compose(&message, &rules("UTC"), &origins, at(NOW)).text;
-        text.lines().find(|line| line.contains("https://")).unwrap().trim().to_owned()
+        text.lines().filter(|line| line.contains("https://")).map(|line| line.trim().to_owned()).collect()
     };
-    let tail = "#/workgroups/details/exploratory";
-    assert_eq!(
-        link("us-east-1"),
-        format!("https://us-east-1.console.aws.amazon.com/athena/home?region=us-east-1{tail}")
-    );
-    assert_eq!(
-        link("cn-north-1"),
-        format!("https://cn-north-1.console.amazonaws.cn/athena/home?region=cn-north-1{tail}")
-    );
-    assert_eq!(
-        link("us-gov-west-1"),
-        format!("https://us-gov-west-1.console.amazonaws-us-gov.com/athena/home?region=us-gov-west-1{tail}")
-    );
+    for (region, host) in [
+        ("us-east-1", "console.aws.amazon.com"),
+        ("cn-north-1", "console.amazonaws.cn"),
+        ("us-gov-west-1", "console.amazonaws-us-gov.com"),
+    ] {
+        let page = |page| format!("https://{region}.{host}/athena/home?region={region}#/{page}");
+        assert_eq!(links(region), [page("query-editor/history"), page("workgroups/details/exploratory")]);
+    }
 }
 
 proptest! {

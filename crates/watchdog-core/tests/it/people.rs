@@ -358,6 +358,8 @@ fn the_admins_read_of_everybody() {
           steepest rise: 88 GB until 13:35 UTC
 
         What to do now
+          See its queries (choose this workgroup at the top right):
+            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history
           Open the workgroup:
             https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
           List its newest queries:

@@ -679,6 +679,8 @@ fn a_silence_holds_mails_back_until_it_ends() {
           steepest rise: 9.6 GB until 14:05 UTC
 
         What to do now
+          See its queries (choose this workgroup at the top right):
+            https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history
           Open the workgroup:
             https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/ad-hoc
           List its newest queries:

@@ -153,6 +153,8 @@ fn mails_can_be_read() {
               |   steepest rise: 728 GB until 14:05 CEST, 12:05 UTC
               |
               | What to do now
+              |   See its queries (choose this workgroup at the top right):
+              |     https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history
               |   Open the workgroup:
               |     https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/exploratory
               |   List its newest queries:
