@@ -406,7 +406,7 @@ fn dashboard(with_workgroups: bool) -> serde_json::Value {
     });
     let whole = blocks.next().unwrap();
     let usage = blocks.nth(usize::from(!with_workgroups)).unwrap();
-    let mut text = whole.replace("${Usage}", &usage).replace("${Function}", "fn");
+    let mut text = whole.replace("${Usage}", &usage).replace("${Function}", "fn").replace("${LogGroup}", "log");
     for (name, value) in [("${AWS::Region}", "eu-central-1"), ("${AWS::StackName}", "watchdog")] {
         text = text.replace(name, value);
     }
@@ -458,6 +458,37 @@ fn the_dashboard_shows_metrics_that_the_function_and_athena_write() {
                 assert!(x < 24 && taken.insert((x, y)), "{widget}");
             }
         }
+    }
+}
+
+/// The table of limits reads what each run logs, by the names under which it is logged.
+#[test]
+fn the_dashboards_table_reads_what_runs_log() {
+    let log = fs::read_to_string(root().join("crates/watchdog-lambda/src/log.rs")).unwrap();
+    assert!(log.contains("\"message\": \"run\"") && log.contains("\"report\": bounded(report)"));
+    let report = fs::read_to_string(root().join("crates/watchdog-core/src/report.rs")).unwrap();
+    let fields = |name: &str| {
+        let (_, body) = report.split_once(&format!("\npub struct {name} {{\n")).unwrap();
+        let lines = body.lines().take_while(|line| *line != "}");
+        let names =
+            lines.filter_map(|line| line.trim_start().strip_prefix("pub ")?.split_once(": ")).map(|(name, _)| name);
+        names.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    assert!(fields("RunReport").contains("limits"));
+    let known = fields("LimitReport");
+    for with_workgroups in [true, false] {
+        let dashboard = dashboard(with_workgroups);
+        let tables: Vec<_> =
+            dashboard["widgets"].as_array().unwrap().iter().filter(|widget| widget["type"] == "log").collect();
+        assert_eq!(tables.len(), 1);
+        let query = tables[0]["properties"]["query"].as_str().unwrap();
+        let begin = "SOURCE 'log' | filter message = \"run\" | fields jsonParse(@message) as run | unnest run.report.limits into limit | ";
+        let rest = query.strip_prefix(begin).unwrap_or_else(|| panic!("{query}"));
+        let is_letter = |c: char| c.is_ascii_lowercase() || c == '_';
+        let read: BTreeSet<_> =
+            rest.split("limit.").skip(1).map(|word| word.split(|c| !is_letter(c)).next().unwrap().to_owned()).collect();
+        assert_eq!(read.len(), 5, "{read:?}");
+        assert!(read.is_subset(&known), "{read:?} of {known:?}");
     }
 }
 
