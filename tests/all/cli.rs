@@ -108,6 +108,45 @@ async fn a_status_shows_limits_and_what_could_not_be_seen() {
     assert_eq!(answer["unseen"][0]["why"], "metrics_off");
 }
 
+/// The mails of now: before anybody was told, and after.
+#[tokio::test]
+async fn a_preview_of_the_use_as_it_is() {
+    let mut account = Account::new("a_preview_of_the_use_as_it_is").await;
+    account.workgroup("exploratory", true).await;
+    account.workgroup("silent", false).await;
+    account.policy("00-test", POLICY).await;
+    let policy = file("live.toml", POLICY);
+    account.use_bytes("exploratory", Timestamp::now() - SignedDuration::from_mins(12), 97e9).await;
+    let live = |account: &Account, more: &[&str]| {
+        let args = [&["preview", "--live", "--policy", &policy, "--state-table", TABLE][..], more].concat();
+        watchdog(account, &args)
+    };
+    let (code, out, complaints) = live(&account, &["--level", "critical"]);
+    assert_eq!(code, 0, "{complaints}");
+    assert!(
+        out.starts_with(
+            "To: ann@example.com\nSubject: [critical] exploratory: 97 % of 100 GB used in the last hour, and 1 more"
+        ),
+        "{out}"
+    );
+    assert!(out.contains("97 % of 100 GB used") && out.contains("silent"), "{out}");
+    let (code, out, complaints) = live(&account, &["--level", "critical", "--form", "html"]);
+    assert!(code == 0 && out.starts_with("<!doctype html>") && out.contains("97&nbsp;%"), "{out}{complaints}");
+    let (code, out, complaints) = live(&account, &["--reason", "resolved"]);
+    assert!(code == 2 && out.is_empty(), "{out}");
+    assert!(complaints.contains("nobody would be sent such a mail now; there are these:"), "{complaints}");
+    assert!(complaints.contains("to ann@example.com: limit/exploratory/1h opened: critical"), "{complaints}");
+
+    // A real run tells them; then there is nothing new. Two of the four limits are those of active queries.
+    account.run_at(Timestamp::now()).await.unwrap();
+    let (code, out, complaints) = live(&account, &[]);
+    assert!(code == 2 && out.is_empty(), "{out}{complaints}");
+    assert!(
+        complaints.contains("nobody would be sent a mail now; of 4 limits: 1 `critical`, 1 `unknown`, 2 `ok`"),
+        "{complaints}"
+    );
+}
+
 /// Two runs with an alert in between, and then what `report` and `status` say of them.
 #[tokio::test]
 async fn a_report_of_a_week_and_a_status_with_its_past() {

@@ -170,8 +170,9 @@ Examples:
 Exit codes: as of `grant`.";
 
 const PREVIEW_EXAMPLES: &str = "\
-The use is made up and goes through the same judging and planning as a run's: a preview tells nobody whom the policy would not
-tell. For the mails of the use as it is: watchdog run --dry-run --mails DIR
+The use is made up and goes through the same judging and planning as a run's: a preview tells nobody whom the policy would \
+not tell. With `--live` the use is that of now, and the other options choose among the mails that there are; it asks AWS for \
+what `run --dry-run` asks for (`watchdog doctor --print-iam=run`), and sends and writes nothing.
 
 Examples:
   watchdog preview --sample                                 a mail, without policy and AWS
@@ -179,8 +180,10 @@ Examples:
   watchdog preview --reason resolved --workgroup exploratory --audience submitter
   watchdog preview --reason several --form html > mail.html
   watchdog preview --policy policy.toml --all --out mails   every mail there is
+  watchdog preview --live --audience submitter              what submitters would be sent now
 
-Exit codes: 0 shown; 2 wrong usage, or the policy sends nobody such a mail, with the reason; 3 the policy could not be read.";
+Exit codes: 0 shown; 2 wrong usage, or nobody is sent such a mail, with the reason; 3 the policy, or with `--live` the use, could not \
+be read.";
 
 /// Watches Athena workgroups' scanned bytes against their limits.
 ///
@@ -245,7 +248,7 @@ pub enum Command {
     /// Compute what a month of the watchdog costs
     #[command(after_help = crate::cost::EXAMPLES)]
     Cost(crate::cost::CostArgs),
-    /// Show the mails that a policy sends, about use that is made up
+    /// Show the mails that a policy sends, about use that is made up or about that of now
     #[command(after_help = PREVIEW_EXAMPLES)]
     Preview(PreviewArgs),
     /// Print a completion script
@@ -571,19 +574,19 @@ pub struct FunctionArgs {
 /// Of `preview`.
 #[derive(Debug, clap::Args)]
 pub struct PreviewArgs {
-    /// Why the mail goes out
-    #[arg(long, value_enum, value_name = "REASON", default_value_t = PreviewReason::Opened)]
-    pub reason: PreviewReason,
-    /// How bad it is, or was
-    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = PreviewLevel::Critical)]
-    pub level: PreviewLevel,
-    /// Who reads it
-    #[arg(long, value_enum, value_name = "WHO", default_value_t = PreviewAudience::Admins)]
-    pub audience: PreviewAudience,
-    /// The workgroup it is about [default: the first with a limit that has such an audience]
+    /// Why the mail goes out [default: opened; with `--live`, any]
+    #[arg(long, value_enum, value_name = "REASON")]
+    pub reason: Option<PreviewReason>,
+    /// How bad it is, or was [default: critical; with `--live`, any]
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub level: Option<PreviewLevel>,
+    /// Who reads it [default: admins; with `--live`, anybody]
+    #[arg(long, value_enum, value_name = "WHO")]
+    pub audience: Option<PreviewAudience>,
+    /// The workgroup it is about [default: the first with a limit that has such an audience; with `--live`, any]
     #[arg(long, value_name = "NAME", value_parser = workgroup_name)]
     pub workgroup: Option<String>,
-    /// Which of its limits, by its window's name such as 1h [default: the first]
+    /// Which of its limits, by its window's name such as 1h [default: the first; with `--live`, any]
     #[arg(long, value_name = "WINDOW")]
     pub window: Option<String>,
     /// What is printed
@@ -595,6 +598,14 @@ pub struct PreviewArgs {
     /// Every reason, level and audience
     #[arg(long, requires = "out", conflicts_with_all = ["reason", "level", "audience"])]
     pub all: bool,
+    /// Show the mails about the use as it is, which the next run would send
+    #[arg(long, conflicts_with_all = ["all", "at", "sample"])]
+    pub live: bool,
+    /// With `--live`: the table that remembers what people were told, the stack's output `StateTableName`. It is only read; without it
+    /// everything is as if nobody had been told anything yet
+    // Not `requires = "live"`: the variable counts as given, and would get in the way of all other previews.
+    #[arg(long, value_name = "NAME", env = "WATCHDOG_STATE_TABLE", hide_env_values = true)]
+    pub state_table: Option<String>,
     /// The instant of the mail [default: now]
     #[arg(long, value_name = "INSTANT")]
     pub at: Option<Timestamp>,

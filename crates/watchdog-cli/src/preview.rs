@@ -1,4 +1,6 @@
-//! `watchdog preview`: the mails of a policy, about use that is made up.
+//! `watchdog preview`: the mails of a policy, about use that is made up or about that of now.
+
+mod live;
 
 use std::fs;
 use std::path::Path;
@@ -29,6 +31,12 @@ pub const ANY_REGION: &str = "eu-central-1";
 /// # Errors
 /// [`Failure`] where the policy cannot be read, sends no such mail, or the files cannot be written.
 pub async fn run(args: &PreviewArgs) -> Result<Exit, Failure> {
+    if args.live {
+        return live::run(args).await;
+    }
+    let reason = args.reason.unwrap_or(PreviewReason::Opened);
+    let level = args.level.unwrap_or(PreviewLevel::Critical);
+    let audience = args.audience.unwrap_or(PreviewAudience::Admins);
     let at = args.at.unwrap_or_else(Timestamp::now);
     let (policy, origins) = policy(args).await?;
     let mail = |asked: &Asked| {
@@ -60,20 +68,16 @@ pub async fn run(args: &PreviewArgs) -> Result<Exit, Failure> {
             }
             None => out::note(&format!("no weekly: {no_week}")),
         }
-        out::note(&format!(
-            "wrote {} as .eml, .html and .txt into {}",
-            out::count(written, "mail"),
-            directory.display()
-        ));
+        wrote(written, directory);
         return Ok(Exit::Fine);
     }
     let none = |why: &dyn std::fmt::Display| Failure::usage(format!("there is no such mail: {why}"));
-    let mail = match about(args.reason) {
+    let mail = match about(reason) {
         Some(about) => {
             let asked = Asked {
                 about,
-                level: args.level.into(),
-                reader: args.audience.into(),
+                level: level.into(),
+                reader: audience.into(),
                 workgroup: args.workgroup.clone(),
                 window: args.window.clone(),
             };
@@ -82,16 +86,25 @@ pub async fn run(args: &PreviewArgs) -> Result<Exit, Failure> {
         None => weekly().ok_or_else(|| none(&no_week))?,
     };
     if let Some(directory) = &args.out {
-        write(directory, &name(args.reason, args.level, args.audience), &mail, at)?;
+        write(directory, &name(reason, level, audience), &mail, at)?;
         out::note(&format!("wrote it as .eml, .html and .txt into {}", directory.display()));
         return Ok(Exit::Fine);
     }
-    match args.form {
-        PreviewForm::Text => out::data(&format!("To: {}\nSubject: {}\n\n{}\n", mail.to, mail.subject, mail.text))?,
-        PreviewForm::Html => out::data(&mail.page())?,
-        PreviewForm::Eml => out::data(&String::from_utf8_lossy(&mime(&mail, at)?))?,
-    }
+    print(&mail, args.form, at)?;
     Ok(Exit::Fine)
+}
+
+fn print(mail: &Mail, form: PreviewForm, at: Timestamp) -> Result<(), Failure> {
+    match form {
+        PreviewForm::Text => out::data(&format!("To: {}\nSubject: {}\n\n{}\n", mail.to, mail.subject, mail.text)),
+        PreviewForm::Html => out::data(&mail.page()),
+        PreviewForm::Eml => out::data(&String::from_utf8_lossy(&mime(mail, at)?)),
+    }
+}
+
+fn wrote(mails: usize, directory: &Path) {
+    let mails = out::count(mails, "mail");
+    out::note(&format!("wrote {mails} as .eml, .html and .txt into {}", directory.display()));
 }
 
 async fn policy(args: &PreviewArgs) -> Result<(Policy, Origins), Failure> {

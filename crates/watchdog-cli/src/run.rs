@@ -1,6 +1,6 @@
 //! `watchdog run --dry-run`: a whole run that stops before anything is sent or written.
 
-mod mails;
+pub mod mails;
 mod story;
 
 use jiff::Timestamp;

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 pub use self::promises::{Answer, GrantReport, SilenceReport};
 use crate::alert::Subject;
-use crate::delivery::{Message, Standing};
+use crate::delivery::{Message, Shown, Standing};
 use crate::event::{Source, Tick};
 use crate::grant::Grants;
 use crate::occupancy::{Occupancy, Reservations};
@@ -337,6 +337,15 @@ pub struct WhyReport {
     pub reason: &'static str,
     /// `warn`, `critical`, `exhausted` or `cannot see`.
     pub level: &'static str,
+    /// Whether they are told of their own queries, and not as one who looks after the limit.
+    #[serde(skip_serializing_if = "is_false")]
+    pub own_queries: bool,
+}
+
+/// What `serde` asks for.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl RunReport {
@@ -452,6 +461,7 @@ impl MailReport {
             alert: notice.subject.to_string(),
             reason: notice.reason.word(),
             level: notice.severity.words(),
+            own_queries: matches!(notice.people, Some(Shown::Own(_) | Shown::Filling(_))),
         });
         Self { to: message.to.to_string(), why: why.collect(), message_id: None, error: None }
     }

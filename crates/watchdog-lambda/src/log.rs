@@ -253,7 +253,12 @@ mod tests {
     fn a_thousand_limits_stay_below_the_size_of_a_log_event_and_keep_what_matters() {
         let mut large = report();
         large.limits = report().limits.into_iter().cycle().take(4000).collect();
-        let why = WhyReport { alert: "sight/".to_owned() + &"w".repeat(128), reason: "opened", level: "cannot see" };
+        let why = WhyReport {
+            alert: "sight/".to_owned() + &"w".repeat(128),
+            reason: "opened",
+            level: "cannot see",
+            own_queries: false,
+        };
         let mail =
             MailReport { to: "a".repeat(254), why: vec![why; 4000], message_id: None, error: Some("e".repeat(400)) };
         large.sent = vec![mail.clone(); 60];

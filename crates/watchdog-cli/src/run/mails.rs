@@ -30,7 +30,7 @@ pub fn write(directory: &Path, mails: &[Mail], as_of: Timestamp) -> Result<Vec<P
 }
 
 /// An address may hold a `/`, and more than a file's name may be long.
-fn file_name(address: &str) -> String {
+pub fn file_name(address: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "@.-_+".contains(c) { c } else { '_' };
     address.chars().map(plain).take(100).collect()
 }

@@ -184,7 +184,62 @@ fn wrong_usage() {
 }
 
 #[test]
+fn wrong_usage_of_what_is_there_now() {
+    check(
+        watchdog(&["preview", "--live", "--sample"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: the argument '--live' cannot be used with '--sample'
+
+        Usage: watchdog preview --live
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check(
+        watchdog(&["preview", "--live", "--at", AT[1]]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: the argument '--live' cannot be used with '--at <INSTANT>'
+
+        Usage: watchdog preview --live
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check(
+        watchdog(&["preview", "--live", "--reason", "silenced"]),
+        &expect![[r#"
+        exit 2
+        --- stderr
+        error: `--reason silenced` cannot be chosen among the mails of now: a mail after a silence is one about an alert that `opened`
+    "#]],
+    );
+    // The variable is of no account to what is made up.
+    let mut command = preview(&["--sample", "--out", "preview/variable"]);
+    command.env("WATCHDOG_STATE_TABLE", "table");
+    check(
+        command,
+        &expect![[r#"
+        exit 0
+        --- stderr
+        wrote it as .eml, .html and .txt into preview/variable
+    "#]],
+    );
+}
+
+#[test]
 fn a_policy_that_cannot_be_asked_for() {
+    check(
+        nowhere(&["preview", "--live"]),
+        &expect![[r#"
+        exit 3
+        --- stderr
+        error: the policy in the SSM parameters under `/athena-quota-watchdog/athena-quota-watchdog/policy` cannot be read: `ssm:GetParametersByPath` failed with `Unreachable`: io error: client error (Connect): tcp connect error: Connection refused (os error 111)
+    "#]],
+    );
     check(
         nowhere(&["preview"]),
         &expect![[r#"
