@@ -47,9 +47,18 @@ pub fn review(policy: &Policy, end: Timestamp, price_per_tb: f64) -> Review {
             }
             replay.finish(end, &mut sent);
         }
-        sent.iter().for_each(|notification| note(&mut records, notification));
         let mut fits = Fits::default();
         let meter = Meter::from(&series);
+        // As runs would: what is told, and in between how much is used of what is open.
+        let mut told = sent.iter().peekable();
+        for n in 1..=buckets.len() {
+            let at = first + SignedDuration::from_secs(i64::try_from(n).unwrap_or(0) * BUCKET);
+            while let Some(notification) = told.next_if(|notification| notification.time <= at) {
+                note(&mut records, notification);
+            }
+            rule.limits.iter().for_each(|limit| follow(&mut records, &name, limit, &meter, at));
+        }
+        told.for_each(|notification| note(&mut records, notification));
         rule.limits.iter().for_each(|limit| fits.note_days(&name, limit, &meter, &Grants::new(), end));
         review.add(policy, &name, &Ok(series), BUCKET, &fits);
     }
@@ -83,6 +92,15 @@ fn note(records: &mut Records, notification: &Notification) {
         history.see(opened, level, Share { used: *used_bytes, limit: *limit_bytes }, *time);
     }
     told.iter().for_each(|_| history.tell(opened, *time));
+}
+
+/// Notes how much is used at `at` of a limit whose alert is open.
+fn follow(records: &mut Records, workgroup: &str, limit: &Limit, meter: &Meter, at: Timestamp) {
+    let subject = Subject::Limit { workgroup: workgroup.to_owned(), window: limit.window.id() };
+    let Some(history) = records.get_mut(&subject).map(|record| &mut record.history) else { return };
+    if let (Some(open), Ok(used)) = (history.open().copied(), meter.sum(limit.span(at))) {
+        history.see(open.opened, Level::Warn, Share { used: used.get(), limit: limit.bytes.get() }, at);
+    }
 }
 
 /// The use of one workgroup: busy by day and quiet at night and on weekends, with a heavy hour on some days.

@@ -270,6 +270,31 @@ fn every_mail_as_files() {
     }
 }
 
+/// The gallery has each of these mails four times, and no other. What stands in its pictures only a browser can say: `make gallery`.
+#[test]
+fn the_gallery_has_every_mail() {
+    let output = output(preview(&["--sample", "--all", "--out", "preview/gallery"]), "");
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    let files = |directory: &std::path::Path, extension: &str| {
+        let names = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        let stems = names.filter_map(|name| name.strip_suffix(extension).map(str::to_owned));
+        stems.collect::<std::collections::BTreeSet<_>>()
+    };
+    let made = files(&std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("preview/gallery"), ".html");
+    let gallery = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/gallery");
+    let kept = files(&gallery, ".webp");
+    let looks = |widths: [&'static str; 2]| {
+        widths.into_iter().flat_map(|width| ["light", "dark"].map(|scheme| format!("{width}-{scheme}")))
+    };
+    let mails = made.iter().flat_map(|name| looks(["600", "320"]).map(move |look| format!("{name}-{look}")));
+    let report = looks(["1200", "320"]).map(|look| format!("report-{look}"));
+    assert_eq!(kept, mails.chain(report).collect(), "`make gallery` makes it anew");
+    let page = std::fs::read_to_string(gallery.join("README.md")).unwrap();
+    for name in &kept {
+        assert_eq!(page.matches(&format!("({name}.webp)")).count(), 1, "{name}");
+    }
+}
+
 /// The relative luminance of a colour such as `#1c2128`: WCAG 2.2, "relative luminance".
 fn luminance(colour: &str) -> f64 {
     let part = |at: usize| {

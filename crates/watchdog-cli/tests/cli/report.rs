@@ -32,9 +32,9 @@ fn the_report_of_a_week_that_is_made_up() {
                 at most 1.7 GB of 10 GB, 2026-02-26 16:20 CET (15:20 UTC)
 
             Alerts and how early they were told, the newest first
-              2026-03-01 15:05 CET (14:05 UTC)  predictable, 1h: warn, 83 % of 1.1 TB; not reached; open for 55 min, 2 mails
-              2026-02-28 15:05 CET (14:05 UTC)  exploratory, 1h: warn, 79 % of 700 GiB; not reached; open for 50 min, 2 mails
-              2026-02-25 14:50 CET (13:50 UTC)  exploratory, 1h: exhausted, 100 % of 700 GiB; told 15 min before; open for 1 h 25 min, 3 mails
+              2026-03-01 15:05 CET (14:05 UTC)  predictable, 1h: warn, 84 % of 1.1 TB; not reached; open for 55 min, 2 mails
+              2026-02-28 15:05 CET (14:05 UTC)  exploratory, 1h: warn, 80 % of 700 GiB; not reached; open for 50 min, 2 mails
+              2026-02-25 14:50 CET (13:50 UTC)  exploratory, 1h: exhausted, 103 % of 700 GiB; told 15 min before; open for 1 h 25 min, 3 mails
 
             Who used most, of 70.3 TB in the queries that were read
                 21.8 TB   31 %    412 queries  alex@example.com

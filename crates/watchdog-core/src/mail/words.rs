@@ -548,7 +548,7 @@ impl Words<'_> {
                 _ => "the alert has just opened".to_owned(),
             },
             Reason::Escalated { from } => {
-                format!("it is worse than what you were last told, `{}`; open since {opened}", from.words())
+                format!("it is worse than what you were last told ({}); open since {opened}", from.words())
             }
             Reason::Repeated { last_told } => {
                 format!("a reminder: open since {opened}, last told {}", self.day_and_time(last_told))

@@ -280,7 +280,7 @@ fn escalated_critical() {
               Window        1h, since 2026-03-01 13:05 UTC
               Warns at      80 %; critical at 95 %; resolves below 75 %
 
-            Why now: it is worse than what you were last told, `warn`; open since 2026-03-01 13:25 UTC.
+            Why now: it is worse than what you were last told (warn); open since 2026-03-01 13:25 UTC.
 
             --
             Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 14:05 UTC.
@@ -330,7 +330,7 @@ fn escalated_exhausted_in_another_zone() {
               Window        1h, since 2026-03-01 14:05 CET (13:05 UTC)
               Warns at      80 %; critical at 95 %; resolves below 75 %
 
-            Why now: it is worse than what you were last told, `critical`; open since 2026-03-01 14:25 CET (13:25 UTC).
+            Why now: it is worse than what you were last told (critical); open since 2026-03-01 14:25 CET (13:25 UTC).
 
             --
             Athena Quota Watchdog (athena-quota-watchdog, eu-central-1), as of 2026-03-01 15:05 CET (14:05 UTC).
@@ -940,7 +940,7 @@ fn several() {
               Window        1h, since 2026-03-01 13:05 UTC
               Warns at      80 %; critical at 95 %; resolves below 75 %
 
-            Why now: it is worse than what you were last told, `warn`; open since 2026-03-01 13:25 UTC.
+            Why now: it is worse than what you were last told (warn); open since 2026-03-01 13:25 UTC.
 
             ----------------------------------------------------------------
 

@@ -701,7 +701,7 @@ fn a_silence_holds_mails_back_until_it_ends() {
           This time     critical since 14:10 UTC, at most 96 %, 1 mail so far
           Silenced      by role/admin/ann, from 2026-03-01 14:06 UTC until 2026-03-01 14:36 UTC: known
 
-        Why now: it is worse than what you were last told, `warn`; open since 2026-03-01 14:05 UTC.
+        Why now: it is worse than what you were last told (warn); open since 2026-03-01 14:05 UTC.
 
         --
         Athena Quota Watchdog (watchdog, eu-central-1), as of 2026-03-01 14:40 UTC.

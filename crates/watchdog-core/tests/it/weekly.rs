@@ -287,6 +287,27 @@ fn check_mail(mail: &Mail, expected: Expect) {
     assert!(mail.mime(at(MONDAY)).unwrap().len() < 100_000);
 }
 
+/// An alert that is open while its limit is filled most has that peak, as in a real week, where each run notes it.
+#[test]
+fn the_sample_s_alerts_have_the_peaks_of_their_limits() {
+    let policy = policy(RULES);
+    let (_, facts) = sample::week(&policy, at(MONDAY)).unwrap();
+    let mut seen = 0;
+    for alert in facts.review.alerts.as_ref().unwrap() {
+        let Subject::Limit { workgroup, window } = &alert.subject else { panic!("{:?}", alert.subject) };
+        let limit = facts.review.limits.iter().find(|limit| (&limit.workgroup, &limit.window) == (workgroup, window));
+        let course = limit.unwrap().seen.as_ref().unwrap().as_ref().unwrap();
+        let is_open =
+            alert.episode.opened <= course.peak_at && alert.episode.ended.is_none_or(|end| course.peak_at < end);
+        assert!(alert.episode.peak.used <= course.peak.get());
+        if is_open {
+            assert_eq!(alert.episode.peak.used, course.peak.get(), "{workgroup}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 0, "no alert was open at its limit's peak");
+}
+
 #[test]
 fn a_weekly_mail() {
     let policy = policy(RULES);
@@ -313,8 +334,8 @@ fn a_weekly_mail() {
                 at most 437 GB of 1 TB, Wed 15:50 CET (14:50 UTC), no alert
 
             Alerts and how early they were told, the newest first
-              - Sat 15:05 CET (14:05 UTC) exploratory, 1h: warn, at most 79 % of 100 GB; not reached; 2 mails
-              - Wed 14:50 CET (13:50 UTC) exploratory, 1h: exhausted, at most 100 % of 100 GB; told 20 min before; 4 mails
+              - Sat 15:05 CET (14:05 UTC) exploratory, 1h: warn, at most 80 % of 100 GB; not reached; 2 mails
+              - Wed 14:50 CET (13:50 UTC) exploratory, 1h: exhausted, at most 104 % of 100 GB; told 20 min before; 4 mails
 
             Workgroup, scanned, cost
               exploratory, 2.1 TB, $10.46
