@@ -25,7 +25,8 @@ permissions: ## write docs/permissions.md anew from the policies as they are dep
 
 gallery: ## make docs/gallery anew: every mail as a browser shows it, light and dark; needs Chromium
 	cargo build --locked --workspace --bins
-	@$(PYTHON) tools/gallery.py
+	@$(PYTHON) tools/install.py pictures
+	@.tools/pictures/bin/python tools/gallery.py
 
 faults: ## every call of a run times every fault, on all cores; writes docs/faults.md anew (some minutes)
 	@WATCHDOG_FAULTS_PAGE=1 cargo test --profile sweep --workspace --locked --test all faults:: -- --nocapture

@@ -3,20 +3,19 @@
     python3 tools/gallery.py [--watchdog PROGRAM] [--out DIRECTORY]
 
 The mails are those of `watchdog preview --sample --all` at a fixed instant, so that the same program makes the same pictures; and the report is
-that of `watchdog report --sample`. The README's picture is one of them.
+that of `watchdog report --sample`. The README's picture is one of them. Needs Pillow: `tools/install.py pictures`.
 """
 
 import argparse
 import html
 import re
 import shutil
-import struct
 import subprocess
 import tempfile
-import zlib
-from collections import Counter
-from itertools import chain
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 AT = "2026-03-01T14:05:00Z"
@@ -25,38 +24,20 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 WIDTHS = (320, 600)
 SCHEMES = (("light", 1), ("dark", 0))
 ALL = tuple((width, word, scheme) for width in reversed(WIDTHS) for word, scheme in SCHEMES)
-# On a phone at night, and in a mail program by day.
-TWO = ((600, "light", 1), (320, "dark", 0))
-# Kept in the repository, in this order: one of each kind, so that the gallery stays small. All others are made with `--every`.
-KEPT = (
-    "opened-warn-admins",
-    "opened-critical-admins",
-    "opened-exhausted-submitter",
-    "escalated-critical-admins",
-    "repeated-exhausted-admins",
-    "resolved-critical-admins",
-    "cannot-see",
-    "policy",
-    "several",
-    "weekly",
-)
-# The same, of which two pictures say enough: they are made of the parts of those above.
-KEPT_TWICE = (
-    "silenced-critical-admins",
-    "active-queries-exhausted-admins",
-    "active-queries-exhausted-submitter",
-    "waiting-critical-admins",
-    "grant-asked",
-    "granted",
-    "grant-ends-soon",
-    "grant-ended",
-    "cutoff-amiss",
-)
 # The report, which is a page and no mail: on a screen and on a phone.
 REPORT = tuple((width, word, scheme) for width in (1200, 320) for word, scheme in SCHEMES)
-# The picture in the README.
-FACE = "opened-critical-admins-600-light.png"
-MOST_BYTES = 3_200_000
+# What the mails are about, in the order of the page, by how their names begin.
+CHAPTERS = (
+    ("A limit", ("opened", "escalated", "repeated", "resolved", "silenced")),
+    ("Active and waiting queries", ("active-queries", "waiting")),
+    ("Grants", ("grant", "cutoff")),
+    ("What cannot be seen", ("cannot-see", "policy")),
+    ("All in one", ("several", "weekly", "report")),
+)
+# Of the whole folder, which every clone of the repository has.
+MOST_BYTES = 5_500_000
+# Enough for text with smooth borders; a picture of more is half as large again.
+COLOURS = 64
 
 
 def browser():
@@ -95,77 +76,32 @@ def shoot(program, directory, page, width, scheme, out):
         raise SystemExit(f"{page.name} is {wide} wide at {width}: something does not wrap")
     write(height)
     # The window is at least as wide as it can be; what is beside the frame is cut off afterwards.
-    window = max(width, 500)
-    run_browser(program, profile, scheme, f"--window-size={window},{height}", f"--screenshot={out}", frame.as_uri())
-    crop(out, width)
+    shot = directory / "shot.png"
+    run_browser(program, profile, scheme, f"--window-size={max(width, 500)},{height}", f"--screenshot={shot}", frame.as_uri())
+    with Image.open(shot) as whole:
+        picture = whole.convert("RGB").crop((0, 0, width, height))
+    few = fewer(picture.getcolors(picture.width * picture.height))
+    picture.quantize(COLOURS, palette=few, dither=Image.Dither.NONE).convert("RGB").save(out, "WEBP", lossless=True, quality=100, method=6)
 
 
-def crop(path, width):
-    """Cuts a picture to `width` and to 64 of its colours, which makes a fifth of it."""
-    raw, at, data = path.read_bytes(), 8, b""
-    while at < len(raw):
-        length, kind = struct.unpack(">I4s", raw[at : at + 8])
-        body = raw[at + 8 : at + 8 + length]
-        if kind == b"IHDR":
-            wide, high, depth, colours, _, _, interlaced = struct.unpack(">IIBBBBB", body)
-        data += body if kind == b"IDAT" else b""
-        at += 12 + length
-    if depth != 8 or colours not in (2, 6) or interlaced:
-        raise SystemExit(f"{path.name} is not the kind of PNG that a browser writes")
-    rows = [[tuple(row[x : x + 3]) for x in range(0, len(row), size)] for row, size in unfiltered(data, wide, high, colours)]
-    rows = [row[:width] for row in rows]
-    palette, nearest = fewer(Counter(chain.from_iterable(rows)))
-    packed = b"".join(b"\0" + bytes(nearest[colour] for colour in row) for row in rows)
-    chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, high, 8, 3, 0, 0, 0)),
-        (b"PLTE", bytes(chain.from_iterable(palette))),
-        (b"IDAT", zlib.compress(packed, 9)),
-        (b"IEND", b""),
-    )
-    out = b"\x89PNG\r\n\x1a\n"
-    for kind, body in chunks:
-        out += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-    path.write_bytes(out)
-
-
-def fewer(counts, most=64):
-    """The colours of which the fewest dots are far away, and for each colour the place of the nearest of them. The most frequent ones alone would
-    be the greys at the borders of letters, and a thin line in a colour of its own would get another one."""
-    palette, nearest = [], {}
-    # How far each colour is from the nearest that was chosen, and which that is.
-    far = {colour: (1 << 20, 0) for colour in counts}
-    while len(palette) < most and far:
-        chosen = max(far, key=lambda colour: (counts[colour] * far[colour][0], colour))
-        for colour, (distance, _) in far.items():
-            to = sum((a - b) ** 2 for a, b in zip(chosen, colour))
-            if to < distance:
-                far[colour] = (to, len(palette))
-        nearest[chosen] = len(palette)
-        palette.append(chosen)
+def fewer(counted):
+    """A palette of the colours of which the fewest dots are far away, each as it is. The most frequent ones alone would be the greys at the
+    borders of letters, and a thin line in a colour of its own would get another one; averages, which Pillow's own ways make, would tint what
+    is plain."""
+    counts, palette = {colour: count for count, colour in counted}, []
+    # How far each colour is from the nearest that was chosen.
+    far = dict.fromkeys(counts, 1 << 20)
+    while len(palette) < COLOURS and far:
+        chosen = max(far, key=lambda colour: (counts[colour] * far[colour], colour))
         del far[chosen]
-    return palette, nearest | {colour: place for colour, (_, place) in far.items()}
-
-
-def unfiltered(data, wide, high, colours):
-    """Each row's bytes and how many a dot has, the format's five filters undone."""
-    size = 4 if colours == 6 else 3
-    data, stride, before = zlib.decompress(data), wide * size, bytearray(wide * size)
-    for y in range(high):
-        kind, row = data[y * (stride + 1)], bytearray(data[y * (stride + 1) + 1 : (y + 1) * (stride + 1)])
-        for x in range(stride) if kind else ():
-            left = row[x - size] if x >= size else 0
-            up, corner = before[x], before[x - size] if x >= size else 0
-            if kind == 1:
-                guess = left
-            elif kind == 2:
-                guess = up
-            elif kind == 3:
-                guess = (left + up) // 2
-            else:
-                guess = min((left, up, corner), key=lambda one: abs(left + up - corner - one))
-            row[x] = (row[x] + guess) & 255
-        yield row, size
-        before = row
+        for colour, distance in far.items():
+            far[colour] = min(distance, sum((a - b) ** 2 for a, b in zip(chosen, colour)))
+        palette.append(chosen)
+    image = Image.new("P", (1, 1))
+    # Where there are fewer colours than places, the last one once more: Pillow would fill them with black.
+    palette += palette[-1:] * (COLOURS - len(palette))
+    image.putpalette(bytes(part for colour in palette for part in colour))
+    return image
 
 
 def row(cells):
@@ -173,18 +109,23 @@ def row(cells):
 
 
 def index(out, shots):
+    """The page with all pictures, by what they are about."""
     lines = [
         "# Every mail, as it is read",
         "",
-        "Made by `make gallery` from `watchdog preview --sample`; the use is made up, the words and pictures are those of the real thing.",
+        "Every reason, level and audience, at the width of a phone and of a mail program, light and dark. Made by `make gallery` from",
+        "`watchdog preview --sample`; the use is made up, the words and pictures are those of the real thing.",
         "",
     ]
-    for name, pictures in shots.items():
-        lines += [f"## {name.replace('-', ' ')}", ""]
-        if name == "report":
-            lines += ["The page of `watchdog report --sample --html report.html`.", ""]
-        lines += [row(f"{width} {word}" for width, word, _ in pictures), "|" + "---|" * len(pictures)]
-        lines += [row(f"![{name}, {width} wide, {word}]({name}-{width}-{word}.png)" for width, word, _ in pictures), ""]
+    for chapter, beginnings in CHAPTERS:
+        lines += [f"## {chapter}", ""]
+        for name in (name for beginning in beginnings for name in shots if name.startswith(beginning)):
+            pictures = shots[name]
+            lines += [f"### {name.replace('-', ' ')}", ""]
+            if name == "report":
+                lines += ["The page of `watchdog report --sample --html report.html`.", ""]
+            lines += [row(f"{width} {word}" for width, word, _ in pictures), "|" + "---|" * len(pictures)]
+            lines += [row(f"![{name}, {width} wide, {word}]({name}-{width}-{word}.webp)" for width, word, _ in pictures), ""]
     (out / "README.md").write_text("\n".join(lines))
 
 
@@ -192,36 +133,39 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--watchdog", default=ROOT / "target/debug/watchdog", type=Path)
     parser.add_argument("--out", default=ROOT / "docs/gallery", type=Path)
-    parser.add_argument("--every", action="store_true", help="all mails, not only one of each kind")
     arguments = parser.parse_args()
     program = browser()
     if program is None:
         print(f"SKIPPED: the gallery needs one of {', '.join(BROWSERS)} on the path; nothing was changed")
         return
     with tempfile.TemporaryDirectory() as scratch:
-        scratch = Path(scratch)
-        mails = scratch / "mails"
+        mails = Path(scratch) / "mails"
         subprocess.run(
             [arguments.watchdog, "preview", "--sample", "--all", "--at", AT, "--out", mails], check=True, capture_output=True
         )
-        pages = sorted(mails.glob("*.html"))
-        shots = {page.stem: ALL for page in pages} if arguments.every else dict.fromkeys(KEPT, ALL) | dict.fromkeys(KEPT_TWICE, TWO)
-        shots["report"] = REPORT
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        for old in arguments.out.glob("*.png"):
-            old.unlink()
+        shots = {page.stem: ALL for page in sorted(mails.glob("*.html"))}
         subprocess.run([arguments.watchdog, "report", "--sample", "--html", mails / "report.html"], check=True, capture_output=True)
-        for name, pictures in shots.items():
-            for width, word, scheme in pictures:
-                out = arguments.out / f"{name}-{width}-{word}.png"
-                shoot(program, scratch, mails / f"{name}.html", width, scheme, out)
+        shots["report"] = REPORT
+        homeless = [name for name in shots if sum(name.startswith(one) for _, all in CHAPTERS for one in all) != 1]
+        if homeless:
+            raise SystemExit(f"in no chapter of the page, or in several: {', '.join(homeless)}")
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        for old in arguments.out.glob("*.webp"):
+            old.unlink()
+
+        def make(name):
+            # A folder of its own: the pictures of two mails are made at once.
+            with tempfile.TemporaryDirectory() as own:
+                for width, word, scheme in shots[name]:
+                    shoot(program, Path(own), mails / f"{name}.html", width, scheme, arguments.out / f"{name}-{width}-{word}.webp")
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(make, shots))
         index(arguments.out, shots)
-    if arguments.out == ROOT / "docs/gallery":
-        shutil.copyfile(arguments.out / FACE, ROOT / "docs/mail.png")
-    size = sum(path.stat().st_size for path in arguments.out.glob("*.png"))
+    size = sum(path.stat().st_size for path in arguments.out.glob("*.webp"))
     print(f"{len(shots) - 1} mails and the report, {sum(map(len, shots.values()))} pictures, {size:,} bytes in {arguments.out}")
-    if size > MOST_BYTES and not arguments.every:
-        raise SystemExit(f"that is more than {MOST_BYTES:,} bytes: keep fewer")
+    if size > MOST_BYTES:
+        raise SystemExit(f"that is more than {MOST_BYTES:,} bytes: fewer colours would be a remedy")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ TOOLS = ROOT / ".tools"
 REQUIREMENTS = ROOT / "tools" / "requirements"
 
 # Virtual environments, by the name of their requirement file. Apart, because their pins disagree.
-ENVIRONMENTS = ("local-aws", "sam", "checks", "checkov", "node")
+ENVIRONMENTS = ("local-aws", "sam", "checks", "checkov", "node", "pictures")
 CARGO_DENY = "0.20.2"
 
 # No release of MiniStack and no current SAM CLI runs on an older one.

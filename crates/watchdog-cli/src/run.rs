@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use watchdog_aws::pass;
 use watchdog_core::catalogue::Catalogue;
 use watchdog_core::event::{Invocation, Source};
+use watchdog_core::mail::Mail;
 use watchdog_core::report::RunReport;
 
-use crate::args::RunArgs;
+use crate::args::{AwsArgs, PolicyArgs, RunArgs};
 use crate::exit::{Exit, Failure};
 use crate::out;
 use crate::place::{self, Place};
@@ -28,15 +29,7 @@ pub async fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if !args.dry_run {
         return Err(Failure::usage(ONLY_DRY));
     }
-    let now = Timestamp::now();
-    let place = Place::here(&args.policy)?;
-    let clients = place::clients(&args.aws).await?;
-    let settings = place.settings(args.state_table.clone(), now);
-    let invocation = Invocation { dry_run: true, source: Source::Person, time: None };
-    let mut catalogue = Catalogue::default();
-    let (report, mails) = pass::run(&clients, &settings, &mut catalogue, &invocation, now)
-        .await
-        .map_err(|error| place::failed(&error))?;
+    let (report, mails) = rehearse(&args.policy, &args.aws, args.state_table.as_deref()).await?;
     let written = match &args.mails {
         Some(directory) => mails::write(directory, &mails, report.as_of)?,
         None => Vec::new(),
@@ -54,6 +47,24 @@ pub async fn run(args: &RunArgs) -> Result<Exit, Failure> {
         out::note(&format!("wrote {}", path.display()));
     }
     Ok(exit(&report))
+}
+
+/// What a run would find now and send, with what a state table remembers or as if nobody had been told anything.
+///
+/// # Errors
+/// [`Failure`] where the run could not look.
+pub async fn rehearse(
+    policy: &PolicyArgs,
+    aws: &AwsArgs,
+    state_table: Option<&str>,
+) -> Result<(RunReport, Vec<Mail>), Failure> {
+    let now = Timestamp::now();
+    let place = Place::here(policy)?;
+    let clients = place::clients(aws).await?;
+    let settings = place.settings(state_table.map(str::to_owned), now);
+    let invocation = Invocation { dry_run: true, source: Source::Person, time: None };
+    let ran = pass::run(&clients, &settings, &mut Catalogue::default(), &invocation, now).await;
+    ran.map_err(|error| place::failed(&error))
 }
 
 fn exit(report: &RunReport) -> Exit {

@@ -1,10 +1,6 @@
 //! The mails that the next run would send, about the use as it is.
 
-use jiff::Timestamp;
-use watchdog_aws::pass;
 use watchdog_core::alert::{Severity, Subject};
-use watchdog_core::catalogue::Catalogue;
-use watchdog_core::event::{Invocation, Source};
 use watchdog_core::mail::Mail;
 use watchdog_core::report::{MailReport, RunReport, WhyReport};
 use watchdog_core::verdict::Pressure;
@@ -13,8 +9,8 @@ use super::{print, write, wrote};
 use crate::args::{PreviewArgs, PreviewAudience, PreviewForm, PreviewReason};
 use crate::exit::{Exit, Failure};
 use crate::out;
-use crate::place::{self, Place};
 use crate::run::mails::file_name;
+use crate::run::rehearse;
 
 /// Between mails that are printed one after the other; no line of a mail is like it.
 const RULE: &str = "========================================================================";
@@ -29,13 +25,7 @@ pub async fn run(args: &PreviewArgs) -> Result<Exit, Failure> {
             "`--reason silenced` cannot be chosen among the mails of now: a mail after a silence is one about an alert that `opened`",
         ));
     }
-    let now = Timestamp::now();
-    let place = Place::here(&args.policy)?;
-    let clients = place::clients(&args.aws).await?;
-    let settings = place.settings(args.state_table.clone(), now);
-    let invocation = Invocation { dry_run: true, source: Source::Person, time: None };
-    let ran = pass::run(&clients, &settings, &mut Catalogue::default(), &invocation, now).await;
-    let (report, mails) = ran.map_err(|error| place::failed(&error))?;
+    let (report, mails) = rehearse(&args.policy, &args.aws, args.state_table.as_deref()).await?;
     for warning in &report.warnings {
         out::warning(warning);
     }
