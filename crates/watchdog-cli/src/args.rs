@@ -172,7 +172,7 @@ Exit codes: as of `grant`.";
 const PREVIEW_EXAMPLES: &str = "\
 The use is made up and goes through the same judging and planning as a run's: a preview tells nobody whom the policy would \
 not tell. With `--live` the use is that of now, and the other options choose among the mails that there are; it asks AWS for \
-what `run --dry-run` asks for (`watchdog doctor --print-iam=run`), and sends and writes nothing.
+what `run --dry-run` and `status` ask for (`watchdog doctor --print-iam`), and sends and writes nothing.
 
 Examples:
   watchdog preview --sample                                 a mail, without policy and AWS
@@ -182,7 +182,7 @@ Examples:
   watchdog preview --policy policy.toml --all --out mails   every mail there is
   watchdog preview --live --audience submitter              what submitters would be sent now
 
-Exit codes: 0 shown; 2 wrong usage, or nobody is sent such a mail, with the reason; 3 the policy, or with `--live` the use, could not \
+Exit codes: 0 shown, or with `--live` alone nothing to send; 2 wrong usage, or nobody is sent such a mail, with the reason; 3 the policy, or with `--live` the use, could not \
 be read.";
 
 /// Watches Athena workgroups' scanned bytes against their limits.
@@ -601,8 +601,8 @@ pub struct PreviewArgs {
     /// Show the mails about the use as it is, which the next run would send
     #[arg(long, conflicts_with_all = ["all", "at", "sample"])]
     pub live: bool,
-    /// With `--live`: the table that remembers what people were told, the stack's output `StateTableName`. It is only read; without it
-    /// everything is as if nobody had been told anything yet
+    /// With `--live`: the table that remembers what people were told, the stack's output `StateTableName` [default: that of the stack]. It is
+    /// only read; without one everything is as if nobody had been told anything yet
     // Not `requires = "live"`: the variable counts as given, and would get in the way of all other previews.
     #[arg(long, value_name = "NAME", env = "WATCHDOG_STATE_TABLE", hide_env_values = true)]
     pub state_table: Option<String>,
@@ -631,16 +631,26 @@ pub enum PreviewReason {
     Resolved,
     /// A workgroup publishes no metrics
     CannotSee,
+    /// It can be seen again
+    SeenAgain,
+    /// The list of workgroups cannot be read
+    Listing,
     /// The policy has problems
     Policy,
+    /// It is valid again
+    PolicyAgain,
     /// Several alerts in one mail
     Several,
     /// It has opened while it was silenced
     Silenced,
     /// The account has nearly as many queries active as it may
     ActiveQueries,
+    /// That is over
+    ActiveQueriesOver,
     /// A workgroup's queries wait for too long
     Waiting,
+    /// That is over
+    WaitingOver,
     /// A grant is to be approved
     GrantAsked,
     /// A grant stands

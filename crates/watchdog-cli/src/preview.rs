@@ -145,22 +145,36 @@ fn parsed(documents: &[Document]) -> Result<Policy, Failure> {
 fn all(args: &PreviewArgs) -> Vec<(String, Asked)> {
     use PreviewAudience::{Admins, Submitter};
     use PreviewLevel::{Critical, Exhausted, Warn};
-    use PreviewReason::{ActiveQueries, Silenced, Waiting};
-    use PreviewReason::{CannotSee, Escalated, Opened, Policy, Repeated, Resolved, Several};
-    use PreviewReason::{CutoffAmiss, GrantAsked, GrantEnded, GrantEndsSoon, Granted};
+    use PreviewReason::{
+        ActiveQueries, ActiveQueriesOver, CannotSee, CutoffAmiss, Escalated, GrantAsked, GrantEnded, GrantEndsSoon,
+        Granted, Listing, Opened, Policy, PolicyAgain, Repeated, Resolved, SeenAgain, Several, Silenced, Waiting,
+        WaitingOver,
+    };
     let mut kinds = Vec::new();
     for audience in [Admins, Submitter] {
         for level in [Warn, Critical, Exhausted] {
-            kinds.extend([Opened, Repeated, Resolved].map(|reason| (reason, level, audience)));
+            let of_levels = [Opened, Repeated, Resolved, Silenced, ActiveQueries, Waiting];
+            kinds.extend(of_levels.map(|reason| (reason, level, audience)));
         }
     }
     // A submitter hears of queries that are new, whatever the level.
     kinds.extend([Critical, Exhausted].map(|level| (Escalated, level, Admins)));
-    kinds.extend([CannotSee, Policy, Several, Silenced, Waiting].map(|reason| (reason, Critical, Admins)));
-    kinds.extend([Warn, Critical, Exhausted].map(|level| (ActiveQueries, level, Admins)));
-    kinds.push((ActiveQueries, Exhausted, Submitter));
-    let grants = [GrantAsked, Granted, GrantEndsSoon, GrantEnded, CutoffAmiss];
-    kinds.extend(grants.map(|reason| (reason, Critical, Admins)));
+    let for_admins = [
+        Several,
+        ActiveQueriesOver,
+        WaitingOver,
+        CannotSee,
+        SeenAgain,
+        Listing,
+        Policy,
+        PolicyAgain,
+        GrantAsked,
+        Granted,
+        GrantEndsSoon,
+        GrantEnded,
+        CutoffAmiss,
+    ];
+    kinds.extend(for_admins.map(|reason| (reason, Critical, Admins)));
     let asked = |(reason, level, audience): (PreviewReason, PreviewLevel, PreviewAudience)| {
         let asked = Asked {
             about: about(reason)?,
@@ -181,10 +195,12 @@ fn name(reason: PreviewReason, level: PreviewLevel, audience: PreviewAudience) -
         text.chars().enumerate().map(dash).collect::<String>().to_lowercase()
     };
     use PreviewReason::{
-        CannotSee, CutoffAmiss, GrantAsked, GrantEnded, GrantEndsSoon, Granted, Policy, Several, Weekly,
+        ActiveQueriesOver, CannotSee, CutoffAmiss, GrantAsked, GrantEnded, GrantEndsSoon, Granted, Listing, Policy,
+        PolicyAgain, SeenAgain, Several, WaitingOver, Weekly,
     };
     match reason {
-        CannotSee | Policy | Several | Weekly => word(&reason),
+        CannotSee | SeenAgain | Listing | Policy | PolicyAgain | Several | Weekly => word(&reason),
+        ActiveQueriesOver | WaitingOver => word(&reason),
         GrantAsked | Granted | GrantEndsSoon | GrantEnded | CutoffAmiss => word(&reason),
         _ => format!("{}-{}-{}", word(&reason), word(&level), word(&audience)),
     }
@@ -216,11 +232,16 @@ fn about(reason: PreviewReason) -> Option<About> {
         PreviewReason::Repeated => About::Repeated,
         PreviewReason::Resolved => About::Resolved,
         PreviewReason::CannotSee => About::CannotSee,
+        PreviewReason::SeenAgain => About::SeenAgain,
+        PreviewReason::Listing => About::Listing,
         PreviewReason::Policy => About::Policy,
+        PreviewReason::PolicyAgain => About::PolicyAgain,
         PreviewReason::Several => About::Several,
         PreviewReason::Silenced => About::Silenced,
         PreviewReason::ActiveQueries => About::ActiveQueries,
+        PreviewReason::ActiveQueriesOver => About::ActiveQueriesOver,
         PreviewReason::Waiting => About::Waiting,
+        PreviewReason::WaitingOver => About::WaitingOver,
         PreviewReason::GrantAsked => About::GrantAsked,
         PreviewReason::Granted => About::Granted,
         PreviewReason::GrantEndsSoon => About::GrantEndsSoon,

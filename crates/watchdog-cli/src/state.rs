@@ -64,8 +64,11 @@ pub async fn read(config: &SdkConfig, clients: &Clients, policy: &PolicyArgs, sa
     }
 }
 
-/// The name of the stack's table.
-async fn named(config: &SdkConfig, policy: &PolicyArgs) -> Result<Option<String>, String> {
+/// The name of the table of the stack whose policy is meant; `None` where the policy is from files or from a path, and of no stack.
+///
+/// # Errors
+/// Why it could not be found out, and what to do.
+pub async fn named(config: &SdkConfig, policy: &PolicyArgs) -> Result<Option<String>, String> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let is_path =
         policy.policy_path.is_some() || (policy.stack.is_none() && variable("WATCHDOG_POLICY_PATH").is_some());

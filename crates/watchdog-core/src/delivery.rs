@@ -25,7 +25,7 @@ use crate::history::{History, Share};
 use crate::occupancy::Occupancy;
 use crate::people::{Party, Shares};
 use crate::percent::Percent;
-use crate::policy::{Address, Audience, MailRules, Origin, Policy, Problems, UnderGrant, Who, WorkgroupRule};
+use crate::policy::{Address, Audience, Limit, MailRules, Origin, Policy, Problems, UnderGrant, Who, WorkgroupRule};
 use crate::silence::Quiet;
 use crate::trail::Trail;
 use crate::usage::{InFlight, Unknown};
@@ -151,6 +151,8 @@ pub enum Facts {
         workgroup: Option<String>,
         /// Why not.
         why: Unknown,
+        /// Its limits, which cannot be judged: `700 GiB for 1h`.
+        limits: Vec<String>,
     },
     /// The policy cannot be understood; an older one is in force.
     Policy {
@@ -296,7 +298,9 @@ pub fn plan<'p>(
     let wrong = Sighting::Wrong { severity: Severity::CannotSee, window_began: None };
     let over = Sighting::Calm(Ending::Over);
     for (workgroup, why) in &findings.unseen {
-        let facts = Facts::Unseen { workgroup: Some(workgroup.clone()), why: why.clone() };
+        let words = |limit: &Limit| format!("{} for {}", limit.bytes.human(limit.units), limit.window.id());
+        let limits = policy.rule_for(workgroup).map_or(Vec::new(), |rule| rule.limits.iter().map(words).collect());
+        let facts = Facts::Unseen { workgroup: Some(workgroup.clone()), why: why.clone(), limits };
         let sighting = if why.is_passing() { Sighting::Unseen } else { wrong };
         cases.insert(Subject::Sight { workgroup: workgroup.clone() }, sight(sighting, facts));
     }
@@ -306,7 +310,7 @@ pub fn plan<'p>(
     cases.insert(
         Subject::Listing,
         match incomplete {
-            Some(why) => sight(wrong, Facts::Unseen { workgroup: None, why: why.clone() }),
+            Some(why) => sight(wrong, Facts::Unseen { workgroup: None, why: why.clone(), limits: Vec::new() }),
             None => sight(over, Facts::Over),
         },
     );

@@ -39,8 +39,16 @@ const MOST_PICTURES: usize = 4;
 const MOST_ON_THE_WIRE: usize = 96_000;
 
 /// Alerts that are spelled out and those that have a line, from what is usual down to what fits whatever is in it.
-const ROOMS: [(usize, usize); 6] =
-    [(MOST_NOTICES, MOST_LINES), (5, MOST_LINES), (3, MOST_LINES), (1, MOST_LINES), (1, 12), (1, 0)];
+const ROOMS: [(usize, usize); 8] = [
+    (MOST_NOTICES, MOST_LINES),
+    (5, MOST_LINES),
+    (4, MOST_LINES),
+    (3, MOST_LINES),
+    (2, MOST_LINES),
+    (1, MOST_LINES),
+    (1, 12),
+    (1, 0),
+];
 
 /// Where the watchdog runs, for links and for the reader to know which one writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +107,13 @@ struct Html<'a> {
 #[template(path = "mail.txt")]
 struct Text<'a> {
     view: &'a View,
+}
+
+impl View {
+    /// The level of a case's heading: below that of the table of all, where there is one.
+    fn level(&self) -> u8 {
+        if self.briefs.is_empty() { 1 } else { 2 }
+    }
 }
 
 struct View {

@@ -38,16 +38,26 @@ pub enum About {
     Resolved,
     /// A workgroup that publishes no metrics.
     CannotSee,
+    /// A workgroup that had not been seen and is.
+    SeenAgain,
+    /// A list of workgroups that cannot be read.
+    Listing,
     /// A policy with problems.
     Policy,
+    /// A policy that had problems and has none.
+    PolicyAgain,
     /// An alert of every workgroup at once, one of them unseen.
     Several,
     /// An alert that opened while it was silenced.
     Silenced,
     /// So many queries are active in the account that the next ones may be refused.
     ActiveQueries,
+    /// That is over.
+    ActiveQueriesOver,
     /// A workgroup's queries wait for longer than they should.
     Waiting,
+    /// That is over.
+    WaitingOver,
     /// A grant that somebody has to approve.
     GrantAsked,
     /// A grant that stands.
@@ -124,26 +134,28 @@ type Look = (Timestamp, u64);
 /// # Errors
 /// [`NoMessage`] where the policy sends nobody such a message.
 pub fn preview(policy: &Policy, asked: &Asked, at: Timestamp) -> Result<Message, NoMessage> {
-    let is_for_admins = matches!(asked.about, About::CannotSee | About::Policy) || asked.about.is_of_a_grant();
+    let is_for_admins = asked.about.is_of_the_watchdog() || asked.about.is_of_a_grant();
     if asked.reader == Reader::Submitter && is_for_admins {
         return Err(NoMessage::AdminsOnly);
     }
     let chosen = choose(policy, asked)?;
     let (workgroup, limit) = (chosen.0.as_str(), chosen.1);
     let rules = match asked.about {
-        About::ActiveQueries => Some(&policy.active_queries.rules),
-        About::Waiting => policy.rule_for(workgroup).and_then(|rule| Some(&rule.waiting.as_ref()?.rules)),
+        about if about.is_of_active() => Some(&policy.active_queries.rules),
+        about if about.is_of_waiting() => {
+            policy.rule_for(workgroup).and_then(|rule| Some(&rule.waiting.as_ref()?.rules))
+        }
         _ => None,
     };
     let thresholds = rules.map_or((limit.warn, limit.critical), |rules| (rules.warn, rules.critical));
-    let looks = looks(limit, thresholds, asked, at)?;
+    let looks = looks(limit, thresholds, rules.map_or(limit.hold, |rules| rules.hold), asked, at)?;
     let named = workgroup.to_owned();
     let subject = match asked.about {
-        About::ActiveQueries if !policy.active_queries.classes.contains(&Class::Dml) => {
+        about if about.is_of_active() && !policy.active_queries.classes.contains(&Class::Dml) => {
             return Err(NoMessage::NotWatched("active DML queries: see `dml` in `[active_queries]`"));
         }
-        About::ActiveQueries => Subject::Queries(Pressure::Active(Class::Dml)),
-        About::Waiting => Subject::Queries(Pressure::Waiting { workgroup: named }),
+        about if about.is_of_active() => Subject::Queries(Pressure::Active(Class::Dml)),
+        about if about.is_of_waiting() => Subject::Queries(Pressure::Waiting { workgroup: named }),
         about if about.is_of_a_grant() => Subject::Grant { workgroup: named, id: promises::ID.to_owned() },
         _ => Subject::Limit { workgroup: named, window: limit.window.id() },
     };
@@ -158,14 +170,17 @@ pub fn preview(policy: &Policy, asked: &Asked, at: Timestamp) -> Result<Message,
         let world = World { policy, workgroup, limit, share: *share, at: *at, now, about: asked.about };
         let messages = world.messages(&mut records, &subject, is_last);
         // A hold may be over a look sooner.
-        if !messages.is_empty() || !is_last || asked.about != About::Resolved {
+        if !messages.is_empty() || !is_last || !asked.about.is_over() {
             last = messages;
         }
     }
     let fits = |notice: &Notice| match asked.about {
         About::Several => true,
-        About::CannotSee => matches!(notice.subject, Subject::Sight { .. }),
-        About::Policy => notice.subject == Subject::Policy,
+        About::CannotSee | About::SeenAgain => {
+            matches!(notice.subject, Subject::Sight { .. }) && has(notice.reason, asked.about)
+        }
+        About::Listing => notice.subject == Subject::Listing,
+        About::Policy | About::PolicyAgain => notice.subject == Subject::Policy && has(notice.reason, asked.about),
         _ => notice.subject == subject && has(notice.reason, asked.about),
     };
     let is_own = |notice: &Notice| matches!(notice.people, Some(Shown::Own(_) | Shown::Filling(_)));
@@ -173,11 +188,13 @@ pub fn preview(policy: &Policy, asked: &Asked, at: Timestamp) -> Result<Message,
         Reader::Submitter => message.notices.iter().any(is_own),
         Reader::Admin => !message.notices.iter().any(is_own),
     };
-    let mut found = last.into_iter().filter(for_reader).filter_map(|mut message| {
+    let found = last.into_iter().filter(for_reader).filter_map(|mut message| {
         message.notices.retain(fits);
         (!message.notices.is_empty()).then_some(message)
     });
-    found.next().ok_or_else(|| NoMessage::NobodyTold {
+    // Of several the one to an admin: submitters hear of what is over, too.
+    let found = found.min_by_key(|message| !policy.mail.admins.contains(&message.to));
+    found.ok_or_else(|| NoMessage::NobodyTold {
         who: if asked.reader == Reader::Submitter { "no submitters" } else { "nobody" },
         level: asked.level.words(),
         workgroup: workgroup.to_owned(),
@@ -202,11 +219,32 @@ fn remembered(limit: &Limit, at: Timestamp) -> Record {
     record
 }
 
+impl About {
+    /// Whether it is told that something is over.
+    fn is_over(self) -> bool {
+        use About::{ActiveQueriesOver, GrantEnded, PolicyAgain, Resolved, SeenAgain, WaitingOver};
+        matches!(self, Resolved | GrantEnded | SeenAgain | PolicyAgain | ActiveQueriesOver | WaitingOver)
+    }
+
+    /// Whether it is about what the watchdog needs itself.
+    fn is_of_the_watchdog(self) -> bool {
+        matches!(self, Self::CannotSee | Self::SeenAgain | Self::Listing | Self::Policy | Self::PolicyAgain)
+    }
+
+    fn is_of_active(self) -> bool {
+        matches!(self, Self::ActiveQueries | Self::ActiveQueriesOver)
+    }
+
+    fn is_of_waiting(self) -> bool {
+        matches!(self, Self::Waiting | Self::WaitingOver)
+    }
+}
+
 fn has(reason: Reason, about: About) -> bool {
     match about {
         About::Escalated | About::GrantEndsSoon => matches!(reason, Reason::Escalated { .. }),
         About::Repeated => matches!(reason, Reason::Repeated { .. }),
-        About::Resolved | About::GrantEnded => matches!(reason, Reason::Resolved(_)),
+        about if about.is_over() => matches!(reason, Reason::Resolved(_)),
         _ => reason == Reason::Opened,
     }
 }
@@ -228,7 +266,7 @@ fn choose<'p>(policy: &'p Policy, asked: &Asked) -> Result<(String, &'p Limit), 
         let limit = limit_of(name).ok_or_else(|| NoMessage::NoLimit(format!(" of `{name}`{}", of_window())))?;
         return Ok((name.clone(), limit));
     }
-    if asked.about == About::Waiting {
+    if asked.about.is_of_waiting() {
         let waits = |name: &String| policy.rule_for(name).is_some_and(|rule| rule.waiting.is_some());
         let name = names(policy).into_iter().find(waits);
         let name = name.ok_or(NoMessage::NotWatched("waiting: give a workgroup `waiting`"))?;
@@ -246,6 +284,7 @@ fn choose<'p>(policy: &'p Policy, asked: &Asked) -> Result<(String, &'p Limit), 
 fn looks(
     limit: &Limit,
     (warn, critical): (Percent, Percent),
+    hold: SignedDuration,
     asked: &Asked,
     at: Timestamp,
 ) -> Result<Vec<Look>, NoMessage> {
@@ -276,6 +315,11 @@ fn looks(
             let began = ago(limit.hold.checked_add(hour).unwrap_or(hour));
             vec![(began, now), (ago(limit.hold), low), (at, low)]
         }
+        About::ActiveQueriesOver | About::WaitingOver => {
+            let began = ago(hold.checked_add(hour).unwrap_or(hour));
+            vec![(began, now), (ago(hold), little), (at, little)]
+        }
+        About::SeenAgain | About::PolicyAgain => vec![(ago(hour), little), (at, little)],
         About::Silenced => vec![(ago(SignedDuration::from_mins(50)), now), (at, now)],
         About::GrantEndsSoon => vec![(ago(SignedDuration::from_mins(160)), little), (at, little)],
         About::GrantEnded => vec![(ago(hour), little), (at, little)],
@@ -303,7 +347,12 @@ impl World<'_> {
         let tick = Tick { at: self.at, timing: Timing::Now };
         let usage = self.usage();
         let findings = judge(self.policy, &tick, &usage);
-        let standing = if self.about == About::Policy { self.broken() } else { Standing::Current };
+        let is_broken = match self.about {
+            About::Policy => true,
+            About::PolicyAgain => self.is_past(),
+            _ => false,
+        };
+        let standing = if is_broken { self.broken() } else { Standing::Current };
         let mut people = People::new();
         let shares = Shares::of(
             &self.gathered(),
@@ -315,7 +364,7 @@ impl World<'_> {
         );
         people.shares.insert(subject.clone(), Arc::new(shares));
         people.occupancy = self.occupancy();
-        let plan = plan(self.policy, &standing, &tick, &findings, None, records, &people);
+        let plan = plan(self.policy, &standing, &tick, &findings, usage.incomplete.as_ref(), records, &people);
         let made = self.made();
         let promises = Promises { grants: &made.grants, troubles: &made.troubles, silences: &made.silences };
         let (plan, _) = promised(plan, self.policy, &usage, records, &promises, self.at);
@@ -332,6 +381,11 @@ impl World<'_> {
         plan.messages
     }
 
+    /// Whether this look is before the last one: what is over at the end was not yet.
+    fn is_past(&self) -> bool {
+        self.at < self.now
+    }
+
     fn used(&self) -> Bytes {
         let used = u128::from(self.limit.bytes.get()) * u128::from(self.share) / 10_000;
         Bytes::new(u64::try_from(used).unwrap_or(u64::MAX))
@@ -339,8 +393,12 @@ impl World<'_> {
 
     fn usage(&self) -> Usage {
         let mut usage = Usage { concurrency: self.concurrency(), ..Usage::default() };
+        if self.about == About::Listing {
+            usage.incomplete = Some(Unknown::Denied { operation: "athena:ListWorkGroups".to_owned() });
+        }
+        let is_unseen = self.about == About::CannotSee || (self.about == About::SeenAgain && self.is_past());
         for name in names(self.policy).into_iter().chain([self.workgroup.to_owned()]) {
-            let seen = if name == self.workgroup && self.about == About::CannotSee {
+            let seen = if name == self.workgroup && is_unseen {
                 Err(Unknown::MetricsOff)
             } else if name == self.workgroup {
                 Ok(self.series(self.limit, self.used()))

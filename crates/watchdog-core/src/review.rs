@@ -14,6 +14,7 @@ use crate::percent::{Percent, whole_percent};
 use crate::policy::{Limit, Policy};
 use crate::trace::Trace;
 use crate::usage::{Seen, Unknown};
+use crate::verdict::Level;
 use crate::window::{BUCKET, Span, Window};
 
 /// Bytes in a TB, as Athena's price means it here: powers of 1000. Were it one of 1024, the same bytes would cost a tenth less.
@@ -245,6 +246,13 @@ impl Review {
         })
     }
 
+    /// The worst level of a limit: that of its fullest time, or that of an alert, which the forecast may have opened before; `unknown` where
+    /// its use is not known.
+    pub fn level_of(&self, limit: &LimitReview) -> &'static str {
+        let Some(level) = limit.level() else { return "unknown" };
+        self.alerts_of(limit).map(|alert| alert.episode.worst()).fold(level, Level::max).word()
+    }
+
     /// Limits that do not fit.
     pub fn misfits(&self) -> impl Iterator<Item = (&LimitReview, Misfit)> {
         self.limits.iter().filter_map(|limit| Some((limit, limit.misfit?)))
@@ -257,15 +265,15 @@ impl LimitReview {
         Some(whole_percent(self.seen.as_ref().ok()?.as_ref()?.peak, self.limit))
     }
 
-    /// The level that its fullest time would have had; `unknown` where it is not known.
-    pub fn level_word(&self) -> &'static str {
-        let Ok(Some(course)) = &self.seen else { return "unknown" };
-        match course.peak {
-            peak if peak >= self.limit => "exhausted",
-            peak if self.critical.reached(peak, self.limit) => "critical",
-            peak if self.warn.reached(peak, self.limit) => "warn",
-            _ => "ok",
-        }
+    /// The level that its fullest time would have had; `None` where it is not known.
+    fn level(&self) -> Option<Level> {
+        let peak = self.seen.as_ref().ok()?.as_ref()?.peak;
+        Some(match peak {
+            peak if peak >= self.limit => Level::Exhausted,
+            peak if self.critical.reached(peak, self.limit) => Level::Critical,
+            peak if self.warn.reached(peak, self.limit) => Level::Warn,
+            _ => Level::Ok,
+        })
     }
 
     /// Why nothing is known of it, where nothing is.

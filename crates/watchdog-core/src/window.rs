@@ -136,6 +136,9 @@ impl Window {
     pub fn words(&self) -> String {
         match self {
             Self::Rolling { minutes: 60 } => "in the last hour".to_owned(),
+            Self::Rolling { minutes } if minutes % 1440 == 0 && *minutes > 1440 => {
+                format!("in the last {} days", minutes / 1440)
+            }
             Self::Rolling { minutes } if minutes % 60 == 0 => format!("in the last {} hours", minutes / 60),
             Self::Rolling { minutes } => format!("in the last {minutes} minutes"),
             Self::Calendar { unit: CalendarUnit::Hour, zone } => {
@@ -232,9 +235,10 @@ mod tests {
         check("3600s", "1h | in the last hour");
         check("24h", "24h | in the last 24 hours");
         check("1d", "24h | in the last 24 hours");
+        check("2d", "48h | in the last 2 days");
         check("1d 12h", "36h | in the last 36 hours");
-        check("7d", "168h | in the last 168 hours");
-        check("1w", "168h | in the last 168 hours");
+        check("7d", "168h | in the last 7 days");
+        check("1w", "168h | in the last 7 days");
         check("15m", "15m | in the last 15 minutes");
         check("90 min", "90m | in the last 90 minutes");
         check("1h30m", "90m | in the last 90 minutes");

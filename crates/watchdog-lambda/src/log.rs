@@ -3,6 +3,7 @@
 //! The summary is in the embedded metric format, which wants its `_aws` object at the top level; `tracing`'s own JSON cannot
 //! write one. So the summary is put together here, travels through `tracing` as one field, and is printed as it is.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use watchdog_core::report::RunReport;
+use watchdog_core::report::{LimitReport, RunReport};
 
 /// The namespace of the watchdog's own metrics; the stack's alarms name it too.
 const NAMESPACE: &str = "AthenaQuotaWatchdog";
@@ -92,17 +93,23 @@ fn summary(function: &str, report: &RunReport, failure: Option<(&str, &str)>, no
     summary
 }
 
+/// How much a limit matters to a reader: by its level, then by how full it is, in thousandths.
+fn worth(limit: &LimitReport) -> (usize, u128) {
+    let order = ["ok", "warn", "unknown", "critical", "exhausted"];
+    let place = order.iter().position(|level| *level == limit.level).unwrap_or(order.len());
+    (place, u128::from(limit.used_bytes.unwrap_or(0)) * 1000 / u128::from(limit.limit_bytes.max(1)))
+}
+
 /// The report with the limits that matter where there are too many for one log event.
 fn bounded(report: &RunReport) -> RunReport {
     let mut report = report.clone();
     if report.limits.len() > MOST_LIMITS {
         let all = report.limits.len();
-        report.limits.retain(|limit| limit.level != "ok");
+        report.limits.sort_by_key(|limit| Reverse(worth(limit)));
         report.limits.truncate(MOST_LIMITS);
-        let shown = report.limits.len();
-        report
-            .warnings
-            .push(format!("{shown} of {all} limits are in this log line; the function's answer has them all"));
+        report.warnings.push(format!(
+            "the worst {MOST_LIMITS} of {all} limits are in this log line; the function's answer has them all"
+        ));
     }
     for mail in report.sent.iter_mut().chain(&mut report.failed).chain(&mut report.would_send) {
         mail.why.truncate(MOST_NOTICES);
@@ -154,7 +161,7 @@ impl Visit for Summary {
 #[cfg(test)]
 mod tests {
     use watchdog_core::event::{Source, Tick, Timing};
-    use watchdog_core::report::{KnownReport, LimitReport, MailReport, WhyReport};
+    use watchdog_core::report::{KnownReport, MailReport, WhyReport};
 
     use super::*;
 
@@ -266,5 +273,22 @@ mod tests {
         let line = summary("fn", &large, None, Timestamp::UNIX_EPOCH).to_string();
         assert!(line.len() < 256 * 1024, "{}", line.len());
         assert!(line.contains("\"unknown\"") && line.contains("200 of 4000 limits"), "{}", &line[..2000]);
+    }
+
+    /// Wherever they stand in the report.
+    #[test]
+    fn the_worst_limits_are_kept() {
+        let mut large = report();
+        let limit =
+            |level, used_bytes| LimitReport { level, used_bytes, limit_bytes: 100, ..report().limits[0].clone() };
+        large.limits = (0..300).map(|n| limit("ok", Some(n % 70))).collect();
+        large.limits.extend([limit("warn", Some(92)), limit("unknown", None), limit("exhausted", Some(130))]);
+        let kept = bounded(&large).limits;
+        assert_eq!(kept.len(), MOST_LIMITS);
+        let first: Vec<_> = kept.iter().take(5).map(|limit| (limit.level, limit.used_bytes)).collect();
+        assert_eq!(
+            first,
+            [("exhausted", Some(130)), ("unknown", None), ("warn", Some(92)), ("ok", Some(69)), ("ok", Some(69))]
+        );
     }
 }

@@ -8,9 +8,9 @@ use watchdog_core::verdict::Pressure;
 use super::{print, write, wrote};
 use crate::args::{PreviewArgs, PreviewAudience, PreviewForm, PreviewReason};
 use crate::exit::{Exit, Failure};
-use crate::out;
 use crate::run::mails::file_name;
 use crate::run::rehearse;
+use crate::{out, place, state};
 
 /// Between mails that are printed one after the other; no line of a mail is like it.
 const RULE: &str = "========================================================================";
@@ -25,7 +25,22 @@ pub async fn run(args: &PreviewArgs) -> Result<Exit, Failure> {
             "`--reason silenced` cannot be chosen among the mails of now: a mail after a silence is one about an alert that `opened`",
         ));
     }
-    let (report, mails) = rehearse(&args.policy, &args.aws, args.state_table.as_deref()).await?;
+    let table = match &args.state_table {
+        Some(table) => Some(table.clone()),
+        None => match state::named(&place::config(&args.aws).await?, &args.policy).await {
+            Ok(table) => table,
+            Err(why) => {
+                out::warning(&why);
+                None
+            }
+        },
+    };
+    if table.is_none() {
+        out::note(
+            "no state table is read: this is as if nobody had been told anything yet, and without grants and silences",
+        );
+    }
+    let (report, mails) = rehearse(&args.policy, &args.aws, table.as_deref()).await?;
     for warning in &report.warnings {
         out::warning(warning);
     }
@@ -34,7 +49,13 @@ pub async fn run(args: &PreviewArgs) -> Result<Exit, Failure> {
     }
     let chosen: Vec<&Mail> =
         report.would_send.iter().zip(&mails).filter(|(entry, _)| fits(args, entry)).map(|(_, mail)| mail).collect();
-    let Some((first, more)) = chosen.split_first() else { return Err(none(&report)) };
+    let Some((first, more)) = chosen.split_first() else {
+        if mails.is_empty() && !is_choosy(args) {
+            out::note(&format!("nobody would be sent a mail now; {}", stands(&report)));
+            return Ok(Exit::Fine);
+        }
+        return Err(none(&report));
+    };
     if let Some(directory) = &args.out {
         for (n, mail) in chosen.iter().enumerate() {
             write(directory, &format!("{:02}-{}", n + 1, file_name(mail.to.as_str())), mail, report.as_of)?;
@@ -52,6 +73,15 @@ pub async fn run(args: &PreviewArgs) -> Result<Exit, Failure> {
         out::note(&format!("the first of {} that fit: all are written with `--out DIR`", chosen.len()));
     }
     Ok(Exit::Fine)
+}
+
+/// Whether not any mail will do.
+fn is_choosy(args: &PreviewArgs) -> bool {
+    args.reason.is_some()
+        || args.level.is_some()
+        || args.audience.is_some()
+        || args.workgroup.is_some()
+        || args.window.is_some()
 }
 
 /// Whether a mail is one of those that are asked for: one of its notices is all that.
@@ -88,25 +118,32 @@ fn place_of(subject: &Subject) -> (Option<&str>, Option<&str>) {
 }
 
 fn is_reason(reason: PreviewReason, subject: &Subject, why: &WhyReport) -> bool {
-    let is_grant = |level: Severity| matches!(subject, Subject::Grant { .. }) && why.level == level.words();
+    let is_over = why.reason == "resolved";
+    let is_a_grant = matches!(subject, Subject::Grant { .. });
+    let is_grant = |level: Severity| is_a_grant && !is_over && why.level == level.words();
+    let is_sight = matches!(subject, Subject::Sight { .. } | Subject::QuerySight(_));
+    let is_alert = !is_a_grant && *subject != Subject::Weekly;
     match reason {
-        PreviewReason::Opened => why.reason == "opened",
-        PreviewReason::Escalated => why.reason == "escalated",
-        PreviewReason::Repeated => why.reason == "repeated",
-        PreviewReason::Resolved => why.reason == "resolved",
-        PreviewReason::CannotSee => {
-            matches!(subject, Subject::Sight { .. } | Subject::QuerySight(_) | Subject::Listing)
-        }
-        PreviewReason::Policy => *subject == Subject::Policy,
+        PreviewReason::Opened => is_alert && why.reason == "opened",
+        PreviewReason::Escalated => is_alert && why.reason == "escalated",
+        PreviewReason::Repeated => is_alert && why.reason == "repeated",
+        PreviewReason::Resolved => is_alert && is_over,
+        PreviewReason::CannotSee => is_sight && !is_over,
+        PreviewReason::SeenAgain => (is_sight || *subject == Subject::Listing) && is_over,
+        PreviewReason::Listing => *subject == Subject::Listing && !is_over,
+        PreviewReason::Policy => *subject == Subject::Policy && !is_over,
+        PreviewReason::PolicyAgain => *subject == Subject::Policy && is_over,
         // Of the mail, not of a notice.
         PreviewReason::Several => true,
         PreviewReason::Silenced => false,
-        PreviewReason::ActiveQueries => matches!(subject, Subject::Queries(Pressure::Active(_))),
-        PreviewReason::Waiting => matches!(subject, Subject::Queries(Pressure::Waiting { .. })),
+        PreviewReason::ActiveQueries => !is_over && matches!(subject, Subject::Queries(Pressure::Active(_))),
+        PreviewReason::ActiveQueriesOver => is_over && matches!(subject, Subject::Queries(Pressure::Active(_))),
+        PreviewReason::Waiting => !is_over && matches!(subject, Subject::Queries(Pressure::Waiting { .. })),
+        PreviewReason::WaitingOver => is_over && matches!(subject, Subject::Queries(Pressure::Waiting { .. })),
         PreviewReason::GrantAsked => is_grant(Severity::Asked),
-        PreviewReason::Granted => is_grant(Severity::Granted) && why.reason != "resolved",
-        PreviewReason::GrantEndsSoon => is_grant(Severity::EndsSoon) && why.reason != "resolved",
-        PreviewReason::GrantEnded => matches!(subject, Subject::Grant { .. }) && why.reason == "resolved",
+        PreviewReason::Granted => is_grant(Severity::Granted),
+        PreviewReason::GrantEndsSoon => is_grant(Severity::EndsSoon),
+        PreviewReason::GrantEnded => is_a_grant && is_over,
         PreviewReason::CutoffAmiss => is_grant(Severity::Amiss),
         PreviewReason::Weekly => *subject == Subject::Weekly,
     }
@@ -148,7 +185,7 @@ mod tests {
     use super::*;
     use crate::args::{Args, Command};
 
-    const MAILS: [(&str, &str, &str, bool); 13] = [
+    const MAILS: [(&str, &str, &str, bool); 19] = [
         ("limit/exploratory/1h", "opened", "critical", false),
         ("limit/exploratory/1h", "opened", "critical", true),
         ("limit/etl/24h", "repeated", "exhausted", false),
@@ -162,6 +199,12 @@ mod tests {
         ("grant/etl/g1", "resolved", "granted", false),
         ("policy", "opened", "cannot see", false),
         ("weekly", "opened", "weekly", false),
+        ("grant/etl/g2", "resolved", "asked for", false),
+        ("grant/etl/g3", "opened", "amiss", false),
+        ("sight/etl", "resolved", "cannot see", false),
+        ("policy", "resolved", "cannot see", false),
+        ("listing", "opened", "cannot see", false),
+        ("waiting/etl", "resolved", "critical", false),
     ];
 
     /// Which of [`MAILS`] the options choose.
@@ -182,18 +225,26 @@ mod tests {
         check("--reason opened --level critical", &[0, 1, 7]);
         check("--reason opened --level critical --audience submitter", &[1]);
         check("--audience admins --workgroup exploratory", &[0]);
-        check("--workgroup etl", &[2, 3, 4, 5, 7, 8, 9, 10]);
+        check("--workgroup etl", &[2, 3, 4, 5, 7, 8, 9, 10, 13, 14, 15, 18]);
         check("--workgroup etl --window 1h", &[3]);
         check("--window 24h --level warn", &[]);
+        check("--reason opened", &[0, 1, 4, 5, 7, 11, 17]);
+        check("--reason resolved", &[3, 15, 16, 18]);
         check("--reason repeated", &[2]);
         check("--reason escalated --audience submitter", &[6]);
         check("--reason cannot-see", &[4, 5]);
         check("--reason policy", &[11]);
         check("--reason active-queries", &[6]);
+        check("--reason active-queries-over", &[]);
         check("--reason waiting", &[7]);
+        check("--reason waiting-over", &[18]);
+        check("--reason seen-again", &[15]);
+        check("--reason policy-again", &[16]);
+        check("--reason listing", &[17]);
+        check("--reason cutoff-amiss", &[14]);
         check("--reason granted", &[8]);
         check("--reason grant-ends-soon", &[9]);
-        check("--reason grant-ended", &[10]);
+        check("--reason grant-ended", &[10, 13]);
         check("--reason grant-asked", &[]);
         check("--reason weekly", &[12]);
     }

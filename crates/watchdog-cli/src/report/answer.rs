@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use watchdog_core::history::Episode;
-use watchdog_core::review::{AlertReview, LimitReview, WorkgroupReview};
+use watchdog_core::review::{AlertReview, LimitReview, Review, WorkgroupReview};
 
 use super::heaviest::{HeavyPerson, HeavyQuery};
 use super::{Report, text};
@@ -144,7 +144,7 @@ impl<'a> Answer<'a> {
                 price_per_tb_usd: review.price_per_tb,
                 unknown_workgroups: total.unknown,
             },
-            limits: review.limits.iter().map(LimitAnswer::of).collect(),
+            limits: review.limits.iter().map(|limit| LimitAnswer::of(review, limit)).collect(),
             alerts: review.alerts.as_ref().ok().map(|alerts| alerts.iter().map(alert).collect()),
             leads: review.leads().map(|leads| LeadsAnswer {
                 alerts: leads.alerts,
@@ -161,13 +161,13 @@ impl<'a> Answer<'a> {
 }
 
 impl<'a> LimitAnswer<'a> {
-    fn of(limit: &'a LimitReview) -> Self {
+    fn of(review: &Review, limit: &'a LimitReview) -> Self {
         let course = limit.seen.as_ref().ok().and_then(Option::as_ref);
         Self {
             workgroup: &limit.workgroup,
             window: &limit.window,
             limit_bytes: limit.limit.get(),
-            level: limit.level_word(),
+            level: review.level_of(limit),
             peak_bytes: course.map(|course| course.peak.get()),
             peak_percent: limit.percent(),
             peak_at: course.map(|course| course.peak_at),

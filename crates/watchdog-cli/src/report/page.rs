@@ -220,7 +220,7 @@ fn plot(report: &Report, limit: &LimitReview, course: &Course) -> Plot {
     Plot {
         title: text::title(limit),
         summary: format!("{} %: {}{cut}; {told}", limit.percent().unwrap_or(0), text::most(report, limit)),
-        level: limit.level_word(),
+        level: report.review.level_of(limit),
         limit_y: format!("{:.1}", frame.height_of(limit.limit)),
         warn_y: format!("{:.1}", frame.height_of(warn_at)),
         warn: limit.warn.to_string(),

@@ -22,7 +22,8 @@ pub fn report(price_per_tb: f64) -> Result<Report, Failure> {
     let policy: Policy = parsed(&[Document { name: "sample.toml".to_owned(), text: SAMPLE.to_owned() }])?;
     let end = Timestamp::from_second(END).unwrap_or(Timestamp::UNIX_EPOCH);
     let review = sample::review(&policy, end, price_per_tb);
-    let known = review.total().scanned;
+    // Not all queries are known, as is usual.
+    let known = Bytes::new(review.total().scanned.get() / 100 * 86);
     Ok(Report {
         heaviest: Some(heaviest(known, end)),
         review,
@@ -37,8 +38,8 @@ fn heaviest(known: Bytes, end: Timestamp) -> Heaviest {
     let people = [
         ("alex@example.com", 31, 412),
         ("kim@example.com", 22, 187),
-        ("user/nightly-report", 19, 96),
-        ("sam@example.com", 9, 240),
+        ("user/nightly-report", 28, 96),
+        ("sam@example.com", 19, 240),
     ];
     let share = |percent: u64| Bytes::new(known.get() / 100 * percent);
     let query = |n: u64| HeavyQuery {

@@ -109,7 +109,7 @@ fn write_all(out: &mut String, report: &Report) -> fmt::Result {
         writeln!(out, "\n{bold}Use against limits{bold:#}, the fullest first; the full height is the limit")?;
     }
     for limit in review.limits.iter().take(MOST_LIMITS) {
-        let level = limit.level_word();
+        let level = review.level_of(limit);
         let style = style_of(level);
         let percent = limit.percent().map_or("?".to_owned(), |percent| format!("{percent} %"));
         writeln!(out, "  {}: {style}{level}{style:#}, {percent}", printable(&title(limit)))?;

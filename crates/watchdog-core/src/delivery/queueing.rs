@@ -159,7 +159,7 @@ pub(super) fn wants_occupancy(
 }
 
 fn sight_case<'p>(sighting: Sighting, why: Option<&Unknown>, mail: &'p MailRules) -> Case<'p> {
-    let facts = why.map_or(Facts::Over, |why| Facts::Unseen { workgroup: None, why: why.clone() });
+    let facts = why.map_or(Facts::Over, |why| Facts::Unseen { workgroup: None, why: why.clone(), limits: Vec::new() });
     Case::new(sighting, facts, mail.admins.iter().collect(), mail.repeat_cannot_see_every)
 }
 

@@ -69,13 +69,13 @@ pub(super) fn why_you(message: &Message, mail: &MailRules) -> Vec<String> {
 }
 
 impl Words<'_> {
-    /// What the operator's tool is told of the stack; empty where it takes this one for granted.
-    pub(super) fn stack_option(&self) -> String {
-        if self.stack == USUAL_STACK || !is_a_name(self.stack) {
-            String::new()
-        } else {
-            format!(" --stack {}", self.stack)
-        }
+    /// What the operator's tool is told of the place: the Region, since that of whoever pastes the command may be another, and the stack,
+    /// unless it is the one that the tool takes for granted.
+    pub(super) fn place_options(&self) -> String {
+        let option =
+            |name: &str, value: &str| if is_a_name(value) { format!(" --{name} {value}") } else { String::new() };
+        let stack = if self.stack == USUAL_STACK { "" } else { self.stack };
+        option("region", self.region) + &option("stack", stack)
     }
 
     /// Commands that buy time, as far as the policy lets anybody have it; not for a submitter, who can ask.
@@ -95,9 +95,9 @@ impl Words<'_> {
                 true => ("Silence this alert for a while", whole_minutes(longest)),
                 false => ("Silence this alert for an hour", "1h".to_owned()),
             };
-            let (workgroup, window, stack) = (&facts.workgroup, &facts.window, self.stack_option());
+            let (workgroup, window, place) = (&facts.workgroup, &facts.window, self.place_options());
             let command =
-                format!("watchdog silence {workgroup}/{window} --for {length} --reason \"WHY\"{stack} --write");
+                format!("watchdog silence {workgroup}/{window} --for {length} --reason \"WHY\"{place} --write");
             case.steps.push(Step { words, command, kind: StepKind::Command });
         }
     }
@@ -124,9 +124,9 @@ impl Words<'_> {
             true => ("Raise the limit for a while", whole_minutes(longest)),
             false => ("Raise the limit for an hour", "1h".to_owned()),
         };
-        let (workgroup, window, stack) = (&facts.workgroup, &facts.window, self.stack_option());
+        let (workgroup, window, place) = (&facts.workgroup, &facts.window, self.place_options());
         let command = format!(
-            "watchdog grant {workgroup} --limit {to} --window {window} --for {length} --reason \"WHY\"{stack} --write"
+            "watchdog grant {workgroup} --limit {to} --window {window} --for {length} --reason \"WHY\"{place} --write"
         );
         Step { words, command, kind: StepKind::Command }
     }

@@ -29,8 +29,8 @@ impl Words<'_> {
     /// How one episode went.
     fn course(&self, episode: &Episode) -> String {
         let mut parts = Vec::new();
-        parts.extend(episode.critical.map(|at| format!("critical since {}", self.time(at))));
-        parts.extend(episode.exhausted.map(|at| format!("limit reached at {}", self.time(at))));
+        parts.extend(episode.critical.map(|at| format!("critical since {}", self.when(at))));
+        parts.extend(episode.exhausted.map(|at| format!("limit reached at {}", self.when(at))));
         parts.push(format!("at most {} %", episode.peak.percent()));
         parts.extend(episode.ended.map(|ended| format!("open for {}", length(ended.duration_since(episode.opened)))));
         // This mail is one more.

@@ -117,10 +117,10 @@ impl Words<'_> {
                 (Some(bytes), Some(percent)) => format!("{bytes} ({percent} %)"),
                 _ => "bytes not known".to_owned(),
             };
-            let ended = query.landed().map(|at| format!(", ended {}", self.time(at))).unwrap_or_default();
+            let ended = query.landed().map(|at| format!(", ended {}", self.when(at))).unwrap_or_default();
             format!("{bytes}{whose}, {}{ended}", query.state)
         } else {
-            let since = query.submitted.map(|at| format!(" since {}", self.time(at))).unwrap_or_default();
+            let since = query.submitted.map(|at| format!(" since {}", self.when(at))).unwrap_or_default();
             // While a query runs a zero says nothing: AWS does not promise that the count grows.
             let so_far = query.scanned.filter(|bytes| *bytes > Bytes::ZERO).map(|bytes| bytes.human(units));
             let so_far = so_far.map(|bytes| format!(", {bytes} so far")).unwrap_or_default();

@@ -53,13 +53,13 @@ impl Words<'_> {
         let (start, now) = (trail.span.start, trail.span.end);
         let until = trail.ends.or(guess).filter(|end| *end > now).unwrap_or(now);
         let png = draw(facts, guess, until).png();
-        let since = if now.duration_since(start).as_hours() < 20 { self.time(start) } else { self.day_and_time(start) };
+        let since = self.when(start);
         let heading = format!("Scanned since {since}, added up");
         let mut alt = format!(
             "Picture: {used} scanned since {since}, which is {} % of the limit of {limit}",
             whole_percent(facts.used, facts.limit)
         );
-        let steepest = steepest(facts).map(|(at, most)| format!("{} until {}", most.human(units), self.time(at)));
+        let steepest = steepest(facts).map(|(at, most)| format!("{} until {}", most.human(units), self.when(at)));
         if let Some(steepest) = &steepest {
             alt.push_str(&format!("; the steepest rise was {steepest}"));
         }
@@ -87,7 +87,7 @@ impl Words<'_> {
             alt,
             heading,
             spark: facts.trail.blocks(facts.limit, CELLS),
-            left: self.time(start),
+            left: since,
             right,
             steepest: steepest.map_or(String::new(), |steepest| format!("steepest rise: {steepest}")),
             key,

@@ -66,7 +66,7 @@ impl Words<'_> {
         case.consequence = consequence;
         case.rows = self.grant_rows(facts, &by);
         if !ended && facts.phase != Phase::Over {
-            case.steps = steps(notice.severity, &grant.id, &self.stack_option());
+            case.steps = steps(notice.severity, &grant.id, &self.place_options());
         }
         if facts.is_left_otherwise() || notice.severity == Severity::Amiss {
             case.steps.extend(mend(facts, self.region));

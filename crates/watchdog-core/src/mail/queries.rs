@@ -149,7 +149,7 @@ impl Words<'_> {
         let mut sentences = Vec::new();
         if let Detail::Waiting { ended, queue, unread } = &facts.strain.detail {
             if let Some(queue) = queue {
-                let since = queue.oldest.map(|at| format!(", the oldest since {}", self.time(at))).unwrap_or_default();
+                let since = queue.oldest.map(|at| format!(", the oldest since {}", self.when(at))).unwrap_or_default();
                 let now = format!("{} waiting{since}; {} running", queue.queued, queue.running);
                 case.rows.push(("Right now", now));
                 if queue.queued > 0 {
@@ -344,7 +344,7 @@ impl Words<'_> {
     fn since(&self, execution: &Execution) -> String {
         let since = execution.submitted.map(|at| {
             let long = u64::try_from(self.as_of.duration_since(at).as_mins()).unwrap_or(0) * 60_000;
-            format!(" since {}, {}", self.time(at), waited(long))
+            format!(" since {}, {}", self.when(at), waited(long))
         });
         let so_far = execution.scanned.filter(|bytes| bytes.get() > 0).map(|bytes| bytes.human(Units::Decimal));
         let so_far = so_far.map(|bytes| format!(", {bytes} so far")).unwrap_or_default();

@@ -75,7 +75,7 @@ impl Words<'_> {
         case.sentence = sentence;
         case.consequence = match alerts {
             None => "What was told of alerts is not known.".to_owned(),
-            Some(leads) if leads.alerts == 0 => "No limit came near its end.".to_owned(),
+            Some(leads) if leads.alerts == 0 => "No alert opened.".to_owned(),
             Some(leads) => format!("{} opened: {}.", count(leads.alerts, "alert"), leads.words()),
         };
         case.week = Some(self.week(review));
@@ -91,7 +91,7 @@ impl Words<'_> {
     }
 
     fn command(&self, words: &'static str, command: &str) -> Step {
-        Step { words, command: format!("watchdog {command}{}", self.stack_option()), kind: StepKind::Command }
+        Step { words, command: format!("watchdog {command}{}", self.place_options()), kind: StepKind::Command }
     }
 
     fn week(&self, review: &Review) -> Week {
@@ -100,7 +100,7 @@ impl Words<'_> {
             review.limits.iter().take(MOST_LIMITS).map(|l| self.week_limit(review, l)).collect();
         for (shown, limit) in limits.iter_mut().zip(&review.limits).take(MOST_PLOTS) {
             // What stayed low all week is no picture.
-            if limit.level_word() != "ok" {
+            if review.level_of(limit) != "ok" {
                 shown.plot = self.week_plot(review, limit);
             }
         }
@@ -153,7 +153,7 @@ impl Words<'_> {
     }
 
     fn week_limit(&self, review: &Review, limit: &LimitReview) -> WeekLimit {
-        let level = limit.level_word();
+        let level = review.level_of(limit);
         let shown = WeekLimit {
             title: title(limit),
             level,

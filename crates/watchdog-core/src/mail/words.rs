@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::people::{LONGEST_LABEL, People};
 use super::picture::Plot;
@@ -25,11 +25,13 @@ use crate::verdict::{Foresight, Pressure};
 use crate::window::{zone_name, zone_word};
 
 /// Notices spelled out in one mail. A person reads a handful; the rest are counted, and the whole stays below the size at
-/// which mail programs cut a message off (about 100 KB), as each takes up to 8 KB in
-/// both forms together.
+/// which mail programs cut a message off (about 100 KB): an alert with its picture and people is some 25 KB
+/// as it goes out, one of the later ones without them some 8 KB.
 pub(super) const MOST_NOTICES: usize = 6;
 /// Cases after those, in one line each, so that nothing that somebody counts as told about is without its name.
 pub(super) const MOST_LINES: usize = 39;
+/// A time of day alone is clear for so long: then it soon comes round again.
+const CLEAR: SignedDuration = SignedDuration::from_hours(20);
 /// Names in a list of workgroups that share one trouble.
 const MOST_NAMES: usize = 12;
 /// Policy problems spelled out.
@@ -132,6 +134,11 @@ impl Words<'_> {
         self.local(at, "%H:%M").unwrap_or_else(|| at.strftime("%H:%M UTC").to_string())
     }
 
+    /// With the day where that is not clear: for what is past.
+    pub(super) fn when(&self, at: Timestamp) -> String {
+        if self.as_of.duration_since(at) < CLEAR { self.time(at) } else { self.day_and_time(at) }
+    }
+
     /// With the day; for what is not from just now.
     pub(super) fn day_and_time(&self, at: Timestamp) -> String {
         match self.local(at, "%Y-%m-%d %H:%M") {
@@ -198,6 +205,9 @@ impl Words<'_> {
     /// `names` are the workgroups of a case about their sight.
     fn case(&self, notice: &Notice, names: &[&str]) -> Case {
         let mut case = self.case_alone(notice, names);
+        if let Some(known) = self.known(notice) {
+            case.consequence = format!("{known} {}", case.consequence).trim_end().to_owned();
+        }
         case.rows.extend(self.history(notice));
         if let Some(quiet) = &notice.quiet {
             let (sentence, row) = self.quiet(quiet);
@@ -205,6 +215,20 @@ impl Words<'_> {
             case.rows.push(("Silenced", row));
         }
         case
+    }
+
+    /// What sets this mail apart from the first about the same, for the first screen.
+    fn known(&self, notice: &Notice) -> Option<String> {
+        if matches!(notice.subject, Subject::Grant { .. } | Subject::Weekly) {
+            return None;
+        }
+        let opened = self.when(notice.opened);
+        match notice.reason {
+            Reason::Repeated { .. } => Some(format!("A reminder: open since {opened}.")),
+            Reason::Escalated { from } => Some(format!("Worse than when you were last told ({}).", from.words())),
+            Reason::Opened if notice.opened < self.as_of => Some(format!("Open since {opened}, and new to you.")),
+            Reason::Opened | Reason::Resolved(_) => None,
+        }
     }
 
     fn case_alone(&self, notice: &Notice, names: &[&str]) -> Case {
@@ -220,11 +244,13 @@ impl Words<'_> {
             Facts::Grant(grant) => self.grant(notice, grant),
             Facts::Queries(facts) => self.queries(notice, facts),
             Facts::Week(facts) => self.weekly(notice, facts),
-            Facts::Unseen { why, .. } if !names.is_empty() => self.unseen(notice, why, names),
+            Facts::Unseen { why, limits, .. } if !names.is_empty() => self.unseen(notice, why, limits, names),
             Facts::Unseen { why, .. } => {
                 let mut case = self.frame(notice, "the list of workgroups cannot be read".to_owned());
+                let why_text = plain(&why.to_string());
+                let as_of = self.time(self.as_of);
                 case.sentence =
-                    format!("The watchdog cannot list the account's workgroups: {}.", plain(&why.to_string()));
+                    format!("The watchdog cannot list the account's workgroups: {why_text} (as of {as_of}).");
                 case.consequence =
                     "Workgroups that it already knew are still watched; new ones are not seen until this is mended."
                         .to_owned();
@@ -328,10 +354,11 @@ impl Words<'_> {
         let outlook = facts.outlook.filter(|_| !ended && facts.used < facts.limit);
         let out = outlook.and_then(|outlook| outlook.about);
         let out = out.map_or(String::new(), |at| format!(", out at about {}", self.clock(at)));
+        let still = if matches!(notice.reason, Reason::Repeated { .. }) { "still " } else { "" };
         let mut case = self.frame(
             notice,
             format!(
-                "{workgroup}: {percent} % of {limit} used{}",
+                "{workgroup}: {still}{percent} % of {limit} used{}",
                 if out.is_empty() { format!(" {window}") } else { out }
             ),
         );
@@ -484,10 +511,11 @@ impl Words<'_> {
         format!("{}{whose} for {minutes} min: {so_far}", plain(&query.id))
     }
 
-    fn unseen(&self, notice: &Notice, why: &Unknown, names: &[&str]) -> Case {
+    fn unseen(&self, notice: &Notice, why: &Unknown, limits: &[String], names: &[&str]) -> Case {
         let why_text = plain(&why.to_string());
         let mut case = self.frame(notice, format!("{} cannot be seen: {why_text}", short_list(names)));
-        case.sentence = format!("The watchdog cannot see {}: {why_text}.", list(names));
+        let as_of = self.time(self.as_of);
+        case.sentence = format!("The watchdog cannot see {}: {why_text} (as of {as_of}).", list(names));
         let whose = if names.len() > 1 { "Their" } else { "Its" };
         case.consequence = match why {
             // What does not hold that one point is judged as ever.
@@ -502,6 +530,17 @@ impl Words<'_> {
         self.remedy(&mut case, why, names.first().copied().unwrap_or(""));
         if names.len() > 1 {
             case.steps.iter_mut().for_each(|step| step.words = "Mend it, for each of them");
+        }
+        if let [workgroup] = names
+            && is_a_name(workgroup)
+            && *why != Unknown::NoSuchWorkgroup
+        {
+            let words = ["See its queries (choose this workgroup at the top right)", "Open the workgroup"];
+            case.steps.extend(look(self.region, workgroup, words));
+            // Of one bad point it depends on the window.
+            if !limits.is_empty() && !matches!(why, Unknown::Implausible { .. }) {
+                case.rows.push(("Not judged", limits.join(", ")));
+            }
         }
         case
     }

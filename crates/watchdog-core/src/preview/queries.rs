@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{About, World};
+use super::World;
 use crate::bytes::Bytes;
 use crate::occupancy::{Occupancy, Reservations, queue};
 use crate::people::{Gathered, Shares};
@@ -25,7 +25,7 @@ impl World<'_> {
     pub(super) fn concurrency(&self) -> Concurrency {
         let mut made = Concurrency::default();
         let newest = floor(self.before(1));
-        if matches!(self.about, About::ActiveQueries | About::Waiting) {
+        if self.about.is_of_active() || self.about.is_of_waiting() {
             let peaks = Ok(Peaks::from_buckets([(newest, self.active())]));
             let quota = Quota { most: QUOTA, is_default: true, read: self.before(40) };
             made.active.insert(Class::Dml, Active { peaks, quota: Some(Ok(quota)) });
@@ -41,20 +41,22 @@ impl World<'_> {
 
     /// How many are active: of the quota while that is what it is about, and half of it otherwise.
     fn active(&self) -> u64 {
-        if self.about == About::ActiveQueries { (QUOTA * self.share / 10_000).min(QUOTA) } else { QUOTA / 2 }
+        if self.about.is_of_active() { (QUOTA * self.share / 10_000).min(QUOTA) } else { QUOTA / 2 }
     }
 
     /// The workgroup whose queries wait.
     pub(super) fn waiting(&self) -> Option<(String, &WaitingRule)> {
         let rule = self.policy.rule_for(self.workgroup)?.waiting.as_ref()?;
-        (self.about == About::Waiting).then(|| (self.workgroup.to_owned(), rule))
+        self.about.is_of_waiting().then(|| (self.workgroup.to_owned(), rule))
     }
 
     /// Who has them active: the workgroup that it is about, or where that waits, the next one.
     pub(super) fn occupancy(&self) -> Option<Arc<Occupancy>> {
         let filler = match self.about {
-            About::ActiveQueries => self.workgroup.to_owned(),
-            About::Waiting => super::names(self.policy).into_iter().find(|name| name != self.workgroup)?,
+            about if about.is_of_active() => self.workgroup.to_owned(),
+            about if about.is_of_waiting() => {
+                super::names(self.policy).into_iter().find(|name| name != self.workgroup)?
+            }
             _ => return None,
         };
         let active = usize::try_from(self.active()).unwrap_or(0);
@@ -83,6 +85,10 @@ impl World<'_> {
     }
 
     fn queued(&self, workgroup: &str) -> Vec<Execution> {
+        // Where the longest wait was that short, nobody waits any more.
+        if self.about.is_over() && self.share < 2_500 {
+            return Vec::new();
+        }
         (0..QUEUED).map(|n| self.execution(workgroup, n, State::Queued)).collect()
     }
 

@@ -115,7 +115,7 @@ fn of_limit(reason: Reason, severity: Severity, used: &str) -> Notice {
 }
 
 fn unseen(workgroup: &str, reason: Reason, why: Unknown) -> Notice {
-    let facts = Facts::Unseen { workgroup: Some(workgroup.to_owned()), why };
+    let facts = Facts::Unseen { workgroup: Some(workgroup.to_owned()), why, limits: vec!["700 GiB for 1h".to_owned()] };
     Notice {
         subject: Subject::Sight { workgroup: workgroup.to_owned() },
         ..notice("listing", reason, Severity::CannotSee, facts)
@@ -165,7 +165,7 @@ fn opened_warn() {
               Stop one of them, by its id:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
               Silence this alert for an hour:
-                watchdog silence exploratory/1h --for 1h --reason "WHY" --write
+                watchdog silence exploratory/1h --for 1h --reason "WHY" --region eu-central-1 --write
 
             The numbers
               Used          574.5 GB (574,500,000,000 bytes)
@@ -220,9 +220,9 @@ fn opened_exhausted_to_the_byte() {
               Stop one of them, by its id:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
               Raise the limit for an hour:
-                watchdog grant exploratory --limit 1.1TB --window 1h --for 1h --reason "WHY" --write
+                watchdog grant exploratory --limit 1.1TB --window 1h --for 1h --reason "WHY" --region eu-central-1 --write
               Silence this alert for an hour:
-                watchdog silence exploratory/1h --for 1h --reason "WHY" --write
+                watchdog silence exploratory/1h --for 1h --reason "WHY" --region eu-central-1 --write
 
             The numbers
               Used          700 GB (700,000,000,000 bytes)
@@ -250,7 +250,7 @@ fn escalated_critical() {
             [critical] exploratory: 98 % of 700 GB used in the last hour
 
             exploratory has used 98 % of its 700 GB in the last hour (as of 14:05 UTC).
-            10 GB are left.
+            Worse than when you were last told (warn). 10 GB are left.
 
             [###################.] 98 %   690 GB used, 10 GB left
 
@@ -269,9 +269,9 @@ fn escalated_critical() {
               Stop one of them, by its id:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
               Raise the limit for an hour:
-                watchdog grant exploratory --limit 1.1TB --window 1h --for 1h --reason "WHY" --write
+                watchdog grant exploratory --limit 1.1TB --window 1h --for 1h --reason "WHY" --region eu-central-1 --write
               Silence this alert for an hour:
-                watchdog silence exploratory/1h --for 1h --reason "WHY" --write
+                watchdog silence exploratory/1h --for 1h --reason "WHY" --region eu-central-1 --write
 
             The numbers
               Used          690 GB (690,000,000,000 bytes)
@@ -300,7 +300,7 @@ fn escalated_exhausted_in_another_zone() {
             [exhausted] exploratory: 200 % of 700 GB used in the last hour
 
             exploratory has used 200 % of its 700 GB in the last hour (as of 15:05 CET, 14:05 UTC).
-            The limit is passed by 700 GB. Athena stops nothing at this limit by itself: queries go on.
+            Worse than when you were last told (critical). The limit is passed by 700 GB. Athena stops nothing at this limit by itself: queries go on.
 
             [####################] 200 %   1.4 TB used, 700 GB over
 
@@ -319,9 +319,9 @@ fn escalated_exhausted_in_another_zone() {
               Stop one of them, by its id:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
               Raise the limit for an hour:
-                watchdog grant exploratory --limit 2.1TB --window 1h --for 1h --reason "WHY" --write
+                watchdog grant exploratory --limit 2.1TB --window 1h --for 1h --reason "WHY" --region eu-central-1 --write
               Silence this alert for an hour:
-                watchdog silence exploratory/1h --for 1h --reason "WHY" --write
+                watchdog silence exploratory/1h --for 1h --reason "WHY" --region eu-central-1 --write
 
             The numbers
               Used          1.4 TB (1,400,000,000,000 bytes)
@@ -345,12 +345,12 @@ fn repeated_exhausted_though_below_the_limit_again() {
     check(
         &mail(vec![of_limit(reason, Severity::Exhausted, "690 GB")]),
         expect![[r#"
-            Subject: [exhausted] exploratory: 98 % of 700 GB used in the last hour
+            Subject: [exhausted] exploratory: still 98 % of 700 GB used in the last hour
 
-            [exhausted] exploratory: 98 % of 700 GB used in the last hour
+            [exhausted] exploratory: still 98 % of 700 GB used in the last hour
 
             exploratory has used 98 % of its 700 GB in the last hour (as of 14:05 UTC).
-            The limit was reached, and use is still close to it: 10 GB are left.
+            A reminder: open since 13:25 UTC. The limit was reached, and use is still close to it: 10 GB are left.
 
             [###################.] 98 %   690 GB used, 10 GB left
 
@@ -369,9 +369,9 @@ fn repeated_exhausted_though_below_the_limit_again() {
               Stop one of them, by its id:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
               Raise the limit for an hour:
-                watchdog grant exploratory --limit 1.1TB --window 1h --for 1h --reason "WHY" --write
+                watchdog grant exploratory --limit 1.1TB --window 1h --for 1h --reason "WHY" --region eu-central-1 --write
               Silence this alert for an hour:
-                watchdog silence exploratory/1h --for 1h --reason "WHY" --write
+                watchdog silence exploratory/1h --for 1h --reason "WHY" --region eu-central-1 --write
 
             The numbers
               Used          690 GB (690,000,000,000 bytes)
@@ -400,7 +400,7 @@ fn told_late() {
             [warn] exploratory: 85 % of 700 GB used in the last hour
 
             exploratory has used 85 % of its 700 GB in the last hour (as of 14:05 UTC).
-            100 GB are left.
+            Open since 13:25 UTC, and new to you. 100 GB are left.
 
             [#################...] 85 %   600 GB used, 100 GB left
 
@@ -419,7 +419,7 @@ fn told_late() {
               Stop one of them, by its id:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
               Silence this alert for an hour:
-                watchdog silence exploratory/1h --for 1h --reason "WHY" --write
+                watchdog silence exploratory/1h --for 1h --reason "WHY" --region eu-central-1 --write
 
             The numbers
               Used          600 GB (600,000,000,000 bytes)
@@ -634,12 +634,19 @@ fn cannot_see_one() {
 
             [cannot see] etl cannot be seen: the workgroup publishes no metrics to CloudWatch
 
-            The watchdog cannot see etl: the workgroup publishes no metrics to CloudWatch.
+            The watchdog cannot see etl: the workgroup publishes no metrics to CloudWatch (as of 14:05 UTC).
             Its use is unknown, which is not the same as fine: a limit may be passed without a warning.
 
             What to do now
               Mend it:
                 aws athena update-work-group --work-group etl --configuration-updates PublishCloudWatchMetricsEnabled=true --region eu-central-1
+              See its queries (choose this workgroup at the top right):
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history
+              Open the workgroup:
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/etl
+
+            The numbers
+              Not judged    700 GiB for 1h
 
             Why now: the alert has just opened.
 
@@ -656,12 +663,19 @@ fn cannot_see_one() {
 
             [cannot see] etl cannot be seen: AWS denied `cloudwatch:GetMetricData`
 
-            The watchdog cannot see etl: AWS denied `cloudwatch:GetMetricData`.
-            Its use is unknown, which is not the same as fine: a limit may be passed without a warning.
+            The watchdog cannot see etl: AWS denied `cloudwatch:GetMetricData` (as of 14:05 UTC).
+            A reminder: open since 13:25 UTC. Its use is unknown, which is not the same as fine: a limit may be passed without a warning.
 
             What to do now
               Mend it:
                 Allow `cloudwatch:GetMetricData` in the role of the watchdog's function.
+              See its queries (choose this workgroup at the top right):
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history
+              Open the workgroup:
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/etl
+
+            The numbers
+              Not judged    700 GiB for 1h
 
             Why now: a reminder: open since 2026-03-01 13:25 UTC, last told 2026-02-28 14:05 UTC.
 
@@ -677,7 +691,7 @@ fn cannot_see_one() {
 
             [cannot see] renamed cannot be seen: there is no workgroup of this name
 
-            The watchdog cannot see renamed: there is no workgroup of this name.
+            The watchdog cannot see renamed: there is no workgroup of this name (as of 14:05 UTC).
             Its use is unknown, which is not the same as fine: a limit may be passed without a warning.
 
             What to do now
@@ -695,7 +709,11 @@ fn cannot_see_one() {
         "listing",
         Reason::Opened,
         Severity::CannotSee,
-        Facts::Unseen { workgroup: None, why: Unknown::Denied { operation: "athena:ListWorkGroups".to_owned() } },
+        Facts::Unseen {
+            workgroup: None,
+            why: Unknown::Denied { operation: "athena:ListWorkGroups".to_owned() },
+            limits: Vec::new(),
+        },
     );
     check(
         &mail(vec![listing]),
@@ -704,7 +722,7 @@ fn cannot_see_one() {
 
             [cannot see] the list of workgroups cannot be read
 
-            The watchdog cannot list the account's workgroups: AWS denied `athena:ListWorkGroups`.
+            The watchdog cannot list the account's workgroups: AWS denied `athena:ListWorkGroups` (as of 14:05 UTC).
             Workgroups that it already knew are still watched; new ones are not seen until this is mended.
 
             What to do now
@@ -730,7 +748,7 @@ fn cannot_see_a_hundred() {
 
             [cannot see] 100 workgroups cannot be seen: the workgroup publishes no metrics to CloudWatch
 
-            The watchdog cannot see team-00, team-01, team-02, team-03, team-04, team-05, team-06, team-07, team-08, team-09, team-10, team-11 and 88 more: the workgroup publishes no metrics to CloudWatch.
+            The watchdog cannot see team-00, team-01, team-02, team-03, team-04, team-05, team-06, team-07, team-08, team-09, team-10, team-11 and 88 more: the workgroup publishes no metrics to CloudWatch (as of 14:05 UTC).
             Their use is unknown, which is not the same as fine: a limit may be passed without a warning.
 
             What to do now
@@ -752,7 +770,7 @@ fn cannot_see_a_hundred() {
 
             [cannot see] 2 workgroups cannot be seen: CloudWatch answered only a part
 
-            The watchdog cannot see a and b: CloudWatch answered only a part.
+            The watchdog cannot see a and b: CloudWatch answered only a part (as of 14:05 UTC).
             Their use is unknown, which is not the same as fine: a limit may be passed without a warning.
 
             Why now: the alert has just opened.
@@ -892,9 +910,9 @@ fn several() {
               Stop one of them, by its id:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
               Raise the limit for an hour:
-                watchdog grant etl --limit 1.5TB --window 1h --for 1h --reason "WHY" --write
+                watchdog grant etl --limit 1.5TB --window 1h --for 1h --reason "WHY" --region eu-central-1 --write
               Silence this alert for an hour:
-                watchdog silence etl/1h --for 1h --reason "WHY" --write
+                watchdog silence etl/1h --for 1h --reason "WHY" --region eu-central-1 --write
 
             The numbers
               Used          1 TB (1,000,000,000,000 bytes)
@@ -910,7 +928,7 @@ fn several() {
             [critical] exploratory: 98 % of 700 GB used in the last hour
 
             exploratory has used 98 % of its 700 GB in the last hour (as of 14:05 UTC).
-            10 GB are left.
+            Worse than when you were last told (warn). 10 GB are left.
 
             [###################.] 98 %   690 GB used, 10 GB left
 
@@ -929,9 +947,9 @@ fn several() {
               Stop one of them, by its id:
                 aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
               Raise the limit for an hour:
-                watchdog grant exploratory --limit 1.1TB --window 1h --for 1h --reason "WHY" --write
+                watchdog grant exploratory --limit 1.1TB --window 1h --for 1h --reason "WHY" --region eu-central-1 --write
               Silence this alert for an hour:
-                watchdog silence exploratory/1h --for 1h --reason "WHY" --write
+                watchdog silence exploratory/1h --for 1h --reason "WHY" --region eu-central-1 --write
 
             The numbers
               Used          690 GB (690,000,000,000 bytes)
@@ -946,12 +964,19 @@ fn several() {
 
             [cannot see] fast-query cannot be seen: the workgroup publishes no metrics to CloudWatch
 
-            The watchdog cannot see fast-query: the workgroup publishes no metrics to CloudWatch.
+            The watchdog cannot see fast-query: the workgroup publishes no metrics to CloudWatch (as of 14:05 UTC).
             Its use is unknown, which is not the same as fine: a limit may be passed without a warning.
 
             What to do now
               Mend it:
                 aws athena update-work-group --work-group fast-query --configuration-updates PublishCloudWatchMetricsEnabled=true --region eu-central-1
+              See its queries (choose this workgroup at the top right):
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/query-editor/history
+              Open the workgroup:
+                https://eu-central-1.console.aws.amazon.com/athena/home?region=eu-central-1#/workgroups/details/fast-query
+
+            The numbers
+              Not judged    700 GiB for 1h
 
             Why now: the alert has just opened.
 

@@ -196,7 +196,9 @@ fn show(plan: &Plan) -> String {
         for notice in &message.notices {
             let facts = match &notice.facts {
                 Facts::Limit(facts) => format!("{} of {}", facts.used.get(), facts.limit.get()),
-                Facts::Unseen { workgroup, why } => format!("{} {}", workgroup.as_deref().unwrap_or("-"), why.word()),
+                Facts::Unseen { workgroup, why, .. } => {
+                    format!("{} {}", workgroup.as_deref().unwrap_or("-"), why.word())
+                }
                 Facts::Policy { problems, .. } => format!("{} problems", problems.0.len()),
                 Facts::Queries(facts) => format!("{} of {:?}", facts.strain.used, facts.strain.limit),
                 Facts::Grant(facts) => facts.grant.id.clone(),

@@ -55,30 +55,30 @@ fn every_mail_of_a_limit_is_what_is_asked_for() {
     check(
         &mails,
         expect![[r#"
-        Opened Warn: ops@example.com: [warn] exploratory: 91 % of 700 GB used, out at about 14:25 UTC
-        Opened Critical: ops@example.com: [critical] exploratory: 96 % of 700 GB used, out at about 14:10 UTC
-        Opened Exhausted: ops@example.com: [exhausted] exploratory: 112 % of 700 GB used in the last hour
-        Escalated Warn: nothing gets worse to `warn`, the lowest level: ask for `critical` or `exhausted`
-        Escalated Critical: ops@example.com: [critical] exploratory: 96 % of 700 GB used, out at about 14:10 UTC
-        Escalated Exhausted: ops@example.com: [exhausted] exploratory: 112 % of 700 GB used in the last hour
-        Repeated Warn: ops@example.com: [warn] exploratory: 91 % of 700 GB used, out at about 14:25 UTC
-        Repeated Critical: ops@example.com: [critical] exploratory: 96 % of 700 GB used, out at about 14:10 UTC
-        Repeated Exhausted: ops@example.com: [exhausted] exploratory: 112 % of 700 GB used in the last hour
-        Resolved Warn: ops@example.com: [resolved] exploratory: 60 % of 700 GB used in the last hour
-        Resolved Critical: ops@example.com: [resolved] exploratory: 60 % of 700 GB used in the last hour
-        Resolved Exhausted: ops@example.com: [resolved] exploratory: 60 % of 700 GB used in the last hour
-        Opened Warn: alex@example.com: [warn] exploratory: 91 % of 700 GB used, out at about 14:25 UTC, 385 GB by your queries
-        Opened Critical: alex@example.com: [critical] exploratory: 96 % of 700 GB used, out at about 14:10 UTC, 404.2 GB by your queries
-        Opened Exhausted: alex@example.com: [exhausted] exploratory: 112 % of 700 GB used in the last hour, 470.4 GB by your queries
-        Escalated Warn: nothing gets worse to `warn`, the lowest level: ask for `critical` or `exhausted`
-        Escalated Critical: the policy tells no submitters of `critical` of exploratory for 1h: see its `audience`
-        Escalated Exhausted: the policy tells no submitters of `exhausted` of exploratory for 1h: see its `audience`
-        Repeated Warn: alex@example.com: [warn] exploratory: 91 % of 700 GB used, out at about 14:25 UTC, 385 GB by your queries
-        Repeated Critical: alex@example.com: [critical] exploratory: 96 % of 700 GB used, out at about 14:10 UTC, 404.2 GB by your queries
-        Repeated Exhausted: alex@example.com: [exhausted] exploratory: 112 % of 700 GB used in the last hour, 470.4 GB by your queries
-        Resolved Warn: alex@example.com: [resolved] exploratory: 60 % of 700 GB used in the last hour
-        Resolved Critical: alex@example.com: [resolved] exploratory: 60 % of 700 GB used in the last hour
-        Resolved Exhausted: alex@example.com: [resolved] exploratory: 60 % of 700 GB used in the last hour"#]],
+            Opened Warn: ops@example.com: [warn] exploratory: 91 % of 700 GB used, out at about 14:25 UTC
+            Opened Critical: ops@example.com: [critical] exploratory: 96 % of 700 GB used, out at about 14:10 UTC
+            Opened Exhausted: ops@example.com: [exhausted] exploratory: 112 % of 700 GB used in the last hour
+            Escalated Warn: nothing gets worse to `warn`, the lowest level: ask for `critical` or `exhausted`
+            Escalated Critical: ops@example.com: [critical] exploratory: 96 % of 700 GB used, out at about 14:10 UTC
+            Escalated Exhausted: ops@example.com: [exhausted] exploratory: 112 % of 700 GB used in the last hour
+            Repeated Warn: ops@example.com: [warn] exploratory: still 91 % of 700 GB used, out at about 14:25 UTC
+            Repeated Critical: ops@example.com: [critical] exploratory: still 96 % of 700 GB used, out at about 14:10 UTC
+            Repeated Exhausted: ops@example.com: [exhausted] exploratory: still 112 % of 700 GB used in the last hour
+            Resolved Warn: ops@example.com: [resolved] exploratory: 60 % of 700 GB used in the last hour
+            Resolved Critical: ops@example.com: [resolved] exploratory: 60 % of 700 GB used in the last hour
+            Resolved Exhausted: ops@example.com: [resolved] exploratory: 60 % of 700 GB used in the last hour
+            Opened Warn: alex@example.com: [warn] exploratory: 91 % of 700 GB used, out at about 14:25 UTC, 385 GB by your queries
+            Opened Critical: alex@example.com: [critical] exploratory: 96 % of 700 GB used, out at about 14:10 UTC, 404.2 GB by your queries
+            Opened Exhausted: alex@example.com: [exhausted] exploratory: 112 % of 700 GB used in the last hour, 470.4 GB by your queries
+            Escalated Warn: nothing gets worse to `warn`, the lowest level: ask for `critical` or `exhausted`
+            Escalated Critical: the policy tells no submitters of `critical` of exploratory for 1h: see its `audience`
+            Escalated Exhausted: the policy tells no submitters of `exhausted` of exploratory for 1h: see its `audience`
+            Repeated Warn: alex@example.com: [warn] exploratory: still 91 % of 700 GB used, out at about 14:25 UTC, 385 GB by your queries
+            Repeated Critical: alex@example.com: [critical] exploratory: still 96 % of 700 GB used, out at about 14:10 UTC, 404.2 GB by your queries
+            Repeated Exhausted: alex@example.com: [exhausted] exploratory: still 112 % of 700 GB used in the last hour, 470.4 GB by your queries
+            Resolved Warn: alex@example.com: [resolved] exploratory: 60 % of 700 GB used in the last hour
+            Resolved Critical: alex@example.com: [resolved] exploratory: 60 % of 700 GB used in the last hour
+            Resolved Exhausted: alex@example.com: [resolved] exploratory: 60 % of 700 GB used in the last hour"#]],
     );
 }
 
@@ -189,24 +189,24 @@ fn mails_about_queries_grants_and_silences_are_what_is_asked_for() {
         Waiting Exhausted: alex@example.com: [exhausted] etl: queries are waiting, up to 2 min 14 s where 2 min is the most, 70 of them yours
           Queries in etl are waiting: up to 2 min 14 s in the last 10 minutes, and 2 min is the most that they should (as of 14:05 UTC).
           70 of the 106 active queries are yours (66 %).
-        GrantAsked Critical: lab@example.com: [approve?] exploratory: a 1h limit of 1.4 TB and a per-query cutoff of 250 GB, if somebody approves
+        GrantAsked Critical: ops@example.com: [approve?] exploratory: a 1h limit of 1.4 TB and a per-query cutoff of 250 GB, if somebody approves
           alex@example.com asks for a 1h limit of 1.4 TB and a per-query cutoff of 250 GB in exploratory until 17:05 UTC.
           Somebody else has to approve it; nothing is raised before.
-        Granted Critical: lab@example.com: [granted] exploratory: a 1h limit of 1.4 TB and a per-query cutoff of 250 GB until 17:05 UTC
+        Granted Critical: ops@example.com: [granted] exploratory: a 1h limit of 1.4 TB and a per-query cutoff of 250 GB until 17:05 UTC
           exploratory has a 1h limit of 1.4 TB and a per-query cutoff of 250 GB until 17:05 UTC.
           It ends by itself then. A CloudWatch alarm on the usual limit does not know of it, and may go off meanwhile.
-        GrantEndsSoon Critical: lab@example.com: [ends soon] exploratory: the grant ends at 14:25 UTC
+        GrantEndsSoon Critical: ops@example.com: [ends soon] exploratory: the grant ends at 14:25 UTC
           The grant for exploratory ends at 14:25 UTC; 210 GB were scanned in it so far.
           Then the usual limit holds again. Queries that still run keep running, and what they scan counts once they end.
-        GrantEnded Critical: lab@example.com: [grant ended] exploratory: the grant has ended
+        GrantEnded Critical: ops@example.com: [grant ended] exploratory: the grant has ended
           The grant for exploratory ended at 14:00 UTC.
           210 GB were scanned in it. The limit is 700 GB again, and counts what is scanned from now on. The per-query cutoff is 50 GB again, as before.
-        CutoffAmiss Critical: lab@example.com: [cutoff amiss] exploratory: the per-query cutoff could not be taken back
+        CutoffAmiss Critical: ops@example.com: [cutoff amiss] exploratory: the per-query cutoff could not be taken back
           The per-query cutoff of exploratory could not be taken back: AWS denied `athena:UpdateWorkGroup`.
           The grant is over, and queries may still scan as much as it allowed. It is tried again in every run.
-        Silenced Critical: lab@example.com: [critical] exploratory: 96 % of 700 GB used, out at about 14:10 UTC
+        Silenced Critical: ops@example.com: [critical] exploratory: 96 % of 700 GB used, out at about 14:10 UTC
           exploratory has used 96 % of its 700 GB in the last hour (as of 14:05 UTC).
-          26.2 GB are left. At this pace it runs out at about 14:10 UTC. alex@example.com scanned 60 % of what is used. The silence of this alert ended at 14:03 UTC.
+          Open since 13:15 UTC, and new to you. 26.2 GB are left. At this pace it runs out at about 14:10 UTC. alex@example.com scanned 60 % of what is used. The silence of this alert ended at 14:03 UTC.
         Granted Critical: only admins are told what cannot be seen, of the policy, and with a workgroup's owner of grants
     "#]].assert_eq(&all.iter().map(line).collect::<String>());
 }
@@ -220,16 +220,43 @@ fn commands_of_a_grant_are_for_its_stack_and_its_phase() {
         compose(&preview(&policy, &asked, at(NOW)).unwrap(), &policy.mail, &origins, at(NOW)).text
     };
     for (about, command) in [
-        (About::GrantAsked, "watchdog grant --approve g-5e6f7a80 --stack prod --write"),
-        (About::GrantAsked, "watchdog revoke g-5e6f7a80 --stack prod --write"),
-        (About::Granted, "watchdog revoke g-5e6f7a80 --stack prod --write"),
-        (About::GrantEndsSoon, "watchdog grant --extend g-5e6f7a80 --for 1h --stack prod --write"),
+        (About::GrantAsked, "watchdog grant --approve g-5e6f7a80 --region eu-central-1 --stack prod --write"),
+        (About::GrantAsked, "watchdog revoke g-5e6f7a80 --region eu-central-1 --stack prod --write"),
+        (About::Granted, "watchdog revoke g-5e6f7a80 --region eu-central-1 --stack prod --write"),
+        (
+            About::GrantEndsSoon,
+            "watchdog grant --extend g-5e6f7a80 --for 1h --region eu-central-1 --stack prod --write",
+        ),
     ] {
         assert!(text(about).contains(command), "{}", text(about));
     }
     // What is over cannot be ended.
     let amiss = text(About::CutoffAmiss);
     assert!(amiss.contains("BytesScannedCutoffPerQuery=50000000000") && !amiss.contains("watchdog "), "{amiss}");
+}
+
+/// A time of day alone would be taken for one of today.
+#[test]
+fn what_is_of_another_day_has_its_day() {
+    let policy = rules();
+    let asked = |workgroup| asked(About::Opened, Severity::Exhausted, Reader::Admin, workgroup);
+    let text = |workgroup| {
+        let origins = Origins { region: "eu-central-1".to_owned(), name: "w".to_owned() };
+        compose(&preview(&policy, &asked(workgroup), at(NOW)).unwrap(), &policy.mail, &origins, at(NOW)).text
+    };
+    let of_days = text("quiet");
+    for line in [
+        "quiet has used 112 % of its 9 TB in the last 7 days (as of 14:05 UTC).",
+        "Scanned since 2026-02-22 14:05 UTC, added up",
+        "  2026-02-22 14:05 UTC - now, 14:05 UTC",
+        "steepest rise: 4 TB until 2026-02-28 14:45 UTC",
+        "of alex@example.com, succeeded, ended 2026-02-28 14:34 UTC",
+    ] {
+        assert!(of_days.contains(line), "{line}\n{of_days}");
+    }
+    let of_an_hour = text("exploratory");
+    assert!(of_an_hour.contains("Scanned since 13:05 UTC, added up"), "{of_an_hour}");
+    assert!(of_an_hour.contains("of alex@example.com, succeeded, ended 13:57 UTC"), "{of_an_hour}");
 }
 
 #[test]

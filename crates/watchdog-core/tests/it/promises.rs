@@ -455,7 +455,7 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
 
         [cannot see] 2 workgroups cannot be seen: there is no workgroup of this name
 
-        The watchdog cannot see etl and gone: there is no workgroup of this name.
+        The watchdog cannot see etl and gone: there is no workgroup of this name (as of 14:05 UTC).
         Their use is unknown, which is not the same as fine: a limit may be passed without a warning.
 
         What to do now
@@ -473,7 +473,7 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
 
         What to do now
           End it now:
-            watchdog revoke g-one --stack watchdog --write
+            watchdog revoke g-one --region eu-central-1 --stack watchdog --write
 
         The numbers
           Grant         g-one
@@ -505,7 +505,7 @@ fn everybody_hears_of_a_grant_three_times_and_of_its_use() {
 
         What to do now
           Make it last this long from now:
-            watchdog grant --extend g-one --for 1h --stack watchdog --write
+            watchdog grant --extend g-one --for 1h --region eu-central-1 --stack watchdog --write
 
         The numbers
           Grant         g-one
@@ -596,7 +596,7 @@ fn a_cutoff_that_is_not_as_it_should_be_is_told_at_once() {
 
         What to do now
           End it now:
-            watchdog revoke g-one --stack watchdog --write
+            watchdog revoke g-one --region eu-central-1 --stack watchdog --write
           Set the cutoff to what it was before:
             aws athena update-work-group --region eu-central-1 --work-group ad-hoc --configuration-updates BytesScannedCutoffPerQuery=10000000000
 
@@ -669,7 +669,7 @@ fn a_silence_holds_mails_back_until_it_ends() {
         [critical] ad-hoc: 96 % of 10 GB used in the last hour
 
         ad-hoc has used 96 % of its 10 GB in the last hour (as of 14:40 UTC).
-        400 MB are left. The silence of this alert ended at 14:36 UTC.
+        Worse than when you were last told (warn). 400 MB are left. The silence of this alert ended at 14:36 UTC.
 
         [###################.] 96 %   9.6 GB used, 400 MB left
 
@@ -688,9 +688,9 @@ fn a_silence_holds_mails_back_until_it_ends() {
           Stop one of them, by its id:
             aws athena stop-query-execution --region eu-central-1 --query-execution-id ID
           Raise the limit for an hour:
-            watchdog grant ad-hoc --limit 15GB --window 1h --for 1h --reason "WHY" --stack watchdog --write
+            watchdog grant ad-hoc --limit 15GB --window 1h --for 1h --reason "WHY" --region eu-central-1 --stack watchdog --write
           Silence this alert for an hour:
-            watchdog silence ad-hoc/1h --for 1h --reason "WHY" --stack watchdog --write
+            watchdog silence ad-hoc/1h --for 1h --reason "WHY" --region eu-central-1 --stack watchdog --write
 
         The numbers
           Used          9.6 GB (9,600,000,000 bytes)

@@ -194,7 +194,7 @@ fn what_is_not_known_is_no_zero() {
     assert!(review.is_blind());
     let total = review.total();
     assert_eq!((total.unknown, total.scanned), (1, Bytes::ZERO));
-    assert_eq!(review.limits[0].level_word(), "unknown");
+    assert_eq!(review.level_of(&review.limits[0]), "unknown");
     assert_eq!(review.limits[0].percent(), None);
     assert_eq!(review.leads(), None, "nobody has looked for alerts");
     // Sums of an hour say nothing of a quarter of it.
@@ -344,9 +344,9 @@ fn a_weekly_mail() {
 
             To look closer
               The whole report, with the heaviest queries and people:
-                watchdog report --since 7d --html report.html
+                watchdog report --since 7d --html report.html --region eu-central-1
               The limits that weeks of use ask for:
-                watchdog plan --since 63d
+                watchdog plan --since 63d --region eu-central-1
 
             Why now: the policy asks for a report every Monday at 08:00 Europe/Berlin.
 
@@ -390,9 +390,9 @@ fn a_weekly_mail_that_knows_nothing_says_so() {
 
             To look closer
               The whole report, with the heaviest queries and people:
-                watchdog report --since 7d --html report.html
+                watchdog report --since 7d --html report.html --region eu-central-1
               The limits that weeks of use ask for:
-                watchdog plan --since 63d
+                watchdog plan --since 63d --region eu-central-1
 
             Why now: the policy asks for a report every Monday at 08:00.
 

@@ -89,9 +89,9 @@ pub struct Page {
 }
 
 /// Everything that the templates use; whatever else is in a page came from somebody's text.
-const TAGS: [&str; 25] = [
+const TAGS: [&str; 26] = [
     "html", "head", "meta", "title", "style", "body", "div", "table", "tr", "td", "th", "p", "b", "br", "ul", "li",
-    "a", "code", "span", "img", "h1", "h2", "i", "tbody", "wbr",
+    "a", "code", "span", "img", "h1", "h2", "h3", "i", "tbody", "wbr",
 ];
 const ATTRIBUTES: [&str; 26] = [
     "lang",
