@@ -37,8 +37,8 @@ pub fn report(price_per_tb: f64) -> Result<Report, Failure> {
 fn heaviest(known: Bytes, end: Timestamp) -> Heaviest {
     let people = [
         ("alex@example.com", 31, 412),
-        ("kim@example.com", 22, 187),
         ("user/nightly-report", 28, 96),
+        ("kim@example.com", 22, 187),
         ("sam@example.com", 19, 240),
     ];
     let share = |percent: u64| Bytes::new(known.get() / 100 * percent);

@@ -38,17 +38,17 @@ fn the_report_of_a_week_that_is_made_up() {
 
             Who used most, of 60.5 TB in the queries that were read
                 18.8 TB   31 %    412 queries  alex@example.com
-                13.3 TB   22 %    187 queries  kim@example.com
                 16.9 TB   28 %     96 queries  user/nightly-report
+                13.3 TB   22 %    187 queries  kim@example.com
                 11.5 TB   19 %    240 queries  sam@example.com
 
             The heaviest queries
                  2.4 TB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40000  predictable  succeeded, 2026-03-01 20:00 CET (19:00 UTC), alex@example.com
-                 1.2 TB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40001  exploratory  succeeded, 2026-02-28 18:00 CET (17:00 UTC), kim@example.com
-               806.7 GB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40002  exploratory  succeeded, 2026-02-27 16:00 CET (15:00 UTC), user/nightly-report
+                 1.2 TB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40001  exploratory  succeeded, 2026-02-28 18:00 CET (17:00 UTC), user/nightly-report
+               806.7 GB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40002  exploratory  succeeded, 2026-02-27 16:00 CET (15:00 UTC), kim@example.com
                  605 GB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40003  predictable  cancelled, 2026-02-26 14:00 CET (13:00 UTC), alex@example.com
-                 484 GB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40004  exploratory  succeeded, 2026-02-25 12:00 CET (11:00 UTC), kim@example.com
-               403.3 GB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40005  exploratory  succeeded, 2026-02-24 10:00 CET (09:00 UTC), user/nightly-report
+                 484 GB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40004  exploratory  succeeded, 2026-02-25 12:00 CET (11:00 UTC), user/nightly-report
+               403.3 GB  5e6f7a80-1b2c-4d3e-8f90-a1b2c3d40005  exploratory  succeeded, 2026-02-24 10:00 CET (09:00 UTC), kim@example.com
 
             Limits that do not fit
               ad-hoc, 1h: At most 17 % of it was used on any of the last 14 days: the limit looks too high. About 2 GB would have held; `watchdog plan` computes it from more weeks.
