@@ -287,7 +287,9 @@ impl Words<'_> {
     /// It is over, and nothing is to be said of its numbers.
     fn over(&self, notice: &Notice, names: &[&str]) -> Case {
         let gone = matches!(notice.reason, Reason::Resolved(Ending::NotWatched));
-        let unwatched = "The policy has changed, or there is no such workgroup any more.";
+        let unwatched = "The policy has changed, or there is no such workgroup any more.".to_owned();
+        let as_of = self.time(self.as_of);
+        let long = length(self.as_of.duration_since(notice.opened));
         let (title, sentence, consequence) = match &notice.subject {
             Subject::Limit { workgroup, window } if gone => {
                 let (workgroup, window) = (name(workgroup), plain(window));
@@ -297,7 +299,7 @@ impl Words<'_> {
             Subject::Limit { workgroup, window } => {
                 let (workgroup, window) = (name(workgroup), plain(window));
                 let sentence = format!("The alert about the limit of {workgroup} for {window} is over.");
-                (format!("{workgroup}: alert for {window} over"), sentence, "")
+                (format!("{workgroup}: alert for {window} over"), sentence, String::new())
             }
             Subject::Queries(pressure) | Subject::QuerySight(pressure) => {
                 let what = match pressure {
@@ -308,7 +310,7 @@ impl Words<'_> {
                     let sentence = format!("The limit of {what} is no longer watched.");
                     (format!("{what}: no longer watched"), sentence, unwatched)
                 } else {
-                    (format!("{what}: alert over"), format!("The alert about {what} is over."), "")
+                    (format!("{what}: alert over"), format!("The alert about {what} is over."), String::new())
                 }
             }
             Subject::Sight { .. } if gone => {
@@ -318,30 +320,34 @@ impl Words<'_> {
             }
             Subject::Sight { .. } => {
                 let title = format!("{} can be seen again", short_list(names));
-                (title, format!("The watchdog can see {} again.", list(names)), "Limits are judged again.")
+                let sentence = format!("The watchdog can see {} again (as of {as_of}).", list(names));
+                // Of several each may have been out of sight for another time.
+                let after = if names.len() > 1 { String::new() } else { format!(", after {long} out of sight") };
+                (title, sentence, format!("Limits are judged again{after}."))
             }
             Subject::Grant { workgroup, .. } => {
                 let workgroup = name(workgroup);
                 let sentence = format!("The grant for {workgroup} is not remembered any more.");
-                (format!("{workgroup}: a grant is not remembered any more"), sentence, "")
+                (format!("{workgroup}: a grant is not remembered any more"), sentence, String::new())
             }
             Subject::Weekly => {
-                ("no weekly report".to_owned(), "The policy asks for no weekly report any more.".to_owned(), "")
+                let sentence = "The policy asks for no weekly report any more.".to_owned();
+                ("no weekly report".to_owned(), sentence, String::new())
             }
             Subject::Listing => (
                 "the list of workgroups can be read again".to_owned(),
-                "The watchdog can list the account's workgroups again.".to_owned(),
-                "New workgroups are seen again.",
+                format!("The watchdog can list the account's workgroups again (as of {as_of})."),
+                format!("New workgroups are seen again, after {long} in which they were not."),
             ),
             Subject::Policy => (
                 "the policy is valid again".to_owned(),
-                "The policy can be used again.".to_owned(),
-                "What it says holds from now on.",
+                format!("The policy can be used again (as of {as_of})."),
+                format!("What it says holds from now on; for {long} the last valid one did."),
             ),
         };
         let mut case = self.frame(notice, title);
         case.sentence = sentence;
-        case.consequence = consequence.to_owned();
+        case.consequence = consequence;
         case
     }
 

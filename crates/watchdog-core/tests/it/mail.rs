@@ -803,7 +803,7 @@ fn seen_again() {
 
             [resolved] 2 workgroups can be seen again
 
-            The watchdog can see etl and team-a again.
+            The watchdog can see etl and team-a again (as of 14:05 UTC).
             Limits are judged again.
 
             Why now: the alert that opened 2026-03-01 13:25 UTC is over.
@@ -812,8 +812,8 @@ fn seen_again() {
 
             [resolved] the list of workgroups can be read again
 
-            The watchdog can list the account's workgroups again.
-            New workgroups are seen again.
+            The watchdog can list the account's workgroups again (as of 14:05 UTC).
+            New workgroups are seen again, after 40 min in which they were not.
 
             Why now: the alert that opened 2026-03-01 13:25 UTC is over.
 
@@ -821,8 +821,8 @@ fn seen_again() {
 
             [resolved] the policy is valid again
 
-            The policy can be used again.
-            What it says holds from now on.
+            The policy can be used again (as of 14:05 UTC).
+            What it says holds from now on; for 40 min the last valid one did.
 
             Why now: the alert that opened 2026-03-01 13:25 UTC is over.
 
