@@ -113,8 +113,8 @@ def index(out, shots):
     lines = [
         "# Every mail, as it is read",
         "",
-        "Every reason, level and audience, at the width of a phone and of a mail program, light and dark. Made by `make gallery` from",
-        "`watchdog preview --sample`; the use is made up, the words and pictures are those of the real thing.",
+        "All that `watchdog preview --sample --all` makes, at the width of a phone and of a mail program, light and dark. Made by `make gallery`;",
+        "the use is made up, the words and pictures are those of the real thing.",
         "",
     ]
     for chapter, beginnings in CHAPTERS:
