@@ -49,13 +49,10 @@ impl State {
 
 /// Reads the state table: the one that is `said`, or the stack's where the policy is the stack's, too.
 pub async fn read(config: &SdkConfig, clients: &Clients, policy: &PolicyArgs, said: Option<&str>) -> State {
-    let name = match said {
-        Some(name) => name.to_owned(),
-        None => match named(config, policy).await {
-            Ok(Some(name)) => name,
-            Ok(None) => return State::NotSaid,
-            Err(why) => return State::Unread(why),
-        },
+    let name = match table_name(config, policy, said).await {
+        Ok(Some(name)) => name,
+        Ok(None) => return State::NotSaid,
+        Err(why) => return State::Unread(why),
     };
     let table = Table { client: clients.dynamodb.clone(), name };
     match table.ledger().await {
@@ -64,11 +61,20 @@ pub async fn read(config: &SdkConfig, clients: &Clients, policy: &PolicyArgs, sa
     }
 }
 
-/// The name of the table of the stack whose policy is meant; `None` where the policy is from files or from a path, and of no stack.
+/// The name of the table: the one that is `said`, or that of the stack whose policy is meant; `None` where the policy is from files or from a
+/// path, and of no stack.
 ///
 /// # Errors
 /// Why it could not be found out, and what to do.
-pub async fn named(config: &SdkConfig, policy: &PolicyArgs) -> Result<Option<String>, String> {
+pub async fn table_name(config: &SdkConfig, policy: &PolicyArgs, said: Option<&str>) -> Result<Option<String>, String> {
+    match said {
+        Some(name) => Ok(Some(name.to_owned())),
+        None => named(config, policy).await,
+    }
+}
+
+/// The name of the stack's table.
+async fn named(config: &SdkConfig, policy: &PolicyArgs) -> Result<Option<String>, String> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let is_path =
         policy.policy_path.is_some() || (policy.stack.is_none() && variable("WATCHDOG_POLICY_PATH").is_some());

@@ -151,8 +151,8 @@ pub enum Facts {
         workgroup: Option<String>,
         /// Why not.
         why: Unknown,
-        /// Its limits, which cannot be judged: `700 GiB for 1h`.
-        limits: Vec<String>,
+        /// Its limits, which cannot be judged, and the names of their windows.
+        limits: Vec<(Size, String)>,
     },
     /// The policy cannot be understood; an older one is in force.
     Policy {
@@ -298,8 +298,8 @@ pub fn plan<'p>(
     let wrong = Sighting::Wrong { severity: Severity::CannotSee, window_began: None };
     let over = Sighting::Calm(Ending::Over);
     for (workgroup, why) in &findings.unseen {
-        let words = |limit: &Limit| format!("{} for {}", limit.bytes.human(limit.units), limit.window.id());
-        let limits = policy.rule_for(workgroup).map_or(Vec::new(), |rule| rule.limits.iter().map(words).collect());
+        let size = |limit: &Limit| (Size { bytes: limit.bytes, units: limit.units }, limit.window.id());
+        let limits = policy.rule_for(workgroup).map_or(Vec::new(), |rule| rule.limits.iter().map(size).collect());
         let facts = Facts::Unseen { workgroup: Some(workgroup.clone()), why: why.clone(), limits };
         let sighting = if why.is_passing() { Sighting::Unseen } else { wrong };
         cases.insert(Subject::Sight { workgroup: workgroup.clone() }, sight(sighting, facts));

@@ -25,16 +25,12 @@ pub async fn run(args: &PreviewArgs) -> Result<Exit, Failure> {
             "`--reason silenced` cannot be chosen among the mails of now: a mail after a silence is one about an alert that `opened`",
         ));
     }
-    let table = match &args.state_table {
-        Some(table) => Some(table.clone()),
-        None => match state::named(&place::config(&args.aws).await?, &args.policy).await {
-            Ok(table) => table,
-            Err(why) => {
-                out::warning(&why);
-                None
-            }
-        },
-    };
+    let config = place::config(&args.aws).await?;
+    let named = state::table_name(&config, &args.policy, args.state_table.as_deref()).await;
+    let table = named.unwrap_or_else(|why| {
+        out::warning(&why);
+        None
+    });
     if table.is_none() {
         out::note(
             "no state table is read: this is as if nobody had been told anything yet, and without grants and silences",
@@ -87,11 +83,11 @@ fn is_choosy(args: &PreviewArgs) -> bool {
 /// Whether a mail is one of those that are asked for: one of its notices is all that.
 fn fits(args: &PreviewArgs, mail: &MailReport) -> bool {
     let is_several = args.reason == Some(PreviewReason::Several);
-    (!is_several || mail.why.len() > 1) && mail.why.iter().any(|why| is_asked_for(args, why))
+    !is_choosy(args) || (!is_several || mail.why.len() > 1) && mail.why.iter().any(|why| is_asked_for(args, why))
 }
 
 fn is_asked_for(args: &PreviewArgs, why: &WhyReport) -> bool {
-    // Keys are made by `Subject`, so that each can be read.
+    // What cannot be read cannot be chosen; `none` names it all the same.
     let Ok(subject) = why.alert.parse::<Subject>() else { return false };
     let (workgroup, window) = place_of(&subject);
     let is = |asked: Option<&String>, found: Option<&str>| asked.is_none_or(|asked| found == Some(asked));
@@ -251,6 +247,11 @@ mod tests {
 
     #[test]
     fn several_is_said_of_a_mail() {
+        let any = Args::try_parse_from(["watchdog", "preview", "--live"]).unwrap().command;
+        let Command::Preview(any) = any else { panic!() };
+        let strange = WhyReport { alert: "a/b".to_owned(), reason: "opened", level: "warn", own_queries: false };
+        let strange = MailReport { to: "a@b.example".to_owned(), why: vec![strange], message_id: None, error: None };
+        assert!(fits(&any, &strange), "no mail is lost where any will do");
         let words = ["watchdog", "preview", "--live", "--reason", "several", "--level", "critical"];
         let Command::Preview(args) = Args::try_parse_from(words).unwrap().command else { panic!() };
         let mail = |numbers: &[usize]| {

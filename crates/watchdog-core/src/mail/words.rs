@@ -12,7 +12,7 @@ use super::promises::badge as badge_of_grant;
 use super::queries;
 use super::weekly::Week;
 use crate::alert::{Ending, Reason, Severity, Subject};
-use crate::bytes::Units;
+use crate::bytes::{Size, Units};
 use crate::delivery::{Facts, LimitFacts, Notice, Shown};
 use crate::forecast::Outlook;
 use crate::history::length;
@@ -445,8 +445,7 @@ impl Words<'_> {
         }
         if !matches!(notice.reason, Reason::Resolved(_)) && is_a_name(&facts.workgroup) {
             let region = self.region;
-            let words = ["See its queries (choose this workgroup at the top right)", "Open the workgroup"];
-            case.steps = look(region, &workgroup, words);
+            case.steps = look(region, &workgroup, ITS);
             case.steps.extend([
                 Step {
                     words: "List its newest queries",
@@ -517,7 +516,7 @@ impl Words<'_> {
         format!("{}{whose} for {minutes} min: {so_far}", plain(&query.id))
     }
 
-    fn unseen(&self, notice: &Notice, why: &Unknown, limits: &[String], names: &[&str]) -> Case {
+    fn unseen(&self, notice: &Notice, why: &Unknown, limits: &[(Size, String)], names: &[&str]) -> Case {
         let why_text = plain(&why.to_string());
         let mut case = self.frame(notice, format!("{} cannot be seen: {why_text}", short_list(names)));
         let as_of = self.time(self.as_of);
@@ -541,11 +540,11 @@ impl Words<'_> {
             && is_a_name(workgroup)
             && *why != Unknown::NoSuchWorkgroup
         {
-            let words = ["See its queries (choose this workgroup at the top right)", "Open the workgroup"];
-            case.steps.extend(look(self.region, workgroup, words));
+            case.steps.extend(look(self.region, workgroup, ITS));
             // Of one bad point it depends on the window.
             if !limits.is_empty() && !matches!(why, Unknown::Implausible { .. }) {
-                case.rows.push(("Not judged", limits.join(", ")));
+                let words = limits.iter().map(|(size, window)| format!("{size} for {window}"));
+                case.rows.push(("Not judged", words.collect::<Vec<_>>().join(", ")));
             }
         }
         case
@@ -679,6 +678,9 @@ pub(super) fn ascii_bar(percent: u64, flying: u64) -> String {
     let both = usize::try_from((percent + flying).min(100) / 5).unwrap_or(20).max(filled);
     format!("[{}{}{}]", "#".repeat(filled), "+".repeat(both - filled), ".".repeat(20 - both))
 }
+
+/// The words of [`look`] where it is clear which workgroup is meant.
+const ITS: [&str; 2] = ["See its queries (choose this workgroup at the top right)", "Open the workgroup"];
 
 /// Where a workgroup is looked at in the Athena console, in these words: its queries, and its settings. The console lists the queries of the
 /// workgroup that is chosen in it, and no address is known that chooses one: the words have to say so.

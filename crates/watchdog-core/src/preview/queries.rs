@@ -85,8 +85,9 @@ impl World<'_> {
     }
 
     fn queued(&self, workgroup: &str) -> Vec<Execution> {
-        // Where the longest wait was that short, nobody waits any more.
-        if self.about.is_over() && self.share < 2_500 {
+        // Nobody waits any more where the longest wait is none to be warned of.
+        let warn = self.waiting().map_or(0.0, |(_, rule)| rule.rules.warn.as_f64() * 100.0);
+        if self.share < warn as u64 {
             return Vec::new();
         }
         (0..QUEUED).map(|n| self.execution(workgroup, n, State::Queued)).collect()

@@ -115,7 +115,11 @@ fn of_limit(reason: Reason, severity: Severity, used: &str) -> Notice {
 }
 
 fn unseen(workgroup: &str, reason: Reason, why: Unknown) -> Notice {
-    let facts = Facts::Unseen { workgroup: Some(workgroup.to_owned()), why, limits: vec!["700 GiB for 1h".to_owned()] };
+    let facts = Facts::Unseen {
+        workgroup: Some(workgroup.to_owned()),
+        why,
+        limits: vec![("700 GiB".parse().unwrap(), "1h".to_owned())],
+    };
     Notice {
         subject: Subject::Sight { workgroup: workgroup.to_owned() },
         ..notice("listing", reason, Severity::CannotSee, facts)

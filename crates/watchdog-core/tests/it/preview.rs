@@ -139,6 +139,57 @@ fn beginning(policy: &Policy, asked: &Asked) -> String {
     }
 }
 
+/// Also where it takes much before somebody is warned, and where the longest wait is short.
+#[test]
+fn what_is_over_is_said_to_be_over() {
+    let late = policy(
+        "[active_queries]\nwarn = \"90 %\"\ncritical = \"95 %\"\n[[workgroup]]\nname = \"exploratory\"\n\
+         waiting = \"1 min\"\n\
+         [[workgroup.limit]]\nwindow = \"1h\"\nlimit = \"700 GB\"\n",
+    );
+    let mut said = String::new();
+    for policy in [crowded(), late] {
+        for about in
+            [About::ActiveQueriesOver, About::WaitingOver, About::SeenAgain, About::Listing, About::PolicyAgain]
+        {
+            let asked = Asked { workgroup: None, ..asked(about, Severity::Critical, Reader::Admin, "") };
+            said.push_str(&format!("{about:?}: {}\n", beginning(&policy, &asked)));
+        }
+    }
+    expect![[r#"
+        ActiveQueriesOver: ops@example.com: [resolved] Athena in eu-central-1: 53 of 200 DML queries active
+          Up to 53 of 200 DML queries that the account may have active in eu-central-1 were active at once in the last 10 minutes (as of 14:05 UTC).
+          It has been below 60 % for 30 min: the alert is over.
+        WaitingOver: ops@example.com: [resolved] etl: queries no longer wait too long
+          Queries in etl waited up to 19 s in the last 10 minutes, of at most 2 min (as of 14:05 UTC).
+          It has been below 25 % for 30 min: the alert is over.
+        SeenAgain: ops@example.com: [resolved] exploratory can be seen again
+          The watchdog can see exploratory again (as of 14:05 UTC).
+          Limits are judged again, after 1 h out of sight.
+        Listing: ops@example.com: [cannot see] the list of workgroups cannot be read
+          The watchdog cannot list the account's workgroups: AWS denied `athena:ListWorkGroups` (as of 14:05 UTC).
+          Workgroups that it already knew are still watched; new ones are not seen until this is mended.
+        PolicyAgain: ops@example.com: [resolved] the policy is valid again
+          The policy can be used again (as of 14:05 UTC).
+          What it says holds from now on; for 1 h the last valid one did.
+        ActiveQueriesOver: ops@example.com: [resolved] Athena in eu-central-1: 60 of 200 DML queries active
+          Up to 60 of 200 DML queries that the account may have active in eu-central-1 were active at once in the last 10 minutes (as of 14:05 UTC).
+          It has been below 70 % for 30 min: the alert is over.
+        WaitingOver: ops@example.com: [resolved] exploratory: queries no longer wait too long
+          Queries in exploratory waited up to 9 s in the last 10 minutes, of at most 1 min (as of 14:05 UTC).
+          It has been below 25 % for 30 min: the alert is over.
+        SeenAgain: ops@example.com: [resolved] exploratory can be seen again
+          The watchdog can see exploratory again (as of 14:05 UTC).
+          Limits are judged again, after 1 h out of sight.
+        Listing: ops@example.com: [cannot see] the list of workgroups cannot be read
+          The watchdog cannot list the account's workgroups: AWS denied `athena:ListWorkGroups` (as of 14:05 UTC).
+          Workgroups that it already knew are still watched; new ones are not seen until this is mended.
+        PolicyAgain: ops@example.com: [resolved] the policy is valid again
+          The policy can be used again (as of 14:05 UTC).
+          What it says holds from now on; for 1 h the last valid one did.
+    "#]].assert_eq(&said);
+}
+
 #[test]
 fn mails_about_queries_grants_and_silences_are_what_is_asked_for() {
     let mut all = Vec::new();
